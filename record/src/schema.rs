@@ -15,6 +15,8 @@ pub struct Field {
     pub ipfix: Option<Element>,
     /// The IPv6 twin of an address element.
     pub ipfix_v6: Option<Element>,
+    /// Octets of an unsigned field on the IPFIX wire where they differ from the kind's own size (`as N`).
+    pub ipfix_width: Option<u16>,
     /// Name in UniRec, if exported there.
     pub unirec: Option<&'static str>,
     pub doc: &'static str,
@@ -59,7 +61,7 @@ pub trait Record: Default {
 ///     }
 /// }
 /// ```
-/// `ipfix A | B` names the IPv4 and the IPv6 element of an address. A list field names the element of its items and travels
+/// `ipfix A | B` names the IPv4 and the IPv6 element of an address, `ipfix A as 8` sends the number in 8 octets. A list field names the element of its items and travels
 /// as a basicList. Declaring the same element twice in one record does not compile.
 #[macro_export]
 macro_rules! record {
@@ -69,7 +71,7 @@ macro_rules! record {
         $vis:vis struct $name:ident = $id:literal {
             $(
                 $(#[doc = $fdoc:literal])+
-                $field:ident : $ty:ty $(, ipfix $el:path $(| $el6:path)?)? $(, unirec $ur:literal)?;
+                $field:ident : $ty:ty $(, ipfix $el:path $(as $width:literal)? $(| $el6:path)?)? $(, unirec $ur:literal)?;
             )+
         }
     ) => {
@@ -94,6 +96,7 @@ macro_rules! record {
                     bound: <$ty as $crate::Typed>::BOUND,
                     ipfix: $crate::__optional!($($el)?),
                     ipfix_v6: $crate::__optional!($($($el6)?)?),
+                    ipfix_width: $crate::__optional!($($($width)?)?),
                     unirec: $crate::__optional!($($ur)?),
                     doc: concat!($($fdoc, "\n"),+),
                 } ),+],

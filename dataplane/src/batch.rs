@@ -1,0 +1,71 @@
+//! Ended flows on their way to the exporters: one arena for each record type, no heap in a record, all memory used again.
+use crate::flow::{Basic, Flow};
+use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
+use record::Sink;
+
+/// Flows that a batch holds before it goes to the exporters.
+pub const BATCH: usize = 256;
+
+/// Names one extension record inside a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub id: PluginId,
+    pub(crate) at: u32,
+}
+
+/// One ended or cut flow.
+#[derive(Clone, Debug)]
+pub struct FlowRecord {
+    pub basic: Basic,
+    /// The plugins that have at least one record of this flow.
+    pub extensions: PluginSet,
+    links: std::ops::Range<u32>,
+}
+
+/// A batch of ended flows with their extension records.
+#[derive(Default)]
+pub struct Batch {
+    flows: Vec<FlowRecord>,
+    links: Vec<Link>,
+    arenas: Arenas,
+}
+
+impl Batch {
+    /// Adds an ended flow with what the plugins have of it.
+    pub fn push(&mut self, flow: &Flow, reason: u8, plugins: &mut Plugins) {
+        let from = self.links.len() as u32;
+        let extensions = plugins.gather(flow.row, &mut self.arenas, &mut self.links);
+        self.flows.push(FlowRecord { basic: flow.basic(reason), extensions, links: from..self.links.len() as u32 });
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.flows.len() >= BATCH
+    }
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+    pub fn flows(&self) -> &[FlowRecord] {
+        &self.flows
+    }
+
+    /// The extension records of a flow, in the order in which the plugins were asked for; several of one plugin stand together, oldest first.
+    pub fn links(&self, flow: &FlowRecord) -> &[Link] {
+        &self.links[flow.links.start as usize..flow.links.end as usize]
+    }
+
+    #[inline]
+    pub fn visit<'a>(&'a self, link: Link, sink: &mut impl Sink<'a>) {
+        self.arenas.visit(link, sink);
+    }
+
+    /// The record in the original's text form.
+    pub fn text(&self, link: Link, out: &mut String) {
+        self.arenas.text(link, out);
+    }
+
+    pub fn clear(&mut self) {
+        self.flows.clear();
+        self.links.clear();
+        self.arenas.clear();
+    }
+}

@@ -1,0 +1,138 @@
+//! What every flow says, whatever it carried, and the live flow it is made from.
+use crate::flow::FlowKey;
+use crate::flow::key::Endpoint;
+use crate::registry::PluginSet;
+use record::element::{iana, reverse};
+use record::{Mac, Time, record};
+use std::net::IpAddr;
+
+record! {
+    /// The fields of every biflow (spec/ipfix.md section 2, spec/exporter.md section 6).
+    pub struct Basic = "basic" {
+        /// Why the flow was exported: 1 idle, 2 active timeout, 3 end of flow, 4 forced, 5 lack of resources; 0 not said.
+        end_reason: u8, ipfix iana::flowEndReason;
+        /// IP bytes from source to destination, by the length fields of the IP headers.
+        bytes: u64, ipfix iana::octetDeltaCount, unirec "BYTES";
+        /// IP bytes from destination to source.
+        bytes_rev: u64, ipfix reverse::octetDeltaCount, unirec "BYTES_REV";
+        /// Packets from source to destination.
+        packets: u32, ipfix iana::packetDeltaCount as 8, unirec "PACKETS";
+        /// Packets from destination to source.
+        packets_rev: u32, ipfix reverse::packetDeltaCount as 8, unirec "PACKETS_REV";
+        /// Time of the first packet.
+        time_first: Time, ipfix iana::flowStartMicroseconds, unirec "TIME_FIRST";
+        /// Time of the last packet.
+        time_last: Time, ipfix iana::flowEndMicroseconds, unirec "TIME_LAST";
+        /// 4 or 6.
+        ip_version: u8, ipfix iana::ipVersion;
+        /// IANA protocol number.
+        protocol: u8, ipfix iana::protocolIdentifier, unirec "PROTOCOL";
+        /// OR of the TCP flags from source to destination.
+        tcp_flags: u8, ipfix iana::tcpControlBits, unirec "TCP_FLAGS";
+        /// OR of the TCP flags from destination to source.
+        tcp_flags_rev: u8, ipfix reverse::tcpControlBits, unirec "TCP_FLAGS_REV";
+        /// Source port, 0 where the protocol has none.
+        src_port: u16, ipfix iana::sourceTransportPort, unirec "SRC_PORT";
+        /// Destination port.
+        dst_port: u16, ipfix iana::destinationTransportPort, unirec "DST_PORT";
+        /// Number of the interface of observation, set by the exporter (option `dir`).
+        ingress_interface: u32, ipfix iana::ingressInterface;
+        /// Source address: the sender of the flow's first packet.
+        src_ip: IpAddr, ipfix iana::sourceIPv4Address | iana::sourceIPv6Address, unirec "SRC_IP";
+        /// Destination address.
+        dst_ip: IpAddr, ipfix iana::destinationIPv4Address | iana::destinationIPv6Address, unirec "DST_IP";
+        /// Source MAC address of the first packet, zero if the link has none.
+        src_mac: Mac, ipfix iana::sourceMacAddress, unirec "SRC_MAC";
+        /// Destination MAC address of the first packet.
+        dst_mac: Mac, ipfix iana::destinationMacAddress, unirec "DST_MAC";
+        /// Link of observation, set by the exporter (option `id`).
+        link_bit_field: u64, unirec "LINK_BIT_FIELD";
+        /// Observation domain, in place of the link if the exporter is told so (option `odid`).
+        odid: u32, unirec "ODID";
+        /// Direction of observation, set by the exporter (option `dir`).
+        dir_bit_field: u8, unirec "DIR_BIT_FIELD";
+    }
+}
+
+/// flowEndReason (IANA element 136).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum EndReason {
+    Idle = 1,
+    Active = 2,
+    EndOfFlow = 3,
+    Forced = 4,
+    LackOfResources = 5,
+}
+
+/// One live biflow. All that a packet touches stands in its two cache lines.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub struct Flow {
+    pub key: FlowKey,
+    pub first: Time,
+    pub last: Time,
+    /// Forward, reverse.
+    pub bytes: [u64; 2],
+    pub packets: [u32; 2],
+    pub src_mac: Mac,
+    pub dst_mac: Mac,
+    /// What the plugins keep of this flow: a row of the registry, [`NONE`](crate::plugin::NONE) if nothing.
+    pub row: u32,
+    /// Plugins that want to see more packets.
+    pub interest: PluginSet,
+    pub tcp_flags: [u8; 2],
+    /// Whether the source stands second in the key.
+    pub reversed: bool,
+}
+
+impl Default for Flow {
+    fn default() -> Self {
+        Flow {
+            key: FlowKey::default(),
+            first: Time(0),
+            last: Time(0),
+            bytes: [0; 2],
+            packets: [0; 2],
+            src_mac: [0; 6],
+            dst_mac: [0; 6],
+            row: crate::plugin::NONE,
+            interest: 0,
+            tcp_flags: [0; 2],
+            reversed: false,
+        }
+    }
+}
+
+impl Flow {
+    /// (source, destination): the source sent the first packet.
+    pub fn endpoints(&self) -> (Endpoint, Endpoint) {
+        let (a, b) = self.key.endpoints();
+        if self.reversed { (b, a) } else { (a, b) }
+    }
+
+    /// The record as it is exported; the exporter's own constants are left zero.
+    pub fn basic(&self, end_reason: u8) -> Basic {
+        let (src, dst) = self.endpoints();
+        Basic {
+            end_reason,
+            bytes: self.bytes[0],
+            bytes_rev: self.bytes[1],
+            packets: self.packets[0],
+            packets_rev: self.packets[1],
+            time_first: self.first,
+            time_last: self.last,
+            ip_version: self.key.ip_version(),
+            protocol: self.key.protocol(),
+            tcp_flags: self.tcp_flags[0],
+            tcp_flags_rev: self.tcp_flags[1],
+            src_port: src.port,
+            dst_port: dst.port,
+            src_ip: src.ip,
+            dst_ip: dst.ip,
+            src_mac: self.src_mac,
+            dst_mac: self.dst_mac,
+            ..Basic::default()
+        }
+    }
+}

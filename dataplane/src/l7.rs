@@ -1,0 +1,1 @@
+//! What the payload says, one protocol a file: its parser and the fields it exports.

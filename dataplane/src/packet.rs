@@ -1,0 +1,168 @@
+//! A decoded packet: offsets into a borrowed frame, checked once, so that accessors cannot go out of bounds.
+use crate::flow::FlowKey;
+use record::{Mac, Time, reasons};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+reasons! {
+    /// Why a packet did not reach the flow cache.
+    pub enum PacketDrop = "packets" {
+        /// The filter expression refused it.
+        Filtered = "filtered",
+        /// The link type of the capture is not supported.
+        UnknownLink = "unknown_link",
+        /// The frame ends before a header it promises.
+        Truncated = "truncated",
+        /// A length or version field contradicts the layer it stands in.
+        BadLength = "bad_length",
+        /// Neither IPv4 nor IPv6 inside: ARP, LLDP, STP and the like.
+        NotIp = "not_ip",
+        /// Tags, labels, extension headers or tunnels nested deeper than the decoder follows.
+        TooDeep = "too_deep",
+    }
+}
+
+/// Direction within a biflow; the flow's first packet goes forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    Forward = 0,
+    Reverse = 1,
+}
+
+/// Where the MAC addresses stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum MacForm {
+    #[default]
+    None,
+    /// Destination, then source, from `mac_at` on.
+    Ethernet,
+    /// Six bytes of source at `mac_at`; the destination is not known (Linux cooked capture).
+    SourceOnly,
+}
+
+/// Part of a fragmented datagram?
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Fragment {
+    #[default]
+    No,
+    /// Offset 0, more fragments follow: carries the ports.
+    First,
+    /// Offset not 0: the ports are those of its first fragment, if that was seen.
+    Later,
+}
+
+/// What decoding one frame found. Offsets count from the frame's first byte and lie inside it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Packet {
+    pub key: FlowKey,
+    pub hash: u64,
+    pub at: Time,
+    /// Length of the innermost decoded IP packet by its header, bytes (IPv6: payload length + 40).
+    pub ip_len: u32,
+    /// Identification of the datagram, for fragments.
+    pub fragment_id: u32,
+    pub mac_at: u16,
+    /// The innermost decoded IP header.
+    pub l3: u16,
+    /// The header behind IP and its extensions; equals the end of the frame if that is cut.
+    pub l4: u16,
+    pub payload_at: u16,
+    /// Payload bytes that were captured.
+    pub payload_len: u16,
+    /// Payload bytes by the IP header's length.
+    pub payload_wire: u16,
+    pub src_port: u16,
+    pub dst_port: u16,
+    /// Outermost VLAN id, 0 if untagged.
+    pub vlan: u16,
+    /// IANA protocol number behind IP and its extension headers.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub ip_version: u8,
+    pub ttl: u8,
+    pub tos: u8,
+    /// IPv4: the bits reserved, DF, MF as 0..=7; IPv6: 0.
+    pub ip_flags: u8,
+    /// Eight TCP flag bits, 0 for other protocols.
+    pub tcp_flags: u8,
+    pub fragment: Fragment,
+    pub mac_form: MacForm,
+    /// Whether the key's endpoints stand in the other order than in this packet.
+    pub reversed: bool,
+}
+
+pub mod protocol {
+    //! IANA protocol numbers that the decoder knows.
+    pub const ICMP: u8 = 1;
+    pub const TCP: u8 = 6;
+    pub const UDP: u8 = 17;
+    pub const ICMPV6: u8 = 58;
+    pub const SCTP: u8 = 132;
+}
+
+/// TCP flag bits.
+pub mod tcp {
+    pub const FIN: u8 = 0x01;
+    pub const SYN: u8 = 0x02;
+    pub const RST: u8 = 0x04;
+    pub const PSH: u8 = 0x08;
+    pub const ACK: u8 = 0x10;
+}
+
+/// A packet together with its frame.
+#[derive(Clone, Copy)]
+pub struct PacketView<'p, 'b> {
+    pub packet: &'p Packet,
+    pub bytes: &'b [u8],
+}
+
+impl<'b> PacketView<'_, 'b> {
+    /// The captured payload behind the transport header.
+    #[inline(always)]
+    pub fn payload(&self) -> &'b [u8] {
+        let at = self.packet.payload_at as usize;
+        self.bytes.get(at..at + self.packet.payload_len as usize).unwrap_or(&[])
+    }
+
+    /// The captured bytes from the transport header on.
+    pub fn l4(&self) -> &'b [u8] {
+        self.bytes.get(self.packet.l4 as usize..).unwrap_or(&[])
+    }
+
+    /// The transport header with its options: from `l4` to the payload.
+    pub fn l4_header(&self) -> &'b [u8] {
+        self.bytes.get(self.packet.l4 as usize..self.packet.payload_at as usize).unwrap_or(&[])
+    }
+
+    pub fn src_ip(&self) -> IpAddr {
+        self.ip(12, 8)
+    }
+    pub fn dst_ip(&self) -> IpAddr {
+        self.ip(16, 24)
+    }
+
+    fn ip(&self, v4_at: usize, v6_at: usize) -> IpAddr {
+        let l3 = self.bytes.get(self.packet.l3 as usize..).unwrap_or(&[]);
+        if self.packet.ip_version == 4 {
+            let a: [u8; 4] = l3.get(v4_at..).and_then(|b| b.first_chunk()).copied().unwrap_or_default();
+            IpAddr::V4(Ipv4Addr::from(a))
+        } else {
+            let a: [u8; 16] = l3.get(v6_at..).and_then(|b| b.first_chunk()).copied().unwrap_or_default();
+            IpAddr::V6(Ipv6Addr::from(a))
+        }
+    }
+
+    /// (source, destination); zero where the link does not have them.
+    pub fn macs(&self) -> (Mac, Mac) {
+        let at = |n: usize| -> Mac {
+            self.bytes.get(self.packet.mac_at as usize + n..).and_then(|b| b.first_chunk()).copied().unwrap_or_default()
+        };
+        match self.packet.mac_form {
+            MacForm::None => Default::default(),
+            MacForm::Ethernet => (at(6), at(0)),
+            MacForm::SourceOnly => (at(0), Mac::default()),
+        }
+    }
+}

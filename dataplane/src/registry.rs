@@ -1,0 +1,309 @@
+//! The registry of process plugins: one word adds one.
+//!
+//! From the list come the ids, the dispatch, the arenas of a batch, the help and the documentation. What runs on a lane is chosen
+//! at start; for each packet only the plugins that still want it are called, by a jump on the id, never through a vtable.
+use crate::batch::Link;
+use crate::face::Face;
+use crate::flow::Flow;
+use crate::packet::Direction;
+use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
+use crate::stat::{icmp::Icmp, vlan::Vlan};
+use record::element::{Element, cesnet};
+use record::{Record, Schema, Sink};
+
+/// A set of plugins, one bit for each id.
+pub type PluginSet = u32;
+
+/// What all plugins together said of a packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    pub flush: bool,
+    pub reinsert: bool,
+}
+
+impl Wish {
+    fn add(&mut self, step: Step, bit: PluginSet, interest: &mut PluginSet) {
+        match step {
+            Step::More => {}
+            Step::Done => *interest &= !bit,
+            Step::Flush => self.flush = true,
+            Step::Reinsert => self.reinsert = true,
+        }
+    }
+}
+
+/// Elements that mean the same in each record that has them.
+const SHARED: &[Element] = &[cesnet::DNSName, cesnet::DNSRRTTL, cesnet::DNSRData, cesnet::DNSTransactionID];
+
+macro_rules! plugins {
+    ($($id:ident: $plugin:ty,)+) => {
+        /// A process plugin's number: its place in the registry.
+        #[allow(non_camel_case_types)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum PluginId { $($id),+ }
+
+        impl PluginId {
+            pub const ALL: &'static [PluginId] = &[$(PluginId::$id),+];
+            pub const COUNT: usize = Self::ALL.len();
+
+            pub const fn schema(self) -> &'static Schema {
+                match self { $(PluginId::$id => <<$plugin as Plugin>::Record as Record>::SCHEMA),+ }
+            }
+            pub const fn name(self) -> &'static str { self.schema().name }
+            pub const fn bit(self) -> PluginSet { 1 << self as u32 }
+            pub fn from_name(name: &str) -> Option<PluginId> {
+                Self::ALL.iter().copied().find(|p| p.name() == name)
+            }
+            pub fn info(self) -> PluginInfo {
+                PluginInfo { id: self, name: self.name(), doc: self.schema().doc }
+            }
+        }
+
+        const _: () = {
+            record::assert_distinct(
+                &[<crate::flow::Basic as Record>::SCHEMA, $(<<$plugin as Plugin>::Record as Record>::SCHEMA),+],
+                SHARED,
+            );
+            assert!(PluginId::COUNT <= PluginSet::BITS as usize);
+        };
+
+        /// Plugins whose hook does something, and those that look at payload only.
+        const BEFORE: PluginSet = 0 $(| if <$plugin as Plugin>::BEFORE { PluginId::$id.bit() } else { 0 })+;
+        const AFTER: PluginSet = 0 $(| if <$plugin as Plugin>::AFTER { PluginId::$id.bit() } else { 0 })+;
+        const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
+
+        /// The enabled plugins of one lane with all they know of its flows.
+        #[derive(Default)]
+        pub struct Plugins {
+            /// In the order in which they were asked for: the order of their fields in a record.
+            order: Vec<PluginId>,
+            enabled: PluginSet,
+            rows: Rows,
+            $($id: Option<($plugin, Pool<$plugin>)>,)+
+        }
+
+        impl Plugins {
+            /// Switches a plugin on, with room for `flows` flows.
+            pub fn enable(&mut self, id: PluginId, options: &[&str], face: Face, flows: usize) -> Result<(), OptionError> {
+                match id {
+                    $(PluginId::$id => self.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows))),)+
+                }
+                if self.enabled & id.bit() == 0 {
+                    self.order.push(id);
+                    self.enabled |= id.bit();
+                    self.rows.reserve(flows);
+                }
+                Ok(())
+            }
+
+            fn call(&mut self, hook: Hook, set: PluginSet, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
+                let mut wish = Wish::default();
+                let mut left = set;
+                while left != 0 {
+                    let bit = left & left.wrapping_neg();
+                    left ^= bit;
+                    match PluginId::ALL[bit.trailing_zeros() as usize] {
+                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
+                            let Some(heads) = self.rows.open(row) else { continue };
+                            let mut slots = Slots { pool, head: &mut heads[PluginId::$id as usize] };
+                            let step = match hook {
+                                Hook::Create => plugin.create(ctx, &mut slots),
+                                Hook::Before => plugin.before(ctx, &mut slots),
+                                Hook::After => plugin.after(ctx, &mut slots),
+                            };
+                            wish.add(step, bit, interest);
+                        })+
+                    }
+                }
+                wish
+            }
+
+            /// The flow ends in the regular way: plugins complete or withdraw their records.
+            pub fn end(&mut self, flow: &Flow, row: u32) {
+                let Some(heads) = self.rows.get(row) else { return };
+                $(if let Some((plugin, pool)) = &mut self.$id {
+                    plugin.end(flow, &mut Slots { pool, head: &mut heads[PluginId::$id as usize] });
+                })+
+            }
+
+            /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
+            pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
+                let mut set = 0;
+                let Some(heads) = self.rows.get(row) else { return set };
+                for id in &self.order {
+                    match id {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
+                            Slots { pool, head: &mut heads[PluginId::$id as usize] }.exported(|record| {
+                                links.push(Link { id: PluginId::$id, at: arenas.$id.add(record) });
+                                set |= PluginId::$id.bit();
+                            });
+                        })+
+                    }
+                }
+                set
+            }
+
+            /// Gives everything that is kept of a flow back to the pools.
+            pub fn release(&mut self, row: &mut u32) {
+                if let Some(heads) = self.rows.get(*row) {
+                    $(if let Some((_, pool)) = &mut self.$id {
+                        Slots { pool, head: &mut heads[PluginId::$id as usize] }.clear();
+                    })+
+                }
+                self.rows.close(row);
+            }
+
+            /// Records that could not be kept because a pool was exhausted, by plugin.
+            pub fn refused(&self) -> Vec<(PluginId, u64)> {
+                let mut out = Vec::new();
+                $(if let Some((_, pool)) = &self.$id {
+                    if pool.refused > 0 { out.push((PluginId::$id, pool.refused)); }
+                })+
+                out
+            }
+
+            /// Slots in use over all pools; 0 when no flow is live (identity I15).
+            pub fn in_use(&self) -> usize {
+                0 $(+ self.$id.as_ref().map_or(0, |(_, pool)| pool.in_use()))+
+            }
+        }
+
+        /// The extension records of a batch, one arena for each plugin.
+        #[derive(Default)]
+        pub(crate) struct Arenas { $($id: Arena<<$plugin as Plugin>::Record>,)+ }
+
+        impl Arenas {
+            pub(crate) fn clear(&mut self) { $(self.$id.used = 0;)+ }
+
+            #[inline]
+            pub(crate) fn visit<'a>(&'a self, link: Link, sink: &mut impl Sink<'a>) {
+                match link.id { $(PluginId::$id => self.$id.records[link.at as usize].visit(sink),)+ }
+            }
+
+            /// The record in the original's text form.
+            pub(crate) fn text(&self, link: Link, out: &mut String) {
+                match link.id { $(PluginId::$id => <$plugin>::text(&self.$id.records[link.at as usize], out),)+ }
+            }
+        }
+    };
+}
+
+plugins! {
+    vlan: Vlan,
+    icmp: Icmp,
+}
+
+#[derive(Clone, Copy)]
+enum Hook {
+    Create,
+    Before,
+    After,
+}
+
+impl Plugins {
+    /// The enabled plugins in the order in which they were asked for.
+    pub fn order(&self) -> &[PluginId] {
+        &self.order
+    }
+
+    /// A new flow's first packet: every enabled plugin is asked. Sets the flow's `interest`.
+    pub fn create(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
+        *interest = self.enabled;
+        if self.enabled == 0 {
+            return Wish::default();
+        }
+        self.call(Hook::Create, self.enabled, ctx, row, interest)
+    }
+
+    #[inline]
+    pub fn before(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
+        let set = *interest & BEFORE & wanted(ctx);
+        if set == 0 { Wish::default() } else { self.call(Hook::Before, set, ctx, row, interest) }
+    }
+
+    #[inline]
+    pub fn after(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
+        let set = *interest & AFTER & wanted(ctx);
+        if set == 0 { Wish::default() } else { self.call(Hook::After, set, ctx, row, interest) }
+    }
+}
+
+#[inline]
+fn wanted(ctx: &Context<'_, '_>) -> PluginSet {
+    if ctx.packet.payload().is_empty() { !PAYLOAD_ONLY } else { !0 }
+}
+
+/// For each flow that any plugin keeps something of: the heads of its slot chains.
+#[derive(Default)]
+struct Rows {
+    rows: Vec<[u32; PluginId::COUNT]>,
+    free: Vec<u32>,
+    cap: usize,
+}
+
+impl Rows {
+    fn reserve(&mut self, cap: usize) {
+        self.cap = self.cap.max(cap);
+        self.rows.reserve_exact(self.cap - self.rows.len());
+        self.free.reserve_exact(self.cap - self.free.len());
+    }
+
+    #[inline]
+    fn get(&mut self, row: u32) -> Option<&mut [u32; PluginId::COUNT]> {
+        self.rows.get_mut(row as usize)
+    }
+
+    /// The row, taken if the flow has none; there are as many rows as flows, so this fails only if flows outnumber the cap.
+    #[inline]
+    fn open(&mut self, row: &mut u32) -> Option<&mut [u32; PluginId::COUNT]> {
+        if *row == NONE {
+            *row = match self.free.pop() {
+                Some(free) => free,
+                None if self.rows.len() < self.cap => {
+                    self.rows.push([NONE; PluginId::COUNT]);
+                    self.rows.len() as u32 - 1
+                }
+                None => return None,
+            };
+        }
+        self.get(*row)
+    }
+
+    fn close(&mut self, row: &mut u32) {
+        if *row != NONE {
+            self.free.push(*row);
+            *row = NONE;
+        }
+    }
+}
+
+/// Records of one type in a batch; grown once, then used again.
+pub(crate) struct Arena<R: Record> {
+    records: Vec<R>,
+    used: usize,
+}
+
+impl<R: Record> Default for Arena<R> {
+    fn default() -> Self {
+        Arena { records: Vec::new(), used: 0 }
+    }
+}
+
+impl<R: Record> Arena<R> {
+    fn add(&mut self, record: &R) -> u32 {
+        if self.used == self.records.len() {
+            self.records.push(R::default());
+        }
+        self.records[self.used].assign(record);
+        self.used += 1;
+        self.used as u32 - 1
+    }
+}
+
+/// The index of a direction's counters.
+impl From<Direction> for usize {
+    fn from(d: Direction) -> usize {
+        d as usize
+    }
+}

@@ -1,0 +1,3 @@
+//! Statistics and header facts of a flow, one file each.
+pub mod icmp;
+pub mod vlan;
