@@ -1,6 +1,9 @@
-//! Live flows: the key, the basic record, the table, expiry.
+//! Live flows: the key, the basic record, the table, the cache with its timeouts.
 pub mod basic;
+pub mod cache;
 pub mod key;
+pub mod table;
 
 pub use basic::{Basic, EndReason, Flow};
+pub use cache::{Cache, CacheConfig, CacheStats};
 pub use key::FlowKey;

@@ -1,0 +1,292 @@
+//! The flow table of one lane: set-associative, fixed capacity, no allocation after start.
+//!
+//! A bucket of up to 16 flows has one cache line of its own with a 16-bit tag and the coarse time of the last packet for each way,
+//! so a miss, an expiry sweep and the choice of a victim read that line only; the flow itself is touched when its tag matches.
+//! Lines of more than 16 flows (option `line`) take several such lines.
+use crate::flow::{Flow, FlowKey};
+
+/// Ways in one tag line: 16 tags and 16 times of 2 bytes fill 64 bytes.
+const WAYS: usize = 16;
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct TagLine {
+    /// High bits of the hash with the lowest bit set; 0 marks a free way.
+    tags: [u16; WAYS],
+    /// Low 16 bits of the second of the last packet.
+    seen: [u16; WAYS],
+}
+
+/// Place of a flow in the table; valid until the flow is removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
+/// Shape of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// log2 of the number of flows, 4..=30.
+    pub size_exp: u32,
+    /// log2 of the flows in a bucket, at most `size_exp`.
+    pub line_exp: u32,
+}
+
+impl Default for Shape {
+    /// The original's defaults: 131072 flows in lines of 16.
+    fn default() -> Self {
+        Shape { size_exp: 17, line_exp: 4 }
+    }
+}
+
+/// Flows by key.
+pub struct Table {
+    lines: Vec<TagLine>,
+    flows: Vec<Flow>,
+    /// Flows in a bucket.
+    ways: usize,
+    /// Tag lines in a bucket.
+    lines_per_bucket: usize,
+    bucket_mask: usize,
+    live: usize,
+    /// Next tag line that the expiry sweep looks at.
+    hand: usize,
+}
+
+impl Table {
+    /// Takes and touches all memory: 128 bytes a flow, 64 bytes for each 16 flows.
+    pub fn new(shape: Shape) -> Table {
+        let size = 1usize << shape.size_exp;
+        let ways = 1usize << shape.line_exp.min(shape.size_exp);
+        let buckets = size / ways;
+        let lines_per_bucket = ways.div_ceil(WAYS);
+        Table {
+            lines: vec![TagLine { tags: [0; WAYS], seen: [0; WAYS] }; buckets * lines_per_bucket],
+            flows: vec![Flow::default(); size],
+            ways,
+            lines_per_bucket,
+            bucket_mask: buckets - 1,
+            live: 0,
+            hand: 0,
+        }
+    }
+
+    /// Flows that fit.
+    pub fn capacity(&self) -> usize {
+        self.flows.len()
+    }
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    #[inline(always)]
+    pub fn flow(&self, slot: Slot) -> &Flow {
+        &self.flows[slot.0 as usize]
+    }
+    #[inline(always)]
+    pub fn flow_mut(&mut self, slot: Slot) -> &mut Flow {
+        &mut self.flows[slot.0 as usize]
+    }
+
+    /// Asks for the tag lines of a hash ahead of time.
+    #[inline(always)]
+    pub fn prefetch_tags(&self, hash: u64) {
+        sys::prefetch(&self.lines[self.bucket(hash) * self.lines_per_bucket]);
+    }
+
+    /// Asks for the flow that a lookup of this hash will probably touch; the tag line should have arrived.
+    #[inline(always)]
+    pub fn prefetch_flow(&self, hash: u64) {
+        let bucket = self.bucket(hash);
+        let hits = matches(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
+        let way = if hits != 0 { hits.trailing_zeros() as usize } else { 0 };
+        let flow = &self.flows[bucket * self.ways + way % self.ways];
+        sys::prefetch(flow);
+        sys::prefetch(&flow.packets);
+    }
+
+    #[inline(always)]
+    pub fn find(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
+        let bucket = self.bucket(hash);
+        let tag = tag(hash);
+        let first = bucket * self.lines_per_bucket;
+        for (n, line) in self.lines[first..first + self.lines_per_bucket].iter().enumerate() {
+            let mut hits = matches(&line.tags, tag);
+            while hits != 0 {
+                let way = n * WAYS + hits.trailing_zeros() as usize;
+                let at = bucket * self.ways + way;
+                if self.flows[at].key == *key {
+                    return Some(Slot(at as u32));
+                }
+                hits &= hits - 1;
+            }
+        }
+        None
+    }
+
+    /// Notes the time of a packet, for expiry and the choice of victims.
+    #[inline(always)]
+    pub fn touch(&mut self, slot: Slot, second: u64) {
+        let (line, way) = self.place(slot);
+        self.lines[line].seen[way] = second as u16;
+    }
+
+    /// A free way in the bucket of `hash`, or else the flow there that was quiet longest.
+    pub fn room(&self, hash: u64, second: u64) -> Result<Slot, Slot> {
+        let bucket = self.bucket(hash);
+        let first = bucket * self.lines_per_bucket;
+        let mut oldest = (0, 0);
+        for way in 0..self.ways {
+            let line = &self.lines[first + way / WAYS];
+            if line.tags[way % WAYS] == 0 {
+                return Ok(Slot((bucket * self.ways + way) as u32));
+            }
+            let quiet = (second as u16).wrapping_sub(line.seen[way % WAYS]);
+            if quiet > oldest.0 {
+                oldest = (quiet, way);
+            }
+        }
+        Err(Slot((bucket * self.ways + oldest.1) as u32))
+    }
+
+    /// Puts a flow into a free way.
+    pub fn insert(&mut self, slot: Slot, hash: u64, flow: Flow) {
+        let (line, way) = self.place(slot);
+        debug_assert_eq!(self.lines[line].tags[way], 0);
+        self.lines[line].tags[way] = tag(hash);
+        self.lines[line].seen[way] = flow.last.secs() as u16;
+        self.flows[slot.0 as usize] = flow;
+        self.live += 1;
+    }
+
+    pub fn remove(&mut self, slot: Slot) {
+        let (line, way) = self.place(slot);
+        debug_assert_ne!(self.lines[line].tags[way], 0);
+        self.lines[line].tags[way] = 0;
+        self.live -= 1;
+    }
+
+    /// Moves the hand over `lines` tag lines and fills `idle` with the flows that may have been quiet for `timeout` seconds;
+    /// the caller compares the exact times.
+    pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, idle: &mut Vec<Slot>) {
+        for _ in 0..lines.min(self.lines.len()) {
+            let line = &self.lines[self.hand];
+            let mut old = 0u32;
+            for way in 0..WAYS {
+                let quiet = (second as u16).wrapping_sub(line.seen[way]);
+                old |= ((quiet >= timeout && line.tags[way] != 0) as u32) << way;
+            }
+            while old != 0 {
+                idle.push(self.slot(self.hand, old.trailing_zeros() as usize));
+                old &= old - 1;
+            }
+            self.hand = (self.hand + 1) % self.lines.len();
+        }
+    }
+
+    /// The live flows, in table order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot> + use<'_> {
+        (0..self.lines.len()).flat_map(move |line| {
+            (0..WAYS).filter(move |way| self.lines[line].tags[*way] != 0).map(move |way| self.slot(line, way))
+        })
+    }
+
+    #[inline(always)]
+    fn bucket(&self, hash: u64) -> usize {
+        hash as usize & self.bucket_mask
+    }
+
+    /// Tag line and way of a slot.
+    #[inline(always)]
+    fn place(&self, slot: Slot) -> (usize, usize) {
+        let (bucket, way) = (slot.0 as usize / self.ways, slot.0 as usize % self.ways);
+        (bucket * self.lines_per_bucket + way / WAYS, way % WAYS)
+    }
+
+    fn slot(&self, line: usize, way: usize) -> Slot {
+        let (bucket, part) = (line / self.lines_per_bucket, line % self.lines_per_bucket);
+        Slot((bucket * self.ways + part * WAYS + way) as u32)
+    }
+}
+
+#[inline(always)]
+fn tag(hash: u64) -> u16 {
+    (hash >> 48) as u16 | 1
+}
+
+/// One bit for each way whose tag is equal; compiles to one vector comparison.
+#[inline(always)]
+fn matches(tags: &[u16; WAYS], tag: u16) -> u32 {
+    let mut hits = 0;
+    for (way, t) in tags.iter().enumerate() {
+        hits |= ((*t == tag) as u32) << way;
+    }
+    hits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::key::HashSeed;
+    use record::Time;
+
+    const SEED: HashSeed = HashSeed::fixed([11, 13, 17, 19]);
+
+    fn key(n: u32) -> (FlowKey, u64) {
+        let (key, _) = FlowKey::v4(n.to_be_bytes(), [10, 0, 0, 1], 1, 2, 6, 0, false);
+        (key, key.hash(SEED))
+    }
+
+    fn insert(t: &mut Table, n: u32, second: u64) -> Option<Slot> {
+        let (key, hash) = key(n);
+        let slot = t.room(hash, second).ok()?;
+        t.insert(slot, hash, Flow { key, last: Time(second * 1_000_000_000), ..Flow::default() });
+        Some(slot)
+    }
+
+    #[test]
+    fn every_shape_finds_what_it_holds() {
+        for (size_exp, line_exp) in [(4, 0), (4, 4), (8, 2), (10, 4), (10, 7), (6, 6)] {
+            let mut t = Table::new(Shape { size_exp, line_exp });
+            let held: Vec<u32> = (0..1 << size_exp).filter(|n| insert(&mut t, *n, 5).is_some()).collect();
+            assert_eq!(t.live(), held.len());
+            for n in &held {
+                let (k, h) = key(*n);
+                let slot = t.find(h, &k).expect("what was inserted is found");
+                assert_eq!(t.flow(slot).key, k);
+            }
+            assert_eq!(t.slots().count(), held.len());
+            for n in &held {
+                let (k, h) = key(*n);
+                let slot = t.find(h, &k).expect("still there");
+                t.remove(slot);
+                assert_eq!(t.find(h, &k), None);
+            }
+            assert_eq!(t.live(), 0);
+        }
+    }
+
+    #[test]
+    fn the_quietest_flow_of_a_full_bucket_is_the_victim() {
+        let mut t = Table::new(Shape { size_exp: 4, line_exp: 4 });
+        for n in 0..16 {
+            insert(&mut t, n, 100 + n as u64).expect("room for 16");
+        }
+        let (k, h) = key(0);
+        let first = t.find(h, &k).expect("there");
+        t.touch(first, 200);
+        let (k, h) = key(1);
+        assert_eq!(t.room(key(99).1, 201), Err(t.find(h, &k).expect("there")));
+    }
+
+    #[test]
+    fn the_sweep_finds_quiet_flows_in_one_round() {
+        let mut t = Table::new(Shape { size_exp: 8, line_exp: 4 });
+        for n in 0..100 {
+            insert(&mut t, n, if n % 2 == 0 { 1000 } else { 1040 });
+        }
+        let mut idle = Vec::new();
+        t.sweep(usize::MAX, 1041, 30, &mut idle);
+        let even = t.slots().filter(|s| t.flow(*s).last.secs() == 1000).count();
+        assert_eq!(idle.len(), even);
+        assert!(idle.iter().all(|s| t.flow(*s).last.secs() == 1000));
+    }
+}
