@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod element;
+pub mod ipfix;
 pub mod kind;
 pub mod ledger;
 pub mod schema;

@@ -1,0 +1,333 @@
+//! Packs declared records into messages as ipfixprobe 5.7.0 does (spec/ipfix.md sections 2 and 3).
+//!
+//! A set of extensions has a pair of templates, IPv4 first, created when it first occurs. Each template owns a buffer of mtu - 16
+//! bytes in which its records wait. A flush sends the templates that the collector does not know, newest first, then the buffers,
+//! newest template first, as many per message as fit.
+use super::sink::DataSink;
+use super::template::Template;
+use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
+use crate::schema::Schema;
+
+/// Address family of a flow: chooses the template of the pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    V4,
+    V6,
+}
+
+/// What a [`Packer`] is told at start.
+#[derive(Clone, Copy, Debug)]
+pub struct PackerConfig {
+    /// Largest data message in bytes. Values below [`PackerConfig::MTU_MIN`] are raised to it.
+    pub mtu: u16,
+    /// Observation domain id of every message (RFC 7011 section 3.1).
+    pub domain: u32,
+    /// Whether `mtu` also splits template messages. The original does not: false there.
+    pub mtu_limits_templates: bool,
+    /// Age in seconds at which a template is sent again (UDP, RFC 7011 section 8.4); 0 never.
+    pub refresh_secs: u32,
+    /// Sets of extensions at the most; each costs two buffers of mtu - 16 bytes. At most [`PackerConfig::PAIRS_MAX`].
+    pub pairs_max: u16,
+}
+
+impl PackerConfig {
+    /// Message and set header with one byte of data.
+    pub const MTU_MIN: u16 = 2 * MESSAGE_HEADER as u16;
+    /// Ids 258 to 65535, two for each set of extensions.
+    pub const PAIRS_MAX: u16 = (u16::MAX - FIRST_ID) / 2;
+}
+
+impl Default for PackerConfig {
+    /// The original's defaults for TCP; 2,048 sets of extensions take 6 MB.
+    fn default() -> Self {
+        PackerConfig { mtu: 1458, domain: 1, mtu_limits_templates: false, refresh_secs: 0, pairs_max: 2048 }
+    }
+}
+
+/// A finished message on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    pub bytes: &'a [u8],
+    /// Data records inside; 0 for a template message.
+    pub records: u32,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Handed to the transport: its records count in the sequence number.
+    Sent,
+    /// Given up: its records are gone (the caller counts them), templates in it will be sent again.
+    Lost,
+    /// The transport opened a new session: all templates go first, then this message again with sequence number 0. A second
+    /// restart on the same message counts as [`Fate::Lost`].
+    Restarted,
+}
+
+/// Why a record was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddError {
+    #[error("the record is longer than mtu - 20 bytes: raise mtu or export fewer or shorter fields")]
+    TooLarge,
+    #[error("more sets of extensions than pairs_max: raise pairs_max or enable fewer extensions")]
+    TooManyPairs,
+    #[error("the template has more fields than one IPFIX message can hold: enable fewer extensions")]
+    TemplateTooLarge,
+}
+
+/// Encoder state of one transport session: templates, waiting records, sequence number.
+pub struct Packer {
+    config: PackerConfig,
+    /// In order of creation: pair `p` owns `templates[2 * p]` (IPv4) and `templates[2 * p + 1]` (IPv6).
+    templates: Vec<Template>,
+    /// Key to pair, sorted by key.
+    pairs: Vec<(u64, u16)>,
+    /// The pair asked for last: most flows of a site look alike.
+    last: Option<(u64, u16)>,
+    sequence: u32,
+    message: Vec<u8>,
+}
+
+/// First template id of the original.
+const FIRST_ID: u16 = 258;
+
+impl Packer {
+    pub fn new(config: PackerConfig) -> Packer {
+        let config = PackerConfig {
+            mtu: config.mtu.max(PackerConfig::MTU_MIN),
+            pairs_max: config.pairs_max.min(PackerConfig::PAIRS_MAX),
+            ..config
+        };
+        let message = Vec::with_capacity(usize::from(config.mtu));
+        Packer { config, templates: Vec::new(), pairs: Vec::new(), last: None, sequence: 0, message }
+    }
+
+    /// Takes one record. `key` names the set of record types (a bit mask of the extensions present), `schemas` the types in wire
+    /// order, Basic first: one key always stands for the same schemas. `fill` visits the records with the sink in that order; it
+    /// runs a second time when the record did not fit and everything waiting was flushed through `emit`.
+    #[inline]
+    pub fn add(
+        &mut self,
+        key: u64,
+        family: Family,
+        schemas: &[&'static Schema],
+        export_time_secs: u32,
+        fill: impl Fn(&mut DataSink<'_>),
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> Result<(), AddError> {
+        let pair = match self.last {
+            Some((k, pair)) if k == key => pair,
+            _ => self.pair(key, schemas)?,
+        };
+        let at = 2 * usize::from(pair) + usize::from(family == Family::V6);
+        if self.append(at, family, &fill) {
+            return Ok(());
+        }
+        self.flush(export_time_secs, emit);
+        if self.append(at, family, &fill) { Ok(()) } else { Err(AddError::TooLarge) }
+    }
+
+    /// Sends all templates that the collector does not know and all waiting records. `export_time_secs` is Unix time for the
+    /// message headers and for the age of templates.
+    pub fn flush(&mut self, export_time_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        self.mark_old_templates(export_time_secs);
+        self.send_templates(export_time_secs, emit);
+        // The buffer is moved out so that its bytes can be lent while templates change; it comes back below.
+        let mut message = std::mem::take(&mut self.message);
+        loop {
+            let records = self.fill_message(&mut message, export_time_secs);
+            if records == 0 {
+                break;
+            }
+            self.send_data(&mut message, records, export_time_secs, emit);
+        }
+        self.message = message;
+    }
+
+    /// All templates are sent again by the next flush.
+    pub fn mark_all_templates(&mut self) {
+        self.templates.iter_mut().for_each(|t| t.told = false);
+    }
+
+    /// A new transport session: all templates again, sequence number 0. Waiting records stay.
+    pub fn reset_session(&mut self) {
+        self.mark_all_templates();
+        self.sequence = 0;
+    }
+
+    /// Drops what waits, answers how many records that were.
+    pub fn discard(&mut self) -> u64 {
+        let waiting = self.waiting();
+        self.templates.iter_mut().for_each(Template::empty);
+        waiting
+    }
+
+    /// Records that wait for a flush.
+    pub fn waiting(&self) -> u64 {
+        self.templates.iter().map(|t| u64::from(t.waiting)).sum()
+    }
+
+    /// Data records sent in this session, modulo 2^32 (RFC 7011 section 3.1): the sequence number of the next message.
+    pub fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// Templates created so far, two for each set of extensions.
+    pub fn templates(&self) -> usize {
+        self.templates.len()
+    }
+
+    #[inline]
+    fn append(&mut self, at: usize, family: Family, fill: &impl Fn(&mut DataSink<'_>)) -> bool {
+        let template = &mut self.templates[at];
+        let mut sink = DataSink::new(&mut template.set[template.used..], family);
+        fill(&mut sink);
+        debug_assert_eq!(sink.fields(), u32::from(template.fields), "fill must visit exactly the schemas of its key");
+        let Some(bytes) = sink.finish() else { return false };
+        template.used += bytes;
+        template.waiting += 1;
+        true
+    }
+
+    /// Finds or creates the pair of a key.
+    fn pair(&mut self, key: u64, schemas: &[&'static Schema]) -> Result<u16, AddError> {
+        let pair = match self.pairs.binary_search_by_key(&key, |p| p.0) {
+            Ok(at) => self.pairs[at].1,
+            Err(at) => {
+                let pair = self.create(schemas)?;
+                self.pairs.insert(at, (key, pair));
+                pair
+            }
+        };
+        self.last = Some((key, pair));
+        Ok(pair)
+    }
+
+    fn create(&mut self, schemas: &[&'static Schema]) -> Result<u16, AddError> {
+        let pair = self.pairs.len() as u16;
+        if pair >= self.config.pairs_max {
+            return Err(AddError::TooManyPairs);
+        }
+        let set_max = usize::from(self.config.mtu) - MESSAGE_HEADER;
+        let id = FIRST_ID + 2 * pair;
+        let v4 = Template::new(id, Family::V4, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
+        let v6 = Template::new(id + 1, Family::V6, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
+        self.templates.extend([v4, v6]);
+        Ok(pair)
+    }
+
+    fn mark_old_templates(&mut self, now_secs: u32) {
+        let refresh = self.config.refresh_secs;
+        if refresh != 0 {
+            // A clock that was set back makes the age huge: the template goes out once more, which does no harm.
+            self.templates.iter_mut().for_each(|t| t.told &= now_secs.wrapping_sub(t.told_at_secs) < refresh);
+        }
+    }
+
+    /// Sends what the collector was not told: one message, or several where 65,535 bytes or the mtu say so.
+    fn send_templates(&mut self, now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        let mut restarts = 0;
+        let mut message = Vec::new();
+        let mut next = self.templates.len();
+        while self.templates[..next].iter().any(|t| !t.told) {
+            let from = self.fill_templates(&mut message, next, now_secs);
+            match emit(Message { bytes: &message, records: 0 }) {
+                Fate::Sent => self.tell(from..next, now_secs),
+                Fate::Lost => {}
+                Fate::Restarted if restarts == 0 => {
+                    restarts += 1;
+                    self.reset_session();
+                    next = self.templates.len();
+                    continue;
+                }
+                Fate::Restarted => {
+                    self.reset_session();
+                    return;
+                }
+            }
+            next = from;
+        }
+    }
+
+    fn tell(&mut self, which: std::ops::Range<usize>, now_secs: u32) {
+        for t in self.templates[which].iter_mut().filter(|t| !t.told) {
+            t.told = true;
+            t.told_at_secs = now_secs;
+        }
+    }
+
+    /// Writes a template message of what is untold below `next`, newest first; answers the oldest template considered.
+    fn fill_templates(&self, message: &mut Vec<u8>, next: usize, now_secs: u32) -> usize {
+        let max = usize::from(if self.config.mtu_limits_templates { self.config.mtu } else { u16::MAX });
+        message.clear();
+        message.resize(MESSAGE_HEADER + SET_HEADER, 0);
+        let mut from = next;
+        for (at, t) in self.templates[..next].iter().enumerate().rev() {
+            let first = message.len() == MESSAGE_HEADER + SET_HEADER;
+            if !t.told && !first && message.len() + t.record.len() > max {
+                break;
+            }
+            if !t.told {
+                message.extend_from_slice(&t.record);
+            }
+            from = at;
+        }
+        let length = (message.len() - MESSAGE_HEADER) as u16;
+        message[MESSAGE_HEADER..][..2].copy_from_slice(&TEMPLATE_SET.to_be_bytes());
+        message[MESSAGE_HEADER + 2..][..2].copy_from_slice(&length.to_be_bytes());
+        self.write_header(message, now_secs);
+        from
+    }
+
+    /// Moves waiting sets into a message, newest template first, as long as they fit; answers their records.
+    fn fill_message(&mut self, message: &mut Vec<u8>, now_secs: u32) -> u32 {
+        message.clear();
+        message.resize(MESSAGE_HEADER, 0);
+        let mut records = 0;
+        for t in self.templates.iter_mut().rev() {
+            if t.waiting > 0 && message.len() + t.used <= usize::from(self.config.mtu) {
+                message.extend_from_slice(t.data_set());
+                records += t.waiting;
+                t.empty();
+            }
+        }
+        self.write_header(message, now_secs);
+        records
+    }
+
+    fn send_data(
+        &mut self,
+        message: &mut [u8],
+        records: u32,
+        now_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) {
+        let mut fate = emit(Message { bytes: message, records });
+        if fate == Fate::Restarted {
+            self.reset_session();
+            self.send_templates(now_secs, emit);
+            self.write_header(message, now_secs);
+            fate = emit(Message { bytes: message, records });
+            if fate == Fate::Restarted {
+                self.reset_session();
+            }
+        }
+        if fate == Fate::Sent {
+            self.sequence = self.sequence.wrapping_add(records);
+        }
+    }
+
+    /// The message header (RFC 7011 section 3.1) over the first 16 bytes.
+    fn write_header(&self, message: &mut [u8], export_time_secs: u32) {
+        let length = message.len() as u16;
+        message[..2].copy_from_slice(&VERSION.to_be_bytes());
+        message[2..4].copy_from_slice(&length.to_be_bytes());
+        message[4..8].copy_from_slice(&export_time_secs.to_be_bytes());
+        message[8..12].copy_from_slice(&self.sequence.to_be_bytes());
+        message[12..16].copy_from_slice(&self.config.domain.to_be_bytes());
+    }
+}
+
+#[cfg(test)]
+#[path = "packer_tests.rs"]
+mod tests;

@@ -1,0 +1,246 @@
+use super::*;
+use crate::element::{cesnet, iana, reverse};
+use crate::schema::Record;
+use crate::{List, Mac, Text, Time, record};
+use std::net::IpAddr;
+
+record! {
+    /// The basic part of the original, in its order (spec/ipfix.md section 2).
+    struct Basic = "basic" {
+        /// Reason.
+        end_reason: u8, ipfix iana::flowEndReason;
+        /// Bytes.
+        bytes: u64, ipfix iana::octetDeltaCount;
+        /// Bytes back.
+        bytes_rev: u64, ipfix reverse::octetDeltaCount;
+        /// Packets.
+        packets: u64, ipfix iana::packetDeltaCount;
+        /// Packets back.
+        packets_rev: u64, ipfix reverse::packetDeltaCount;
+        /// Start.
+        first: Time, ipfix iana::flowStartMicroseconds;
+        /// Not on the IPFIX wire.
+        internal: u32, unirec "INTERNAL";
+        /// End.
+        last: Time, ipfix iana::flowEndMicroseconds;
+        /// 4 or 6.
+        version: u8, ipfix iana::ipVersion;
+        /// Protocol.
+        protocol: u8, ipfix iana::protocolIdentifier;
+        /// Flags.
+        flags: u8, ipfix iana::tcpControlBits;
+        /// Flags back.
+        flags_rev: u8, ipfix reverse::tcpControlBits;
+        /// Port.
+        src_port: u16, ipfix iana::sourceTransportPort;
+        /// Port.
+        dst_port: u16, ipfix iana::destinationTransportPort;
+        /// Interface.
+        input: u32, ipfix iana::ingressInterface;
+        /// Address.
+        src: IpAddr, ipfix iana::sourceIPv4Address | iana::sourceIPv6Address;
+        /// Address.
+        dst: IpAddr, ipfix iana::destinationIPv4Address | iana::destinationIPv6Address;
+        /// Address.
+        src_mac: Mac, ipfix iana::sourceMacAddress;
+        /// Address.
+        dst_mac: Mac, ipfix iana::destinationMacAddress;
+    }
+}
+
+record! {
+    /// Variable fields.
+    struct Extra = "extra" {
+        /// Name.
+        name: Text<2000>, ipfix cesnet::TLSSNI;
+        /// Lengths.
+        lengths: List<u16, 8>, ipfix cesnet::packetLength;
+        /// Times.
+        times: List<Time, 4>, ipfix cesnet::packetTime;
+    }
+}
+
+const BASIC: &[&Schema] = &[Basic::SCHEMA];
+const BOTH: &[&Schema] = &[Basic::SCHEMA, Extra::SCHEMA];
+
+/// First record of basic.tcp.ipfix of the original.
+fn flow() -> Basic {
+    Basic {
+        end_reason: 1,
+        bytes: 152,
+        packets: 1,
+        first: Time::from_micros(1_477_674_113_540_641),
+        last: Time::from_micros(1_477_674_113_540_641),
+        version: 6,
+        protocol: 17,
+        src_port: 546,
+        dst_port: 547,
+        src: "fe80::a2f3:c1ff:fe16:5aca".parse().unwrap(),
+        dst: "ff02::1:2".parse().unwrap(),
+        src_mac: [0xa0, 0xf3, 0xc1, 0x16, 0x5a, 0xca],
+        dst_mac: [0x33, 0x33, 0, 1, 0, 2],
+        ..Default::default()
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        text.bytes().filter(u8::is_ascii_hexdigit).map(|c| (c as char).to_digit(16).unwrap() as u8).collect();
+    digits.chunks(2).map(|d| d[0] << 4 | d[1]).collect()
+}
+
+type Sent = Vec<(Vec<u8>, u32)>;
+
+fn add_basic(p: &mut Packer, family: Family, sent: &mut Sent) -> Result<(), AddError> {
+    let flow = flow();
+    p.add(0, family, BASIC, 7, |s| flow.visit(s), &mut |m| keep(sent, m))
+}
+
+fn add_both(p: &mut Packer, extra: &Extra, sent: &mut Sent) -> Result<(), AddError> {
+    let flow = flow();
+    let fill = |s: &mut DataSink<'_>| {
+        flow.visit(s);
+        extra.visit(s);
+    };
+    p.add(1, Family::V6, BOTH, 7, fill, &mut |m| keep(sent, m))
+}
+
+fn keep(sent: &mut Sent, m: Message<'_>) -> Fate {
+    sent.push((m.bytes.to_vec(), m.records));
+    Fate::Sent
+}
+
+fn flush(p: &mut Packer) -> Sent {
+    let mut sent = Sent::new();
+    p.flush(7, &mut |m| keep(&mut sent, m));
+    sent
+}
+
+#[test]
+fn the_first_messages_of_the_original() {
+    let mut p = Packer::new(PackerConfig::default());
+    add_basic(&mut p, Family::V6, &mut Sent::new()).unwrap();
+    let sent = flush(&mut p);
+    let templates = hex(
+        "000a 00c4 00000007 00000000 00000001 0002 00b4
+         0103 0012 00880001 00010008 80010008 00007279 00020008 80020008 00007279 009a0008 009b0008 003c0001 00040001 00060001
+         80060001 00007279 00070002 000b0002 000a0004 001b0010 001c0010 00380006 00500006
+         0102 0012 00880001 00010008 80010008 00007279 00020008 80020008 00007279 009a0008 009b0008 003c0001 00040001 00060001
+         80060001 00007279 00070002 000b0002 000a0004 00080004 000c0004 00380006 00500006",
+    );
+    let data = hex("000a 007d 00000007 00000000 00000001 0103 006d
+         01 0000000000000098 0000000000000000 0000000000000001 0000000000000000 dbbe03018a6772d5 dbbe03018a6772d5
+         06 11 00 00 0222 0223 00000000 fe80000000000000a2f3c1fffe165aca ff020000000000000000000000010002
+         a0f3c1165aca 333300010002");
+    assert_eq!(sent, [(templates, 0), (data, 1)]);
+    assert_eq!((p.sequence(), p.waiting(), p.templates()), (1, 0, 2));
+}
+
+#[test]
+fn a_full_buffer_flushes_and_tries_once_more() {
+    let mut p = Packer::new(PackerConfig::default());
+    let mut sent = Sent::new();
+    // 1458 - 16 - 4 bytes hold 13 IPv6 records of 105 bytes.
+    for _ in 0..13 {
+        add_basic(&mut p, Family::V6, &mut sent).unwrap();
+    }
+    assert!(sent.is_empty());
+    add_basic(&mut p, Family::V6, &mut sent).unwrap();
+    assert_eq!(sent.iter().map(|(b, n)| (b.len(), *n)).collect::<Vec<_>>(), [(196, 0), (16 + 4 + 13 * 105, 13)]);
+    assert_eq!((p.waiting(), p.sequence()), (1, 13));
+}
+
+#[test]
+fn what_never_fits_is_refused_after_a_flush() {
+    let mut p = Packer::new(PackerConfig::default());
+    let mut sent = Sent::new();
+    let mut extra = Extra::default();
+    extra.name.set(&[b'x'; 1400]);
+    assert_eq!(add_both(&mut p, &extra, &mut sent), Err(AddError::TooLarge));
+    assert_eq!(p.waiting(), 0);
+    extra.name.set(b"short");
+    add_both(&mut p, &extra, &mut sent).unwrap();
+    assert_eq!(p.waiting(), 1);
+}
+
+#[test]
+fn variable_fields_and_lists_as_the_original_writes_them() {
+    let mut p = Packer::new(PackerConfig::default());
+    let mut extra = Extra::default();
+    extra.name.set(&[b'y'; 255]);
+    extra.lengths.push(36);
+    extra.lengths.push(1500);
+    extra.times.push(Time::from_micros(1_000_500));
+    add_both(&mut p, &extra, &mut Sent::new()).unwrap();
+    let sent = flush(&mut p);
+    let specs = hex("8328 ffff 00001f79 0123 ffff 0123 ffff");
+    assert!(sent[0].0.windows(specs.len()).any(|w| w == specs));
+    let mut tail = hex("ff 00ff");
+    tail.extend([b'y'; 255]);
+    tail.extend(hex("ff 000d 03 83f5 0002 00001f79 0024 05dc  ff 0011 03 83f6 0008 00001f79 00000000000003e8"));
+    assert!(sent[1].0.ends_with(&tail));
+}
+
+#[test]
+fn a_restart_sends_templates_and_the_message_again() {
+    let mut p = Packer::new(PackerConfig::default());
+    add_basic(&mut p, Family::V6, &mut Sent::new()).unwrap();
+    flush(&mut p);
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    let (mut sent, mut calls) = (Sent::new(), 0);
+    p.flush(9, &mut |m| {
+        calls += 1;
+        keep(&mut sent, m);
+        if calls == 1 { Fate::Restarted } else { Fate::Sent }
+    });
+    assert_eq!(
+        sent.iter().map(|(b, n)| (b[11], b.len(), *n)).collect::<Vec<_>>(),
+        [(1, 101, 1), (0, 196, 0), (0, 101, 1)]
+    );
+    assert_eq!(p.sequence(), 1);
+}
+
+#[test]
+fn lost_messages_do_not_count_and_lost_templates_go_again() {
+    let mut p = Packer::new(PackerConfig::default());
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    p.flush(7, &mut |_| Fate::Lost);
+    assert_eq!((p.sequence(), p.waiting()), (0, 0));
+    assert_eq!(flush(&mut p).len(), 1);
+    assert!(flush(&mut p).is_empty());
+    p.flush(7, &mut |_| Fate::Restarted);
+    p.mark_all_templates();
+    // A transport that restarts for ever ends all the same.
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    p.flush(7, &mut |_| Fate::Restarted);
+    assert_eq!(p.waiting(), 0);
+}
+
+#[test]
+fn templates_are_refreshed_by_age() {
+    let mut p = Packer::new(PackerConfig { refresh_secs: 600, ..Default::default() });
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    flush(&mut p);
+    let mut sent = Sent::new();
+    p.flush(606, &mut |m| keep(&mut sent, m));
+    assert!(sent.is_empty());
+    p.flush(607, &mut |m| keep(&mut sent, m));
+    assert_eq!(sent.len(), 1);
+}
+
+#[test]
+fn the_mtu_splits_templates_when_asked() {
+    let mut p = Packer::new(PackerConfig { mtu: 200, mtu_limits_templates: true, ..Default::default() });
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    add_both(&mut p, &Extra::default(), &mut Sent::new()).unwrap();
+    let sent = flush(&mut p);
+    assert!(sent.iter().all(|(b, _)| b.len() <= 200));
+    assert_eq!(sent.iter().filter(|(_, n)| *n == 0).count(), 3);
+}
+
+#[test]
+fn the_number_of_pairs_is_bounded() {
+    let mut p = Packer::new(PackerConfig { pairs_max: 1, ..Default::default() });
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    assert_eq!(add_both(&mut p, &Extra::default(), &mut Sent::new()), Err(AddError::TooManyPairs));
+}

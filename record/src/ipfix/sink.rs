@@ -1,0 +1,201 @@
+//! One record's fields go straight into the buffer of its template: one pass, no heap, no look-ups.
+use super::packer::Family;
+use super::wire::{ENTERPRISE, LONG_FORM, SEMANTIC_ALL_OF, ntp_micros, ntp_nanos};
+use crate::element::{Abstract, Element};
+use crate::kind::Kind;
+use crate::schema::{Field, Sink};
+use crate::value::{ListRef, Time, Value};
+use std::net::IpAddr;
+
+/// Where a record's fields are written. Visit Basic first, then each extension, in the order of the schemas given to
+/// [`Packer::add`](super::Packer::add). Fields without an IPFIX element are passed over.
+pub struct DataSink<'b> {
+    buffer: &'b mut [u8],
+    at: usize,
+    family: Family,
+    overflow: bool,
+    fields: u32,
+}
+
+impl<'b> DataSink<'b> {
+    pub(super) fn new(buffer: &'b mut [u8], family: Family) -> Self {
+        DataSink { buffer, at: 0, family, overflow: false, fields: 0 }
+    }
+
+    /// Bytes written, or `None` if the record did not fit.
+    pub(super) fn finish(self) -> Option<usize> {
+        (!self.overflow).then_some(self.at)
+    }
+
+    /// Fields written so far, for the check that a record is what its schemas say.
+    pub(super) fn fields(&self) -> u32 {
+        self.fields
+    }
+
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, bytes: [u8; N]) {
+        match self.buffer.get_mut(self.at..self.at + N) {
+            Some(room) => {
+                room.copy_from_slice(&bytes);
+                self.at += N;
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    #[inline(always)]
+    fn store_slice(&mut self, bytes: &[u8]) {
+        match self.buffer.get_mut(self.at..self.at + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.at += bytes.len();
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    /// An integer in the width of its Rust type.
+    #[inline(always)]
+    fn store_int(&mut self, kind: Kind, bits: u64) {
+        match kind {
+            Kind::U8 | Kind::I8 | Kind::Char => self.store([bits as u8]),
+            Kind::U16 | Kind::I16 => self.store((bits as u16).to_be_bytes()),
+            Kind::U32 | Kind::I32 => self.store((bits as u32).to_be_bytes()),
+            _ => self.store(bits.to_be_bytes()),
+        }
+    }
+
+    #[inline(always)]
+    fn store_time(&mut self, element: Element, t: Time) {
+        match element.kind {
+            Abstract::DateTimeSeconds => self.store((t.secs() as u32).to_be_bytes()),
+            Abstract::DateTimeMicroseconds => self.store(ntp_micros(t).to_be_bytes()),
+            Abstract::DateTimeNanoseconds => self.store(ntp_nanos(t).to_be_bytes()),
+            _ => self.store(t.millis().to_be_bytes()),
+        }
+    }
+
+    /// An address in the width of the element; a family that does not fit is ::ffff:a.b.c.d or 0.0.0.0.
+    #[inline(always)]
+    fn store_ip(&mut self, element: Element, ip: IpAddr) {
+        match (element.kind, ip) {
+            (Abstract::Ipv6Address, IpAddr::V6(a)) => self.store(a.octets()),
+            (Abstract::Ipv6Address, IpAddr::V4(a)) => self.store(a.to_ipv6_mapped().octets()),
+            (_, IpAddr::V4(a)) => self.store(a.octets()),
+            (_, IpAddr::V6(a)) => self.store(a.to_ipv4_mapped().map_or([0; 4], |a| a.octets())),
+        }
+    }
+
+    /// Variable length: one byte of length below 255, else 255 and two bytes (RFC 7011 section 7).
+    #[inline(always)]
+    fn store_variable(&mut self, bytes: &[u8]) {
+        if bytes.len() < usize::from(LONG_FORM) {
+            self.store([bytes.len() as u8]);
+        } else {
+            let length = (bytes.len() as u16).to_be_bytes();
+            self.store([LONG_FORM, length[0], length[1]]);
+            self.overflow |= bytes.len() > usize::from(u16::MAX);
+        }
+        self.store_slice(bytes);
+    }
+
+    /// A basicList (RFC 6313 section 4.5.1), always with the three-byte length (spec/ipfix.md section 5).
+    #[inline]
+    fn store_list(&mut self, element: Element, list: ListRef<'_>) {
+        let size = item_size(element, list);
+        let header = if element.pen == 0 { 5 } else { 9 };
+        let length = header + list_len(list) * size;
+        self.overflow |= length > usize::from(u16::MAX);
+        let (length, size) = ((length as u16).to_be_bytes(), (size as u16).to_be_bytes());
+        let id = element.id | if element.pen == 0 { 0 } else { ENTERPRISE };
+        let id = id.to_be_bytes();
+        self.store([LONG_FORM, length[0], length[1], SEMANTIC_ALL_OF, id[0], id[1], size[0], size[1]]);
+        if element.pen != 0 {
+            self.store(element.pen.to_be_bytes());
+        }
+        match list {
+            ListRef::U8(l) => self.store_slice(l),
+            ListRef::I8(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::U16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::I16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::U32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::I32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::U64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::I64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::F32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::F64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
+            ListRef::Mac(l) => l.iter().for_each(|i| self.store(*i)),
+            ListRef::Ip(l) => l.iter().for_each(|i| self.store_ip(element, *i)),
+            ListRef::Time(l) => l.iter().for_each(|i| self.store_time(element, *i)),
+        }
+    }
+}
+
+impl<'a> Sink<'a> for DataSink<'_> {
+    #[inline(always)]
+    fn put(&mut self, _at: usize, field: &'static Field, value: Value<'a>) {
+        let Some(element) = element_for(field, self.family) else { return };
+        self.fields += 1;
+        match value {
+            Value::Uint(v) => self.store_int(field.kind, v),
+            Value::Int(v) => self.store_int(field.kind, v as u64),
+            Value::F32(v) => self.store(v.to_be_bytes()),
+            Value::F64(v) => self.store(v.to_be_bytes()),
+            Value::Char(v) => self.store([v]),
+            Value::Ip(v) => self.store_ip(element, v),
+            Value::Mac(v) => self.store(v),
+            Value::Time(v) => self.store_time(element, v),
+            Value::Text(v) | Value::Bytes(v) => self.store_variable(v),
+            Value::List(v) => self.store_list(element, v),
+        }
+    }
+}
+
+/// The element under which a field travels in templates of one family.
+#[inline(always)]
+pub(super) fn element_for(field: &Field, family: Family) -> Option<Element> {
+    match family {
+        Family::V6 if field.ipfix_v6.is_some() => field.ipfix_v6,
+        _ => field.ipfix,
+    }
+}
+
+/// Bytes of a fixed-size value on the wire, `None` for variable length.
+pub(super) fn width(element: Element, kind: Kind) -> Option<u16> {
+    Some(match kind {
+        Kind::Ip if element.kind == Abstract::Ipv6Address => 16,
+        Kind::Ip => 4,
+        Kind::Time if element.kind == Abstract::DateTimeSeconds => 4,
+        _ => kind.size()? as u16,
+    })
+}
+
+fn list_len(list: ListRef<'_>) -> usize {
+    match list {
+        ListRef::U8(l) => l.len(),
+        ListRef::I8(l) => l.len(),
+        ListRef::U16(l) => l.len(),
+        ListRef::I16(l) => l.len(),
+        ListRef::U32(l) => l.len(),
+        ListRef::I32(l) => l.len(),
+        ListRef::U64(l) => l.len(),
+        ListRef::I64(l) => l.len(),
+        ListRef::F32(l) => l.len(),
+        ListRef::F64(l) => l.len(),
+        ListRef::Ip(l) => l.len(),
+        ListRef::Mac(l) => l.len(),
+        ListRef::Time(l) => l.len(),
+    }
+}
+
+fn item_size(element: Element, list: ListRef<'_>) -> usize {
+    match list {
+        ListRef::U8(_) | ListRef::I8(_) => 1,
+        ListRef::U16(_) | ListRef::I16(_) => 2,
+        ListRef::U32(_) | ListRef::I32(_) | ListRef::F32(_) => 4,
+        ListRef::U64(_) | ListRef::I64(_) | ListRef::F64(_) => 8,
+        ListRef::Mac(_) => 6,
+        ListRef::Ip(_) => width(element, Kind::Ip).map_or(4, usize::from),
+        ListRef::Time(_) => width(element, Kind::Time).map_or(8, usize::from),
+    }
+}

@@ -1,0 +1,72 @@
+//! A template of the exporter: its record on the wire, and the buffer in which its data records wait for a flush.
+use super::packer::Family;
+use super::sink::{element_for, width};
+use super::wire::{ENTERPRISE, SET_HEADER, VARIABLE};
+use crate::element::{Element, iana};
+use crate::kind::Kind;
+use crate::schema::{Field, Schema};
+
+/// One template with its waiting records.
+pub(super) struct Template {
+    /// The template record: id, field count, field specifiers (RFC 7011 section 3.4.1).
+    pub(super) record: Vec<u8>,
+    /// The data set: header with the length still open, then whole records. Fixed size.
+    pub(super) set: Box<[u8]>,
+    /// Bytes of `set` in use, header included.
+    pub(super) used: usize,
+    /// Data records in `set`.
+    pub(super) waiting: u32,
+    /// Data fields of one record.
+    pub(super) fields: u16,
+    /// The collector was told of this template.
+    pub(super) told: bool,
+    /// Export time of the message that told it, Unix seconds.
+    pub(super) told_at_secs: u32,
+}
+
+impl Template {
+    /// `None` when the fields do not fit a template record of 65,515 bytes (one message).
+    pub(super) fn new(id: u16, family: Family, schemas: &[&'static Schema], set_max: usize) -> Option<Template> {
+        let mut record = vec![0; 4];
+        let mut fields = 0u16;
+        for field in schemas.iter().flat_map(|s| s.fields) {
+            if let Some(element) = element_for(field, family) {
+                specify(&mut record, field, element);
+                fields = fields.checked_add(1)?;
+            }
+        }
+        if record.len() > usize::from(u16::MAX) - 20 {
+            return None;
+        }
+        record[..2].copy_from_slice(&id.to_be_bytes());
+        record[2..4].copy_from_slice(&fields.to_be_bytes());
+        let mut set = vec![0; set_max].into_boxed_slice();
+        set[..2].copy_from_slice(&id.to_be_bytes());
+        Some(Template { record, set, used: SET_HEADER, waiting: 0, fields, told: false, told_at_secs: 0 })
+    }
+
+    /// The finished data set.
+    pub(super) fn data_set(&mut self) -> &[u8] {
+        let length = (self.used as u16).to_be_bytes();
+        self.set[2..4].copy_from_slice(&length);
+        &self.set[..self.used]
+    }
+
+    /// Forgets the waiting records.
+    pub(super) fn empty(&mut self) {
+        self.used = SET_HEADER;
+        self.waiting = 0;
+    }
+}
+
+/// Appends one field specifier (RFC 7011 section 3.2); a list travels as element 291.
+fn specify(record: &mut Vec<u8>, field: &Field, element: Element) {
+    let element = if matches!(field.kind, Kind::List(_)) { iana::basicList } else { element };
+    let length = width(element, field.kind).unwrap_or(VARIABLE);
+    let id = element.id | if element.pen == 0 { 0 } else { ENTERPRISE };
+    record.extend_from_slice(&id.to_be_bytes());
+    record.extend_from_slice(&length.to_be_bytes());
+    if element.pen != 0 {
+        record.extend_from_slice(&element.pen.to_be_bytes());
+    }
+}
