@@ -9,6 +9,7 @@ pub mod element;
 pub mod kind;
 pub mod ledger;
 pub mod schema;
+pub mod unirec;
 pub mod value;
 
 pub use element::Element;
