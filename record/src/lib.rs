@@ -10,6 +10,7 @@ pub mod ipfix;
 pub mod kind;
 pub mod ledger;
 pub mod schema;
+pub mod unirec;
 pub mod value;
 
 pub use element::Element;

@@ -1,0 +1,61 @@
+//! Harnesses: each takes any bytes and must return. Called as property tests, as fuzz targets and on their corpus.
+use super::{Builder, Template, View, csv, time};
+
+/// Any text as a template specification; an accepted one is read back from its canonical form unchanged.
+pub fn fuzz_spec(input: &[u8]) {
+    let Ok(template) = Template::parse(&String::from_utf8_lossy(input)) else { return };
+    assert_eq!(Template::parse(&template.spec()).as_ref(), Ok(&template));
+}
+
+/// A specification up to the first newline, behind it any bytes as its record: reading, printing and copying stay inside, and a
+/// copy reads the same.
+pub fn fuzz_record(input: &[u8]) {
+    let (spec, bytes) = split_line(input);
+    let Ok(template) = Template::parse(&String::from_utf8_lossy(spec)) else { return };
+    let Ok(view) = View::new(&template, bytes) else { return };
+    let mut text = Vec::new();
+    csv::Printer::new(b',').row(&view, &mut text);
+    let mut builder = Builder::new(&template);
+    for (index, (_, datum)) in view.iter().enumerate() {
+        builder.set(index, datum).expect("a value that was read fits the field it was read from");
+    }
+    let mut copy = Vec::new();
+    builder.finish(&mut copy).expect("a copy is no larger than its record");
+    let again = View::new(&template, &copy).expect("what the builder wrote is a record");
+    let mut text_again = Vec::new();
+    csv::Printer::new(b',').row(&again, &mut text_again);
+    assert_eq!(text, text_again);
+}
+
+/// Any CSV file: every record that it gives is a record, and its own CSV gives it again, save for what CSV cannot say.
+pub fn fuzz_csv(input: &[u8]) {
+    let (header, body) = split_line(input);
+    let Ok(columns) = csv::Columns::parse(&String::from_utf8_lossy(header)) else { return };
+    let mut rows = columns.rows();
+    let mut out = Vec::new();
+    for line in body.split(|b| *b == b'\n') {
+        if rows.read(line, &mut out).is_ok() {
+            let view = View::new(columns.template(), &out).expect("what a row gives is a record");
+            csv::Printer::new(b',').row(&view, &mut Vec::new());
+        }
+    }
+}
+
+/// Any text as a time; an accepted one survives the way through nanoseconds.
+pub fn fuzz_time(input: &[u8]) {
+    if let Some(fixed) = time::parse(input) {
+        assert_eq!(time::to_fixed(time::from_fixed(fixed)), fixed);
+    }
+}
+
+/// A harness.
+pub type Harness = fn(&[u8]);
+
+/// The names and harnesses of this module.
+pub const ALL: &[(&str, Harness)] =
+    &[("unirec_spec", fuzz_spec), ("unirec_record", fuzz_record), ("unirec_csv", fuzz_csv), ("unirec_time", fuzz_time)];
+
+fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
+    (&input[..end], input.get(end + 1..).unwrap_or(&[]))
+}
