@@ -1,0 +1,101 @@
+//! Where ended flows go. One sink is one file; each keeps its own books and never lets a loss go uncounted.
+use crate::batch::Batch;
+use record::{Ledger, reasons};
+
+pub mod ipfix;
+pub mod json;
+pub mod table;
+pub mod text;
+pub mod unirec;
+
+reasons! {
+    /// Why a record did not leave through an output.
+    pub enum RecordDrop = "records" {
+        /// The record is larger than a message may be.
+        TooLarge = "too_large",
+        /// More sets of extensions than the encoder has templates for.
+        TooManyTemplates = "too_many_templates",
+        /// The peer refused it or the connection broke while it was on its way.
+        SendFailed = "send_failed",
+        /// There was no connection to the peer.
+        Down = "down",
+        /// The file system refused it: disk full, pipe closed.
+        WriteFailed = "write_failed",
+        /// The flow has none of the fields that this output carries.
+        NoExtension = "no_extension",
+        /// A TRAP interface did not take it: client too slow, timeout, interface closed.
+        NotTaken = "not_taken",
+    }
+}
+
+impl RecordDrop {
+    /// Whether the record was meant to stay behind: not a loss.
+    pub fn is_intended(self) -> bool {
+        self == RecordDrop::NoExtension
+    }
+}
+
+/// The books of one output.
+#[derive(Clone, Debug, Default)]
+pub struct Books {
+    /// Identity I10: records offered = sent + dropped(reason). A flow can give several records on some outputs.
+    pub records: Ledger<RecordDrop>,
+    /// Flows offered, and their packets and IP bytes.
+    pub flows: u64,
+    pub packets: u64,
+    pub bytes: u64,
+    /// Extension records that the wire form has no room for: IPFIX carries one of each plugin in a flow.
+    pub repeated_extensions: u64,
+    /// TRAP: records published while no client was connected.
+    pub unheard: u64,
+    /// TRAP: records that slow or leaving clients missed, summed over clients.
+    pub skipped: u64,
+    /// Connections that were opened again.
+    pub reconnects: u64,
+    /// The latest trouble, in words.
+    pub trouble: Option<String>,
+}
+
+impl Books {
+    /// Notes a batch that was offered.
+    pub fn offer(&mut self, batch: &Batch) {
+        for flow in batch.flows() {
+            self.flows += 1;
+            self.packets += flow.basic.packets as u64 + flow.basic.packets_rev as u64;
+            self.bytes += flow.basic.bytes + flow.basic.bytes_rev;
+        }
+    }
+
+    /// Records lost against intention.
+    pub fn lost(&self) -> u64 {
+        self.records.losses().filter(|(why, _)| !why.is_intended()).map(|(_, n)| n).sum()
+    }
+}
+
+/// A sink of flow records. Called from one thread.
+pub trait Exporter {
+    /// What it is and where it leads, for people: `ipfix udp 127.0.0.1:4739`.
+    fn name(&self) -> String;
+    /// Takes a batch; what cannot go out is counted in the books.
+    fn export(&mut self, batch: &Batch);
+    /// Called now and then with the wall clock (Unix seconds): time to send what waits.
+    fn tick(&mut self, _now_secs: u64) {}
+    /// Sends what waits and closes. The books are final afterwards.
+    fn finish(&mut self, now_secs: u64);
+    fn books(&self) -> &Books;
+}
+
+/// An output that cannot be opened: the message says why and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("cannot resolve collector {host}: {cause}; give an address or check the name")]
+    Resolve { host: String, cause: std::io::Error },
+    #[error("cannot connect to collector {host}:{port} over {transport}: {cause}; start the collector or check host and port")]
+    Connect { host: String, port: u16, transport: &'static str, cause: std::io::Error },
+    #[error("cannot create {path}: {cause}; check the folder, its permissions and the free space")]
+    Create { path: String, cause: std::io::Error },
+    #[error("{0}")]
+    Interface(String),
+    #[error("{0}")]
+    Config(String),
+}

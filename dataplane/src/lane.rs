@@ -1,0 +1,229 @@
+//! One lane: a source's frames go in, ended flows come out in batches.
+//!
+//! Work goes in bursts: decode all, hash and prefetch all, update all. Random lines of the flow table then arrive side by side
+//! instead of one after the other (PERFORMANCE.md, "A design that measured well").
+use crate::batch::Batch;
+use crate::capture::{BURST, CaptureError, CaptureSource, Frame, Poll};
+use crate::face::Face;
+use crate::flow::frag::{FragmentCache, FragmentStats};
+use crate::flow::key::HashSeed;
+use crate::flow::{Cache, CacheConfig, CacheStats};
+use crate::packet::decode::{DecodeConfig, decode};
+use crate::packet::{Fragment, Packet, PacketDrop, PacketView};
+use crate::plugin::OptionError;
+use crate::registry::{PluginId, Plugins};
+use record::{Ledger, Time};
+
+/// What a lane is told at start.
+#[derive(Clone, Debug)]
+pub struct LaneConfig {
+    pub cache: CacheConfig,
+    /// Keep the two directions apart (uniflows).
+    pub split: bool,
+    /// `None` switches the fragment cache off.
+    pub fragments: Option<FragmentConfig>,
+    /// Plugins with their options, in the order in which their fields are exported.
+    pub plugins: Vec<(PluginId, Vec<String>)>,
+    /// Stop after this many decoded packets; 0 = no limit.
+    pub packets_max: u64,
+}
+
+impl LaneConfig {
+    pub fn face(&self) -> Face {
+        self.cache.face
+    }
+}
+
+impl Default for LaneConfig {
+    fn default() -> Self {
+        LaneConfig {
+            cache: CacheConfig::default(),
+            split: false,
+            fragments: Some(FragmentConfig::default()),
+            plugins: Vec::new(),
+            packets_max: 0,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FragmentConfig {
+    /// Slots of four datagrams each.
+    pub slots: usize,
+    pub timeout_secs: u64,
+}
+
+impl Default for FragmentConfig {
+    /// The original's (spec/exporter.md section 5).
+    fn default() -> Self {
+        FragmentConfig { slots: 10_007, timeout_secs: 3 }
+    }
+}
+
+/// Where a lane has got to.
+#[derive(Clone, Debug, Default)]
+pub struct LaneReport {
+    /// Identity I4 and I5: every packet taken from the source was decoded or dropped for a reason.
+    pub packets: Ledger<PacketDrop>,
+    /// Wire bytes of the decoded packets.
+    pub decoded_bytes: u64,
+    pub cache: CacheStats,
+    pub fragments: FragmentStats,
+    /// Flows still live.
+    pub live: usize,
+    /// Extension records that found their pool exhausted.
+    pub refused: Vec<(PluginId, u64)>,
+}
+
+impl LaneReport {
+    /// Identities I6 to I8 over what is exported and what is live; the sums over live flows must be 0, so ask after [`Lane::finish`].
+    pub fn imbalance(&self) -> Vec<String> {
+        let c = &self.cache;
+        let mut wrong = Vec::new();
+        let mut must = |what: &str, left: u64, right: u64| {
+            if left != right {
+                wrong.push(format!("{what}: {left} is not {right}"));
+            }
+        };
+        must("packets taken = decoded + dropped", self.packets.taken, self.packets.kept + self.packets.dropped_total());
+        must("packets decoded = counted into flows", self.packets.kept, c.packets + c.uncounted);
+        must("packets counted = packets exported", c.packets, c.exported_packets);
+        must("bytes counted = bytes exported", c.bytes, c.exported_bytes);
+        must("flows opened = ended + live", c.opened + c.continued, c.ended_total() + self.live as u64);
+        wrong
+    }
+}
+
+/// One core's private pipeline.
+pub struct Lane {
+    decode: DecodeConfig,
+    cache: Cache,
+    fragments: Option<FragmentCache>,
+    seed: HashSeed,
+    books: Ledger<PacketDrop>,
+    decoded_bytes: u64,
+    packets_max: u64,
+    /// Time of the newest packet.
+    now: Time,
+    batch: Batch,
+    burst: Box<Burst>,
+}
+
+/// Decoded packets of the burst at hand, and the frames they came from.
+struct Burst {
+    packets: [Packet; BURST],
+    frames: [u8; BURST],
+}
+
+impl Lane {
+    pub fn new(config: &LaneConfig) -> Result<Lane, OptionError> {
+        Lane::with_seed(config, HashSeed::random())
+    }
+
+    /// With a known hash seed, for benches and tests.
+    pub fn with_seed(config: &LaneConfig, seed: HashSeed) -> Result<Lane, OptionError> {
+        let mut plugins = Plugins::default();
+        let flows = 1usize << config.cache.shape.size_exp;
+        for (id, options) in &config.plugins {
+            let options: Vec<&str> = options.iter().map(String::as_str).collect();
+            plugins.enable(*id, &options, config.face(), flows)?;
+        }
+        Ok(Lane {
+            decode: DecodeConfig { face: config.face(), split: config.split },
+            cache: Cache::new(config.cache, plugins),
+            fragments: config.fragments.map(|f| FragmentCache::new(f.slots, f.timeout_secs, seed)),
+            seed,
+            books: Ledger::default(),
+            decoded_bytes: 0,
+            packets_max: config.packets_max,
+            now: Time(0),
+            batch: Batch::default(),
+            burst: Box::new(Burst { packets: [Packet::default(); BURST], frames: [0; BURST] }),
+        })
+    }
+
+    /// Takes one burst from the source. Whoever calls looks after [`Lane::batch`] in between.
+    pub fn step(&mut self, source: &mut impl CaptureSource) -> Result<Poll, CaptureError> {
+        if self.packets_max != 0 && self.books.kept >= self.packets_max {
+            return Ok(Poll::End);
+        }
+        source.burst(|frames| self.burst(frames))
+    }
+
+    /// Ended flows that wait for the exporters; clear it once they have them.
+    pub fn batch(&mut self) -> &mut Batch {
+        &mut self.batch
+    }
+
+    /// Time of the newest packet, 0 before the first.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Ends every live flow; hands batches to `full` as they fill, the last one too.
+    pub fn finish(&mut self, mut full: impl FnMut(&mut Batch)) {
+        self.cache.flush(&mut self.batch, &mut full);
+        if !self.batch.is_empty() {
+            full(&mut self.batch);
+        }
+    }
+
+    /// The books, with what the source itself refused.
+    pub fn report(&self, source: &impl CaptureSource) -> LaneReport {
+        let mut packets = self.books.clone();
+        let taken = source.stats();
+        packets.drop(PacketDrop::Filtered, taken.filtered);
+        packets.drop(PacketDrop::UnknownLink, taken.unknown_link);
+        LaneReport {
+            packets,
+            decoded_bytes: self.decoded_bytes,
+            cache: *self.cache.stats(),
+            fragments: self.fragments.as_ref().map_or_else(Default::default, |f| f.stats()),
+            live: self.cache.live(),
+            refused: self.cache.plugins().refused(),
+        }
+    }
+
+    fn burst(&mut self, frames: &[Frame<'_>]) {
+        let decoded = self.decode_all(frames);
+        let Burst { packets, frames: origin } = &mut *self.burst;
+        for packet in &mut packets[..decoded] {
+            packet.hash = packet.key.hash(self.seed);
+            self.cache.prefetch_tags(packet.hash);
+        }
+        for packet in &packets[..decoded] {
+            self.cache.prefetch_flow(packet.hash);
+        }
+        for (packet, from) in packets[..decoded].iter().zip(origin.iter()) {
+            let view = PacketView { packet, bytes: frames[*from as usize].bytes };
+            self.cache.packet(view, &mut self.batch);
+        }
+        if let Some(last) = packets[..decoded].last() {
+            self.now = last.at;
+            self.cache.sweep(self.now, &mut self.batch);
+        }
+    }
+
+    /// Decodes a burst; answers how many packets stand in `self.burst`.
+    fn decode_all(&mut self, frames: &[Frame<'_>]) -> usize {
+        let mut decoded = 0;
+        for (from, frame) in frames.iter().take(BURST).enumerate() {
+            match decode(frame, &self.decode) {
+                Ok(mut packet) => {
+                    if packet.fragment != Fragment::No
+                        && let Some(fragments) = &mut self.fragments
+                    {
+                        fragments.resolve(&mut packet, frame.bytes, self.decode.split);
+                    }
+                    self.burst.packets[decoded] = packet;
+                    self.burst.frames[decoded] = from as u8;
+                    decoded += 1;
+                    self.books.keep(1);
+                    self.decoded_bytes += frame.wire_len as u64;
+                }
+                Err(why) => self.books.drop(why, 1),
+            }
+        }
+        decoded
+    }
+}
