@@ -160,17 +160,18 @@ pub const fn assert_distinct(schemas: &[&Schema], shared: &[Element]) {
 }
 
 const fn assert_fields_distinct(f: &Field, g: &Field, shared: &[Element]) {
-    if let (Some(x), Some(y)) = (&f.ipfix, &g.ipfix) {
-        if x.pen == y.pen && x.id == y.id {
-            let mut known = false;
-            let mut s = 0;
-            while s < shared.len() {
-                known |= shared[s].pen == x.pen && shared[s].id == x.id;
-                s += 1;
-            }
-            assert!(known, "two fields claim one IPFIX element");
-            return;
+    if let (Some(x), Some(y)) = (&f.ipfix, &g.ipfix)
+        && x.pen == y.pen
+        && x.id == y.id
+    {
+        let mut known = false;
+        let mut s = 0;
+        while s < shared.len() {
+            known |= shared[s].pen == x.pen && shared[s].id == x.id;
+            s += 1;
         }
+        assert!(known, "two fields claim one IPFIX element");
+        return;
     }
     if let (Some(x), Some(y)) = (f.unirec, g.unirec) {
         assert!(!same(x.as_bytes(), y.as_bytes()), "two fields claim one UniRec name");
