@@ -4,10 +4,24 @@
 //! [`Decoder`] reads messages of any exporter within fixed memory; [`Framer`] cuts a byte stream into messages. Nothing here does
 //! I/O or looks at a clock: export times are arguments, messages leave through a closure.
 
+mod decoder;
+mod framer;
+mod header;
+pub mod json;
+mod list;
+mod outgoing;
 mod packer;
+mod protocols;
+mod record;
 mod sink;
-mod template;
+mod templates;
 pub mod wire;
 
-pub use packer::{AddError, Fate, Family, Message, Packer, PackerConfig};
+pub use decoder::{Decoder, Event, Summary};
+pub use framer::Framer;
+pub use header::{Cause, Error, Header};
+pub use list::{BasicList, Semantic, SubTemplateList, SubTemplateMultiList};
+pub use packer::{AddError, Family, Fate, Message, Packer, PackerConfig};
+pub use record::{DataRecord, Decoded, FieldRef};
 pub use sink::DataSink;
+pub use templates::{FieldSpec, Limits, Template, Templates};

@@ -5,11 +5,15 @@
 //! This crate is pure: no I/O, no clock, no unsafe.
 #![forbid(unsafe_code)]
 
+pub mod docs;
 pub mod element;
+pub mod fuzzing;
 pub mod ipfix;
+pub mod json;
 pub mod kind;
 pub mod ledger;
 pub mod schema;
+pub mod text;
 pub mod unirec;
 pub mod value;
 

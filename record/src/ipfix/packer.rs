@@ -3,8 +3,8 @@
 //! A set of extensions has a pair of templates, IPv4 first, created when it first occurs. Each template owns a buffer of mtu - 16
 //! bytes in which its records wait. A flush sends the templates that the collector does not know, newest first, then the buffers,
 //! newest template first, as many per message as fit.
+use super::outgoing::Outgoing;
 use super::sink::DataSink;
-use super::template::Template;
 use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
 use crate::schema::Schema;
 
@@ -79,7 +79,7 @@ pub enum AddError {
 pub struct Packer {
     config: PackerConfig,
     /// In order of creation: pair `p` owns `templates[2 * p]` (IPv4) and `templates[2 * p + 1]` (IPv6).
-    templates: Vec<Template>,
+    templates: Vec<Outgoing>,
     /// Key to pair, sorted by key.
     pairs: Vec<(u64, u16)>,
     /// The pair asked for last: most flows of a site look alike.
@@ -158,7 +158,7 @@ impl Packer {
     /// Drops what waits, answers how many records that were.
     pub fn discard(&mut self) -> u64 {
         let waiting = self.waiting();
-        self.templates.iter_mut().for_each(Template::empty);
+        self.templates.iter_mut().for_each(Outgoing::empty);
         waiting
     }
 
@@ -210,8 +210,8 @@ impl Packer {
         }
         let set_max = usize::from(self.config.mtu) - MESSAGE_HEADER;
         let id = FIRST_ID + 2 * pair;
-        let v4 = Template::new(id, Family::V4, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
-        let v6 = Template::new(id + 1, Family::V6, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
+        let v4 = Outgoing::new(id, Family::V4, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
+        let v6 = Outgoing::new(id + 1, Family::V6, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
         self.templates.extend([v4, v6]);
         Ok(pair)
     }

@@ -30,13 +30,13 @@ const NTP_TO_UNIX: u64 = 2_208_988_800;
 #[inline(always)]
 pub fn ntp_micros(t: Time) -> u64 {
     let micros = u64::from(t.subsec_nanos()) / 1_000;
-    (t.secs() + NTP_TO_UNIX) << 32 | (micros << 32) / 1_000_000
+    ((t.secs() + NTP_TO_UNIX) << 32) | ((micros << 32) / 1_000_000)
 }
 
 /// dateTimeNanoseconds: as [`ntp_micros`] with a fraction of nanoseconds.
 #[inline(always)]
 pub fn ntp_nanos(t: Time) -> u64 {
-    (t.secs() + NTP_TO_UNIX) << 32 | (u64::from(t.subsec_nanos()) << 32) / 1_000_000_000
+    ((t.secs() + NTP_TO_UNIX) << 32) | ((u64::from(t.subsec_nanos()) << 32) / 1_000_000_000)
 }
 
 /// Reads the NTP form, the fraction rounded to the nearest microsecond: undoes [`ntp_micros`] exactly, and also the form whose

@@ -7,7 +7,7 @@ use crate::kind::Kind;
 use crate::schema::{Field, Schema};
 
 /// One template with its waiting records.
-pub(super) struct Template {
+pub(super) struct Outgoing {
     /// The template record: id, field count, field specifiers (RFC 7011 section 3.4.1).
     pub(super) record: Vec<u8>,
     /// The data set: header with the length still open, then whole records. Fixed size.
@@ -24,9 +24,9 @@ pub(super) struct Template {
     pub(super) told_at_secs: u32,
 }
 
-impl Template {
+impl Outgoing {
     /// `None` when the fields do not fit a template record of 65,515 bytes (one message).
-    pub(super) fn new(id: u16, family: Family, schemas: &[&'static Schema], set_max: usize) -> Option<Template> {
+    pub(super) fn new(id: u16, family: Family, schemas: &[&'static Schema], set_max: usize) -> Option<Outgoing> {
         let mut record = vec![0; 4];
         let mut fields = 0u16;
         for field in schemas.iter().flat_map(|s| s.fields) {
@@ -42,7 +42,7 @@ impl Template {
         record[2..4].copy_from_slice(&fields.to_be_bytes());
         let mut set = vec![0; set_max].into_boxed_slice();
         set[..2].copy_from_slice(&id.to_be_bytes());
-        Some(Template { record, set, used: SET_HEADER, waiting: 0, fields, told: false, told_at_secs: 0 })
+        Some(Outgoing { record, set, used: SET_HEADER, waiting: 0, fields, told: false, told_at_secs: 0 })
     }
 
     /// The finished data set.
