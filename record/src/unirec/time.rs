@@ -203,7 +203,7 @@ mod tests {
         for day in 0..=u64::from(u32::MAX) / DAY {
             let mut out = Vec::new();
             printer.seconds(&mut out, day * DAY);
-            assert_eq!(parse(&out), Some(day * DAY << 32), "{}", String::from_utf8_lossy(&out));
+            assert_eq!(parse(&out), Some((day * DAY) << 32), "{}", String::from_utf8_lossy(&out));
         }
         assert_eq!(text(u64::MAX), "2106-02-07T06:28:15.999999");
         assert_eq!(text(parse(b"2024-02-29T23:59:59.9999999Z").unwrap()), "2024-02-29T23:59:59.999999");
