@@ -2,6 +2,7 @@
 use crate::flow::{Basic, Flow};
 use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
 use record::Sink;
+use record::json::FlowWriter;
 
 /// Flows that a batch holds before it goes to the exporters.
 pub const BATCH: usize = 256;
@@ -56,6 +57,16 @@ impl Batch {
     #[inline]
     pub fn visit<'a>(&'a self, link: Link, sink: &mut impl Sink<'a>) {
         self.arenas.visit(link, sink);
+    }
+
+    /// Writes the record as native JSON.
+    pub fn json(&self, link: Link, writer: &mut FlowWriter<'_>) {
+        self.arenas.json(link, writer);
+    }
+
+    /// What a person wants to know of the record, in a few words.
+    pub fn summary(&self, link: Link, out: &mut String) {
+        self.arenas.summary(link, out);
     }
 
     /// The record in the original's text form.

@@ -62,6 +62,9 @@ pub trait Plugin: Sized {
 
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").
     fn text(record: &Self::Record, out: &mut String);
+
+    /// What a person wants to know of the record, in a few words; nothing if the record says too little or too much for a table.
+    fn summary(_record: &Self::Record, _out: &mut String) {}
 }
 
 /// A plugin option that cannot be used.

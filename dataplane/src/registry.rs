@@ -9,6 +9,7 @@ use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use crate::stat::{icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
+use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
 
 /// A set of plugins, one bit for each id.
@@ -179,6 +180,16 @@ macro_rules! plugins {
             #[inline]
             pub(crate) fn visit<'a>(&'a self, link: Link, sink: &mut impl Sink<'a>) {
                 match link.id { $(PluginId::$id => self.$id.records[link.at as usize].visit(sink),)+ }
+            }
+
+            /// The record in native JSON.
+            pub(crate) fn json(&self, link: Link, writer: &mut FlowWriter<'_>) {
+                match link.id { $(PluginId::$id => writer.extension(&self.$id.records[link.at as usize]),)+ }
+            }
+
+            /// What a person wants to know of the record, in a few words.
+            pub(crate) fn summary(&self, link: Link, out: &mut String) {
+                match link.id { $(PluginId::$id => <$plugin>::summary(&self.$id.records[link.at as usize], out),)+ }
             }
 
             /// The record in the original's text form.

@@ -32,9 +32,9 @@ impl<'o> FlowWriter<'o> {
         FlowWriter { out, first: true, last: None }
     }
 
-    /// Fields at the top level.
-    pub fn basic(&mut self, record: &impl Record) {
-        let mut sink = JsonSink { out: self.out, first: self.first };
+    /// Fields at the top level, save those named in `omit`.
+    pub fn basic(&mut self, record: &impl Record, omit: &[&str]) {
+        let mut sink = JsonSink { out: self.out, first: self.first, omit };
         record.visit(&mut sink);
         self.first = sink.first;
     }
@@ -76,7 +76,7 @@ impl<'o> FlowWriter<'o> {
 /// Appends one record as an object of its own.
 pub fn object(out: &mut Vec<u8>, record: &impl Record) {
     out.push(b'{');
-    record.visit(&mut JsonSink { out, first: true });
+    record.visit(&mut JsonSink { out, first: true, omit: &[] });
     out.push(b'}');
 }
 
@@ -108,13 +108,17 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-struct JsonSink<'o> {
+struct JsonSink<'o, 'n> {
     out: &'o mut Vec<u8>,
     first: bool,
+    omit: &'n [&'n str],
 }
 
-impl<'a> Sink<'a> for JsonSink<'_> {
+impl<'a> Sink<'a> for JsonSink<'_, '_> {
     fn put(&mut self, _at: usize, field: &'static Field, v: Value<'a>) {
+        if self.omit.contains(&field.name) {
+            return;
+        }
         separate(self.out, &mut self.first);
         string(self.out, field.name.as_bytes());
         self.out.push(b':');
@@ -235,7 +239,7 @@ mod tests {
         all.list.push(8);
         let mut out = Vec::new();
         let mut flow = FlowWriter::new(&mut out);
-        flow.basic(&all);
+        flow.basic(&all, &[]);
         flow.extension(&Small { id: 1 });
         flow.extension(&Small { id: 2 });
         flow.extension(&All::default());
@@ -260,7 +264,7 @@ mod tests {
             list.iter().for_each(|i| { all.list.push(*i); });
             let mut out = Vec::new();
             let mut flow = FlowWriter::new(&mut out);
-            flow.basic(&all);
+            flow.basic(&all, &[]);
             (0..ext).for_each(|id| flow.extension(&Small { id }));
             flow.extension(&all);
             flow.finish();

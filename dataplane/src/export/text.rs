@@ -24,7 +24,7 @@ impl TextExporter {
     pub fn open(file: Option<PathBuf>, hide_mac: bool) -> Result<TextExporter, OpenError> {
         let mut out = Lines::open(file)?;
         let mac = if hide_mac { "" } else { "mac " };
-        out.add(&format!("{mac}conversation packets bytes tcp-flags time extensions\n"), 0);
+        out.add(&format!("{mac}conversation packets bytes tcp-flags time extensions\n").as_bytes(), 0);
         Ok(TextExporter { out, hide_mac, zone: TimeZone::system(), line: String::new(), books: Books::default() })
     }
 
@@ -65,7 +65,7 @@ impl Exporter for TextExporter {
                 batch.text(*link, &mut self.line);
             }
             self.line.push('\n');
-            self.out.add(&self.line, 1);
+            self.out.add(self.line.as_bytes(), 1);
             self.books.records.keep(1);
         }
         self.out.settle(&mut self.books);
@@ -114,8 +114,8 @@ impl Lines {
         Ok(Lines { out, name, waiting: Vec::with_capacity(BUFFER * 2), records: 0, lost: 0, trouble: None, gone: false })
     }
 
-    pub(super) fn add(&mut self, text: &str, records: u64) {
-        self.waiting.extend_from_slice(text.as_bytes());
+    pub(super) fn add(&mut self, text: &[u8], records: u64) {
+        self.waiting.extend_from_slice(text);
         self.records += records;
         if self.waiting.len() >= BUFFER {
             self.flush();
