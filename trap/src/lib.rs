@@ -15,12 +15,13 @@ pub mod expand;
 pub mod format;
 pub mod hello;
 pub mod log;
-#[allow(dead_code, reason = "used by outputs and inputs")]
 mod net;
+pub mod output;
 pub mod place;
 pub mod spec;
 
 pub use error::TrapError;
 pub use format::Format;
+pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
 pub use place::{Place, Stop};
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};
