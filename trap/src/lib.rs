@@ -14,6 +14,7 @@ pub mod error;
 pub mod expand;
 pub mod format;
 pub mod hello;
+pub mod input;
 pub mod log;
 mod net;
 pub mod output;
@@ -22,6 +23,7 @@ pub mod spec;
 
 pub use error::TrapError;
 pub use format::Format;
+pub use input::{Event, Input, InputDefaults, InputStats};
 pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
 pub use place::{Place, Stop};
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};
