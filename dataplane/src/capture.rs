@@ -1,4 +1,6 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
+pub mod write;
+
 use record::Time;
 
 /// Frames in a burst, at the most. 64 independent headers keep the memory system busy (PERFORMANCE.md, "the ceiling").
