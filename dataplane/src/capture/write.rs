@@ -23,7 +23,7 @@ impl<W: Write> PcapWriter<W> {
         head[4..6].copy_from_slice(&2_u16.to_le_bytes());
         head[6..8].copy_from_slice(&4_u16.to_le_bytes());
         head[16..20].copy_from_slice(&SNAPLEN.to_le_bytes());
-        head[20..24].copy_from_slice(&u32::from(link_number(link)).to_le_bytes());
+        head[20..24].copy_from_slice(&u32::from(link.number()).to_le_bytes());
         out.write_all(&head)?;
         Ok(Self { out, link, nanos })
     }
@@ -50,18 +50,6 @@ impl<W: Write> PcapWriter<W> {
     pub fn finish(mut self) -> io::Result<W> {
         self.out.flush()?;
         Ok(self.out)
-    }
-}
-
-/// The LINKTYPE_ number a file of this link type gets; for [`LinkType::RawIp`] that is 101, LINKTYPE_RAW.
-pub const fn link_number(link: LinkType) -> u16 {
-    match link {
-        LinkType::Ethernet => 1,
-        LinkType::LinuxSll => 113,
-        LinkType::LinuxSll2 => 276,
-        LinkType::RawIp => 101,
-        LinkType::Null => 0,
-        LinkType::Loop => 108,
     }
 }
 
