@@ -1,4 +1,13 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
+mod decode;
+mod file;
+mod link;
+mod map;
+mod pcap;
+pub mod write;
+
+pub use file::{FileSource, OpenOptions, open};
+
 use record::Time;
 
 /// Frames in a burst, at the most. 64 independent headers keep the memory system busy (PERFORMANCE.md, "the ceiling").
@@ -14,7 +23,7 @@ pub enum LinkType {
     LinuxSll,
     /// LINKTYPE_LINUX_SLL2 (276), 20-byte cooked header.
     LinuxSll2,
-    /// LINKTYPE_RAW (101) and LINKTYPE_IPV4/6 (228, 229): the IP header comes first.
+    /// LINKTYPE_RAW (101, in some files 12 or 14) and LINKTYPE_IPV4/6 (228, 229): the IP header comes first.
     RawIp,
     /// LINKTYPE_NULL (0): 4-byte address family in the writer's byte order.
     Null,
@@ -36,7 +45,7 @@ pub struct Frame<'b> {
 /// What a source answers to a request for a burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// Frames were lent; there may be more.
+    /// Frames were lent, or a long run of frames was refused by the filter; there may be more.
     More,
     /// Nothing there now, ask again.
     Idle,
@@ -70,9 +79,56 @@ pub trait CaptureSource {
     }
 }
 
-/// What a capture ended with; the message says what to do.
+/// What a capture ended with; the message says what to do. Records and blocks are counted from 1, offsets are bytes of the
+/// capture itself (after unpacking), and everything before the named place was lent.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
     #[error("cannot open {path}: {cause}")]
     Open { path: String, cause: std::io::Error },
+    #[error("may not read {path}: give this user read permission, or run as a user that has it")]
+    Permission { path: String },
+    #[error("{path} is a directory: name a capture file in it")]
+    Directory { path: String },
+    #[error(
+        "{path} is empty, without even a file header: check that the capture was started and that the disk had room"
+    )]
+    Empty { path: String },
+    #[error(
+        "{path} is not a capture, it begins with {first}: give a pcap or pcapng file, as it is or packed by gzip or zstd"
+    )]
+    NotACapture { path: String, first: String },
+    #[error(
+        "{path} is a pcap file of the modified kind (magic a1b2cd34, Kuznetzov's patch): convert it with `editcap -F pcap {path} NEW`"
+    )]
+    Modified { path: String },
+    #[error(
+        "{path} is {format} version {major}.{minor}, which is not read: convert it with `editcap -F pcap {path} NEW`"
+    )]
+    Version { path: String, format: &'static str, major: u16, minor: u16 },
+    #[error("{path} has link type {number}, which is not read; supported are {}", link::SUPPORTED)]
+    Link { path: String, number: u32 },
+    #[error(
+        "{path} is cut off inside {unit} {record} at byte {offset}: {have} of its {need} bytes are there; all before it was read. \
+         Was the capture still being written, or the disk full? `editcap {path} NEW` keeps the whole packets"
+    )]
+    Truncated { path: String, unit: &'static str, record: u64, offset: u64, have: u64, need: u64 },
+    #[error(
+        "{path} is broken in {unit} {record} at byte {offset}: {what}; all before it was read. \
+         Copy the file again from its source and compare checksums"
+    )]
+    Broken { path: String, unit: &'static str, record: u64, offset: u64, what: String },
+    #[error(
+        "{path} became shorter while it was read (at byte {offset}): do not cut or overwrite a file in use, rename a new one over it"
+    )]
+    Shrunk { path: String, offset: u64 },
+    #[error("cannot read {path} after byte {offset}: {cause}")]
+    Read { path: String, offset: u64, cause: std::io::Error },
+    #[error(
+        "cannot unpack {path} after byte {offset} of the capture in it: {cause}; all before it was read. Test it with `{tool}`"
+    )]
+    Unpack { path: String, offset: u64, tool: &'static str, cause: std::io::Error },
+    #[error(
+        "filter `{expression}` cannot be used on link type {link:?}: {cause}; the language is that of pcap-filter(7)"
+    )]
+    Filter { expression: String, link: LinkType, cause: String },
 }

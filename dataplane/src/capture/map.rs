@@ -1,0 +1,65 @@
+//! A capture file as a memory map: the window is the part of the file that was loaded and not yet consumed, so nothing is copied.
+use super::CaptureError;
+use super::decode::{Filled, Input};
+use std::fs::File;
+use std::io;
+use sys::FileMap;
+
+/// Bytes that are loaded at once, and taken out again when they are consumed: big enough to make the system calls free,
+/// small enough to stay in the shared cache and out of the process's memory count.
+const STEP: usize = 4 << 20;
+
+pub(super) struct Mapped {
+    path: Box<str>,
+    map: FileMap,
+    /// Consumed up to here.
+    done: usize,
+    /// Loaded up to here.
+    loaded: usize,
+    /// Released up to here.
+    released: usize,
+}
+
+impl Mapped {
+    /// Maps `file`. An error means that it must be read as a stream.
+    pub(super) fn new(path: &str, file: File) -> io::Result<Mapped> {
+        Ok(Mapped { path: path.into(), map: FileMap::new(file)?, done: 0, loaded: 0, released: 0 })
+    }
+}
+
+impl Input for Mapped {
+    #[inline]
+    fn window(&self) -> &[u8] {
+        &self.map.bytes()[self.done..self.loaded]
+    }
+
+    #[inline]
+    fn last(&self) -> bool {
+        self.loaded == self.map.bytes().len()
+    }
+
+    #[inline]
+    fn consume(&mut self, used: usize) {
+        debug_assert!(used <= self.loaded - self.done);
+        self.done += used;
+    }
+
+    fn fill(&mut self, need: usize) -> Result<Filled, CaptureError> {
+        self.map.release(self.released..self.done);
+        self.released = self.done;
+        let end = self.loaded.saturating_add(need.max(STEP)).min(self.map.bytes().len());
+        self.map.load(self.loaded..end).map_err(|cause| {
+            let (path, offset) = (self.path.to_string(), self.loaded as u64);
+            match cause.kind() {
+                io::ErrorKind::UnexpectedEof => CaptureError::Shrunk { path, offset },
+                _ => CaptureError::Read { path, offset, cause },
+            }
+        })?;
+        self.loaded = end;
+        Ok(Filled::Yes)
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        Some((self.done as u64, self.map.bytes().len() as u64))
+    }
+}

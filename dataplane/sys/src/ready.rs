@@ -1,0 +1,38 @@
+//! Waiting for input without being stuck in it.
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// Waits at most `limit` (rounded to milliseconds, at the most 24 days) until a read of `fd` would not block: data, its end or an
+/// error is there. False when the time passed or a signal came; unlike read(2), poll(2) is ended by every signal that has a handler,
+/// SA_RESTART or not (signal(7)).
+pub fn readable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
+    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: `one` is a single, initialised pollfd that outlives the call, and the count says one.
+    match unsafe { libc::poll(&mut one, 1, limit_ms) } {
+        0 => Ok(false),
+        1.. => Ok(true),
+        _ => match io::Error::last_os_error() {
+            cause if cause.kind() == io::ErrorKind::Interrupted => Ok(false),
+            cause => Err(cause),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn data_and_the_end_are_readable_and_silence_is_not() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        assert!(!readable(reader.as_fd(), Duration::from_millis(5)).unwrap());
+        writer.write_all(b"x").unwrap();
+        assert!(readable(reader.as_fd(), Duration::from_secs(5)).unwrap());
+        drop(writer);
+        assert!(readable(reader.as_fd(), Duration::from_secs(5)).unwrap());
+    }
+}

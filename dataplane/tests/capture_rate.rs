@@ -1,0 +1,54 @@
+//! How fast capture files are read. `cargo test --release -p dataplane --test capture_rate -- --ignored --nocapture`
+use dataplane::capture::write::PcapWriter;
+use dataplane::capture::{CaptureSource, Frame, LinkType, OpenOptions, Poll, open};
+use record::Time;
+use std::io::BufWriter;
+use std::path::Path;
+use std::time::Instant;
+
+/// Packets in the file.
+const COUNT: u64 = 4_000_000;
+
+fn write(path: &Path, len_of: impl Fn(u64) -> usize) {
+    let out = BufWriter::with_capacity(1 << 20, std::fs::File::create(path).unwrap());
+    let mut file = PcapWriter::new(out, LinkType::Ethernet, false).unwrap();
+    let bytes: Vec<u8> = (0..1_500_u32).map(|n| n as u8).collect();
+    for n in 0..COUNT {
+        let bytes = &bytes[..len_of(n)];
+        file.frame(&Frame { bytes, wire_len: bytes.len() as u32, at: Time(n * 1_000), link: LinkType::Ethernet })
+            .unwrap();
+    }
+    file.finish().unwrap();
+}
+
+fn read(name: &str, path: &Path, options: &OpenOptions) {
+    let mut best = f64::MAX;
+    for _ in 0..5 {
+        let start = Instant::now();
+        let mut source = open(path, options.clone()).unwrap();
+        let mut sum = 0_u64;
+        let mut touch = |burst: &[Frame<'_>]| {
+            sum += burst.iter().map(|frame| u64::from(frame.bytes[12]) + u64::from(frame.bytes[40])).sum::<u64>();
+        };
+        while source.burst(&mut touch).unwrap() != Poll::End {}
+        best = best.min(start.elapsed().as_secs_f64());
+        assert_eq!(source.stats().packets, COUNT);
+        std::hint::black_box(sum);
+    }
+    println!("{name}: {:.1} Mpps, {:.1} ns a packet", COUNT as f64 / best / 1e6, best * 1e9 / COUNT as f64);
+}
+
+#[test]
+#[ignore = "a measurement: needs a quiet machine and a release build"]
+fn read_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.pcap");
+    write(&path, |_| 64);
+    read("64 B, mapped", &path, &OpenOptions::default());
+    // A mean of some 330 bytes: mostly small, some full-sized.
+    write(&path, |n| match n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 {
+        0..=2 => 1_400,
+        rest => 60 + rest as usize * 4,
+    });
+    read("330 B mean, mapped", &path, &OpenOptions::default());
+}
