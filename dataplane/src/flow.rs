@@ -1,6 +1,7 @@
 //! Live flows: the key, the basic record, the table, the cache with its timeouts.
 pub mod basic;
 pub mod cache;
+pub mod frag;
 pub mod key;
 pub mod table;
 

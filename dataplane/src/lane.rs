@@ -50,7 +50,7 @@ impl Default for LaneConfig {
 pub struct FragmentConfig {
     /// Slots of four datagrams each.
     pub slots: usize,
-    pub timeout_secs: u64,
+    pub timeout_secs: u32,
 }
 
 impl Default for FragmentConfig {
@@ -208,21 +208,20 @@ impl Lane {
     fn decode_all(&mut self, frames: &[Frame<'_>]) -> usize {
         let mut decoded = 0;
         for (from, frame) in frames.iter().take(BURST).enumerate() {
-            match decode(frame, &self.decode) {
-                Ok(mut packet) => {
-                    if packet.fragment != Fragment::No
-                        && let Some(fragments) = &mut self.fragments
-                    {
-                        fragments.resolve(&mut packet, frame.bytes, self.decode.split);
-                    }
-                    self.burst.packets[decoded] = packet;
-                    self.burst.frames[decoded] = from as u8;
-                    decoded += 1;
-                    self.books.keep(1);
-                    self.decoded_bytes += frame.wire_len as u64;
-                }
-                Err(why) => self.books.drop(why, 1),
+            let packet = &mut self.burst.packets[decoded];
+            if let Err(why) = decode(frame, &self.decode, packet) {
+                self.books.drop(why, 1);
+                continue;
             }
+            if packet.fragment != Fragment::No
+                && let Some(fragments) = &mut self.fragments
+            {
+                fragments.resolve(packet, frame.bytes, self.decode.split);
+            }
+            self.burst.frames[decoded] = from as u8;
+            decoded += 1;
+            self.books.keep(1);
+            self.decoded_bytes += frame.wire_len as u64;
         }
         decoded
     }

@@ -7,9 +7,11 @@
 
 pub mod batch;
 pub mod capture;
+pub mod export;
 pub mod face;
 pub mod flow;
 pub mod l7;
+pub mod lane;
 pub mod packet;
 pub mod plugin;
 pub mod registry;

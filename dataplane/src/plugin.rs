@@ -18,6 +18,15 @@ pub enum Step {
     Reinsert,
 }
 
+/// Where a plugin looks: help and `sonda probe` show the two kinds apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layer {
+    /// Headers and statistics of packets.
+    Stat,
+    /// Payload.
+    L7,
+}
+
 /// One packet as a plugin sees it.
 #[derive(Clone, Copy)]
 pub struct Context<'c, 'b> {
@@ -34,6 +43,9 @@ pub trait Plugin: Sized {
     type Record: Record;
     /// What it remembers of a flow beside the record; bounded, no heap.
     type State: Default;
+
+    /// Where the plugin looks.
+    const LAYER: Layer = Layer::L7;
 
     /// Whether [`before`](Plugin::before) and [`after`](Plugin::after) do anything: hooks that do not are never called.
     const BEFORE: bool = false;

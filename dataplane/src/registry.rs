@@ -6,6 +6,7 @@ use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::Direction;
+pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use crate::stat::{icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
@@ -52,6 +53,9 @@ macro_rules! plugins {
                 match self { $(PluginId::$id => <<$plugin as Plugin>::Record as Record>::SCHEMA),+ }
             }
             pub const fn name(self) -> &'static str { self.schema().name }
+            pub const fn layer(self) -> Layer {
+                match self { $(PluginId::$id => <$plugin as Plugin>::LAYER),+ }
+            }
             pub const fn bit(self) -> PluginSet { 1 << self as u32 }
             pub fn from_name(name: &str) -> Option<PluginId> {
                 Self::ALL.iter().copied().find(|p| p.name() == name)

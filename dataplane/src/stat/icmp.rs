@@ -1,7 +1,7 @@
 //! icmp: type and code of the first ICMP or ICMPv6 packet (spec/process_plugins.md, "flowhash, vlan, icmp, ...").
 use crate::face::Face;
 use crate::packet::protocol;
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step};
+use crate::plugin::{Context, Layer, OptionError, Plugin, Slots, Step};
 use record::element::iana;
 use record::record;
 use std::fmt::Write;
@@ -19,6 +19,8 @@ pub struct Icmp;
 impl Plugin for Icmp {
     type Record = IcmpRecord;
     type State = ();
+
+    const LAYER: Layer = Layer::Stat;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

@@ -1,6 +1,6 @@
 //! vlan: the outermost VLAN id of the first packet (spec/process_plugins.md, "flowhash, vlan, ...").
 use crate::face::Face;
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step};
+use crate::plugin::{Context, Layer, OptionError, Plugin, Slots, Step};
 use record::element::iana;
 use record::record;
 use std::fmt::Write;
@@ -18,6 +18,8 @@ pub struct Vlan;
 impl Plugin for Vlan {
     type Record = VlanRecord;
     type State = ();
+
+    const LAYER: Layer = Layer::Stat;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

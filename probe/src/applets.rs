@@ -1,0 +1,75 @@
+//! The tools in the box: one entry adds one.
+use clap::CommandFactory;
+use std::fmt::Write;
+
+/// A tool: its name, what it does in a line, and what runs it. `run` gets argv with the tool's name first and answers the exit status.
+pub(crate) struct Applet {
+    pub(crate) name: &'static str,
+    about: &'static str,
+    pub(crate) run: fn(&[String]) -> u8,
+}
+
+const OWN: &[Applet] = &[
+    Applet {
+        name: "probe",
+        about: "read a capture, show its flows or export them as IPFIX, UniRec, JSON",
+        run: crate::probe::main,
+    },
+    Applet {
+        name: "ipfixprobe",
+        about: "drop-in for ipfixprobe: the same options, plugins and values",
+        run: crate::ipfixprobe::main,
+    },
+];
+
+/// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
+const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe")];
+
+pub(crate) fn find(name: &str) -> Option<Applet> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);
+    all().find(|a| a.name == name)
+}
+
+fn all() -> impl Iterator<Item = Applet> {
+    let own = OWN.iter().map(|a| Applet { name: a.name, about: a.about, run: a.run });
+    own.chain(detect::modules::ALL.iter().map(|m| Applet { name: m.name, about: m.about, run: m.run }))
+}
+
+pub(crate) fn help() -> String {
+    let mut text = String::from(
+        "sonda - network probe: packets in, flows out\n\nUsage: sonda NAME [ARGUMENT]...   (or a link called NAME to this binary)\n\nTools:\n",
+    );
+    for a in all() {
+        let _ = writeln!(text, "  {:<12} {}", a.name, a.about);
+    }
+    text.push_str(
+        "  completions  print a completion script for bash, zsh, fish, elvish or powershell\n\n\
+         `sonda help NAME` or `sonda NAME -h` explains one of them. `sonda --version` tells the version.\n\n\
+         First steps:\n  sonda probe capture.pcap\n  sonda probe capture.pcap --json -\n  sonda probe capture.pcap --ipfix udp://127.0.0.1:4739\n",
+    );
+    text
+}
+
+pub(crate) fn help_of(name: &str) -> u8 {
+    match find(name) {
+        Some(applet) => (applet.run)(&[applet.name.to_string(), "-h".to_string()]),
+        None => {
+            eprintln!("sonda: there is no tool '{name}'; `sonda help` lists them");
+            2
+        }
+    }
+}
+
+/// Prints the completion script of the whole binary.
+pub(crate) fn completions(shell: Option<&str>) -> u8 {
+    let Some(shell) = shell.and_then(|s| s.parse::<clap_complete::Shell>().ok()) else {
+        eprintln!("usage: sonda completions bash|zsh|fish|elvish|powershell");
+        return 2;
+    };
+    let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
+    for a in all().filter(|a| a.name != "probe") {
+        sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
+    }
+    clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());
+    0
+}

@@ -1,0 +1,355 @@
+//! Plugin arguments: `NAME[@CPU][;option[=value]]...` (spec/exporter.md sections 3 to 6).
+use crate::run::unix_secs;
+use dataplane::capture::{self, FileSource, OpenOptions};
+use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
+use dataplane::export::text::TextExporter;
+use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
+use dataplane::export::{Exporter, OpenError};
+use dataplane::lane::{FragmentConfig, LaneConfig};
+use dataplane::registry::PluginId;
+use trap::{Place, Stop};
+
+/// One plugin as it stands on the command line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PluginArgs<'t> {
+    pub(super) name: &'t str,
+    cpu: Option<u32>,
+    options: Vec<(&'t str, Option<&'t str>)>,
+}
+
+/// An option of a plugin, for its help.
+pub(super) struct Known {
+    pub(super) short: &'static str,
+    pub(super) long: &'static str,
+    pub(super) argument: &'static str,
+    pub(super) about: &'static str,
+}
+
+macro_rules! known {
+    ($($name:ident { $($short:literal / $long:literal $argument:literal $about:literal;)+ })+) => {$(
+        pub(super) const $name: &[Known] =
+            &[$(Known { short: $short, long: $long, argument: $argument, about: $about }),+];
+    )+};
+}
+
+known! {
+    PCAP {
+        "f" / "file" "PATH" "capture to read: pcap or pcapng, also gzip or zstd; - is standard input";
+        "i" / "ifc" "IFC" "live capture: comes with a later release";
+        "F" / "filter" "BPF" "only packets that match the expression";
+        "s" / "snaplen" "N" "accepted, of use for live capture only";
+        "l" / "list" "" "list interfaces: comes with live capture";
+    }
+    CACHE {
+        "s" / "size" "EXP" "2^EXP flows, 4 to 30, default 17";
+        "l" / "line" "EXP" "2^EXP flows in a line, default 4";
+        "a" / "active" "SECONDS" "active timeout, default 300";
+        "i" / "inactive" "SECONDS" "inactive timeout, default 30";
+        "S" / "split" "" "one record for each direction";
+        "fe" / "frag-enable" "true|false" "fragment cache, default true";
+        "fs" / "frag-size" "N" "slots of the fragment cache, default 10007";
+        "ft" / "frag-timeout" "SECONDS" "life of a fragment, default 3";
+    }
+    IPFIX {
+        "h" / "host" "NAME" "collector, default 127.0.0.1";
+        "p" / "port" "PORT" "default 4739";
+        "m" / "mtu" "BYTES" "largest message, default 1458";
+        "u" / "udp" "" "UDP in place of TCP";
+        "n" / "non-blocking-tcp" "" "accepted: Sonda's writes always have a time limit";
+        "I" / "id" "ID" "observation domain, default 1";
+        "d" / "dir" "N" "value of ingressInterface, default 0";
+        "t" / "template" "SECONDS" "template refresh over UDP, default 600, 0 = only once";
+        "v" / "verbose" "" "tell what happens to the connection";
+        "F" / "file" "PATH" "write the messages to a file (Sonda's own)";
+    }
+    UNIREC {
+        "i" / "ifc" "SPEC" "TRAP interfaces, separated by commas";
+        "p" / "plugins" "MAP" "plugins of each interface, such as (tls,http),dns";
+        "o" / "odid" "" "ODID in place of LINK_BIT_FIELD";
+        "e" / "eof" "" "send an end-of-stream record at the end";
+        "I" / "id" "ID" "value of LINK_BIT_FIELD or ODID, default 1";
+        "d" / "dir" "N" "value of DIR_BIT_FIELD, default 0";
+        "v" / "verbose" "" "accepted, no effect";
+    }
+    TEXT {
+        "f" / "file" "PATH" "write to a file, default standard output";
+        "m" / "mac" "" "no MAC addresses";
+    }
+}
+
+/// A number as the original reads it: decimal, 0x hexadecimal, leading 0 octal.
+pub(super) fn number(text: &str) -> Option<u64> {
+    match text.as_bytes() {
+        [b'0', b'x' | b'X', ..] => u64::from_str_radix(&text[2..], 16).ok(),
+        [b'0', _, ..] => u64::from_str_radix(&text[1..], 8).ok(),
+        _ => text.parse().ok(),
+    }
+}
+
+impl<'t> PluginArgs<'t> {
+    pub(super) fn parse(text: &'t str) -> Result<PluginArgs<'t>, String> {
+        let mut tokens = text.split(';').map(str::trim).filter(|t| !t.is_empty());
+        let head = tokens.next().unwrap_or("");
+        let (name, cpu) = match head.split_once('@') {
+            None => (head, None),
+            Some((name, cpu)) => {
+                (name, Some(cpu.parse().map_err(|_| format!("{name}: invalid CPU number '{cpu}'"))?))
+            }
+        };
+        let options = tokens.map(|t| t.split_once('=').map_or((t, None), |(n, v)| (n, Some(v)))).collect();
+        Ok(PluginArgs { name, cpu, options })
+    }
+
+    pub(super) fn no_cpu(&self, kind: &str) -> Result<(), String> {
+        match self.cpu {
+            Some(_) => Err(format!("cannot set CPU affinity for {kind} plugin {}", self.name)),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives each option under its long name to `set`, which answers `None` if the value is wrong.
+    fn each(&self, known: &[Known], mut set: impl FnMut(&str, &str) -> Option<()>) -> Result<(), String> {
+        for (name, value) in &self.options {
+            let declared = known
+                .iter()
+                .find(|k| k.short == *name || k.long == *name)
+                .ok_or_else(|| format!("{}: invalid option {name}", self.name))?;
+            // A flag may say true or false; the original refuses that (spec/exporter.md section 3, QUIRK).
+            let value = match (declared.argument, value) {
+                ("", None | Some("true")) => "",
+                ("", Some("false")) => continue,
+                ("", Some(_)) => return Err(format!("{}: option {name} takes no argument", self.name)),
+                (_, None) => return Err(format!("{}: missing argument for option {name}", self.name)),
+                (_, Some(value)) => value,
+            };
+            set(declared.long, value).ok_or_else(|| format!("{}: invalid argument for option {name}", self.name))?;
+        }
+        Ok(())
+    }
+}
+
+fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+    *place = value?;
+    Some(())
+}
+
+fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
+    number(text).filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok())
+}
+
+/// `None` when the option only asked for information.
+pub(super) fn input(args: &PluginArgs<'_>, stop: &Stop) -> Result<Option<(String, FileSource)>, String> {
+    match args.name {
+        "pcap" => {}
+        "raw" | "ndp" | "dpdk" | "dpdk-ring" => {
+            return Err(format!("{}: live capture comes with a later release; read a file with pcap;file=PATH", args.name));
+        }
+        name => return Err(format!("invalid input plugin {name}")),
+    }
+    let (mut file, mut live, mut filter) = (None, false, None);
+    args.each(PCAP, |name, value| {
+        match name {
+            "file" => file = Some(value.to_string()),
+            "filter" => filter = Some(value.to_string()),
+            "snaplen" => return within::<u32>(value, 1..=u32::MAX as u64).map(|_| ()),
+            _ => live = true,
+        }
+        Some(())
+    })?;
+    if live {
+        return Err("pcap: live capture comes with a later release; read a file with pcap;file=PATH".into());
+    }
+    let file = file.filter(|f| !f.is_empty()).ok_or("pcap: specify a file with file=PATH")?;
+    let options = OpenOptions { filter, stop: Some(stop.flag()), ..OpenOptions::default() };
+    let source = capture::open(&file, options).map_err(|e| format!("pcap: {e}"))?;
+    Ok(Some((file, source)))
+}
+
+pub(super) fn storage(args: &PluginArgs<'_>) -> Result<LaneConfig, String> {
+    if args.name != "cache" {
+        return Err(format!("invalid storage plugin {}", args.name));
+    }
+    let mut lane = LaneConfig::default();
+    let mut fragments = FragmentConfig::default();
+    let mut fragments_on = true;
+    args.each(CACHE, |name, value| match name {
+        "size" => put(&mut lane.cache.shape.size_exp, within(value, 4..=30)),
+        "line" => put(&mut lane.cache.shape.line_exp, within(value, 0..=30)),
+        "active" => put(&mut lane.cache.active_secs, number(value)),
+        "inactive" => put(&mut lane.cache.inactive_secs, number(value)),
+        "split" => put(&mut lane.split, Some(true)),
+        "frag-enable" => put(&mut fragments_on, value.parse().ok()),
+        "frag-size" => put(&mut fragments.slots, within(value, 1..=1 << 24)),
+        _ => put(&mut fragments.timeout_secs, within(value, 0..=u32::MAX as u64)),
+    })?;
+    if lane.cache.shape.line_exp > lane.cache.shape.size_exp {
+        return Err("cache: flow cache line size must be less or equal to cache size".into());
+    }
+    lane.fragments = fragments_on.then_some(fragments);
+    Ok(lane)
+}
+
+pub(super) fn process(texts: &[String]) -> Result<Vec<(PluginId, Vec<String>)>, String> {
+    let mut chosen: Vec<(PluginId, Vec<String>)> = Vec::new();
+    for text in texts {
+        let args = PluginArgs::parse(text)?;
+        args.no_cpu("process")?;
+        if args.name == "basic" {
+            continue;
+        }
+        let id = PluginId::from_name(args.name).ok_or_else(|| format!("invalid process plugin {}", args.name))?;
+        if chosen.iter().any(|(c, _)| *c == id) {
+            return Err(format!("{} plugin was specified multiple times", args.name));
+        }
+        let options = args.options.iter().map(|(n, v)| v.map_or((*n).to_string(), |v| format!("{n}={v}"))).collect();
+        chosen.push((id, options));
+    }
+    Ok(chosen)
+}
+
+/// `None` when the option only asked for information.
+pub(super) fn output(args: &PluginArgs<'_>, lane: &LaneConfig, stop: &Stop) -> Result<Option<Box<dyn Exporter>>, String> {
+    let say = |e: OpenError| format!("{}: {e}", args.name);
+    match args.name {
+        "ipfix" => Ok(Some(Box::new(IpfixExporter::open(ipfix(args)?, unix_secs()).map_err(say)?))),
+        "text" => {
+            let (mut file, mut hide_mac) = (None, false);
+            args.each(TEXT, |name, value| match name {
+                "file" => put(&mut file, Some(Some(value.into()))),
+                _ => put(&mut hide_mac, Some(true)),
+            })?;
+            Ok(Some(Box::new(TextExporter::open(file, hide_mac).map_err(say)?)))
+        }
+        "unirec" => {
+            if args.options.iter().any(|(name, _)| matches!(*name, "h" | "help")) {
+                print!("{}", trap::interface_help());
+                return Ok(None);
+            }
+            let config = unirec(args, lane)?;
+            let place = Place { stop: stop.clone(), ..Place::default() };
+            Ok(Some(Box::new(UnirecExporter::open(config, &place).map_err(say)?)))
+        }
+        name => Err(format!("invalid output plugin {name}")),
+    }
+}
+
+fn ipfix(args: &PluginArgs<'_>) -> Result<IpfixConfig, String> {
+    let mut config = IpfixConfig::default();
+    let (mut host, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), 4739, false, None);
+    args.each(IPFIX, |name, value| match name {
+        "host" => put(&mut host, Some(value.into())),
+        "port" => put(&mut port, within(value, 1..=65535)),
+        "mtu" => put(&mut config.mtu, within(value, 17..=65535)),
+        "udp" => put(&mut udp, Some(true)),
+        "id" => put(&mut config.domain, within(value, 0..=u32::MAX as u64)),
+        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64)),
+        "template" => put(&mut config.template_refresh_secs, within(value, 0..=u32::MAX as u64)),
+        "verbose" => put(&mut config.verbose, Some(true)),
+        "file" => put(&mut file, Some(Some(value.into()))),
+        _ => Some(()),
+    })?;
+    config.target = match file {
+        Some(path) => Target::File(path),
+        None if udp => Target::Udp { host, port },
+        None => Target::Tcp { host, port },
+    };
+    Ok(config)
+}
+
+fn unirec(args: &PluginArgs<'_>, lane: &LaneConfig) -> Result<UnirecConfig, String> {
+    let mut config = UnirecConfig { interfaces: Vec::new(), id: 1, dir: 0, odid: false, eof: false };
+    let (mut spec, mut map) = (String::new(), None);
+    args.each(UNIREC, |name, value| match name {
+        "ifc" => put(&mut spec, Some(value.into())),
+        "plugins" => put(&mut map, Some(Some(value.to_string()))),
+        "odid" => put(&mut config.odid, Some(true)),
+        "eof" => put(&mut config.eof, Some(true)),
+        "id" => put(&mut config.id, number(value)),
+        "dir" => put(&mut config.dir, within(value, 0..=255)),
+        _ => Some(()),
+    })?;
+    if spec.is_empty() {
+        return Err("unirec: specify libtrap interface specifier".into());
+    }
+    let specs = trap::Spec::parse(&spec).map_err(|e| format!("unirec: {e}"))?;
+    let enabled: Vec<PluginId> = lane.plugins.iter().map(|(id, _)| *id).collect();
+    let groups = match map {
+        Some(map) => groups(&map, &enabled)?,
+        None => match (specs.len(), enabled.as_slice()) {
+            (1, []) => vec![Group::Basic],
+            (1, [only]) => vec![Group::Plugins(vec![*only])],
+            _ => return Err("unirec: specify plugin-interface mapping".into()),
+        },
+    };
+    if groups.len() != specs.len() {
+        return Err("unirec: number of interfaces and plugin groups differ".into());
+    }
+    config.interfaces = specs.into_iter().zip(groups).collect();
+    Ok(config)
+}
+
+/// `(tls,http),dns`: one group for each interface.
+fn groups(map: &str, enabled: &[PluginId]) -> Result<Vec<Group>, String> {
+    let mut groups = Vec::new();
+    let mut used = Vec::new();
+    let mut rest = map;
+    while !rest.is_empty() {
+        let (group, tail) = match rest.strip_prefix('(') {
+            Some(inner) => inner.split_once(')').ok_or("unirec: missing ')' in the plugin-interface mapping")?,
+            None => rest.find(',').map_or((rest, ""), |at| rest.split_at(at)),
+        };
+        rest = tail.strip_prefix(',').unwrap_or(tail);
+        let names: Vec<&str> = group.split(',').map(str::trim).filter(|n| !n.is_empty()).collect();
+        if names == ["basic"] {
+            groups.push(Group::Basic);
+            continue;
+        }
+        let mut plugins = Vec::new();
+        for name in names.into_iter().filter(|n| *n != "basic") {
+            let id = PluginId::from_name(name).filter(|id| enabled.contains(id));
+            let id = id.ok_or_else(|| format!("unirec: {name} plugin is not activated"))?;
+            if used.contains(&id) {
+                return Err("unirec: plugin output can be exported only to one interface at the moment".into());
+            }
+            used.push(id);
+            plugins.push(id);
+        }
+        groups.push(Group::Plugins(plugins));
+    }
+    Ok(groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plugin_arguments_are_read_as_the_original_reads_them() {
+        let args = PluginArgs::parse("unirec;;ifc=f:out:timeout=WAIT;e;").expect("fine");
+        assert_eq!(args, PluginArgs { name: "unirec", cpu: None, options: vec![("ifc", Some("f:out:timeout=WAIT")), ("e", None)] });
+        assert_eq!(PluginArgs::parse("raw@3;l").expect("fine").cpu, Some(3));
+        assert!(PluginArgs::parse("raw@x").is_err());
+        assert!(PluginArgs::parse("cache@1").expect("fine").no_cpu("storage").is_err());
+        assert_eq!([number("010"), number("0x10"), number("10"), number("0"), number("ten")], [Some(8), Some(16), Some(10), Some(0), None]);
+    }
+
+    #[test]
+    fn storage_options_have_limits() {
+        let lane = storage(&PluginArgs::parse("cache;s=10;line=3;a=60;i=5;S;fe=false").expect("fine")).expect("fine");
+        assert_eq!((lane.cache.shape.size_exp, lane.cache.shape.line_exp, lane.cache.active_secs), (10, 3, 60));
+        assert!(lane.split && lane.fragments.is_none());
+        for bad in ["cache;s=3", "cache;s=31", "cache;s=5;l=6", "cache;fs=0", "cache;x", "cache;s", "cache;split=maybe", "heap"] {
+            assert!(storage(&PluginArgs::parse(bad).expect("fine")).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn groups_map_plugins_to_interfaces() {
+        let ids: Vec<PluginId> = ["vlan", "icmp"].iter().filter_map(|n| PluginId::from_name(n)).collect();
+        assert_eq!(groups("(vlan,icmp)", &ids), Ok(vec![Group::Plugins(ids.clone())]));
+        assert_eq!(groups("basic,icmp", &ids), Ok(vec![Group::Basic, Group::Plugins(vec![ids[1]])]));
+        assert!(groups("vlan,vlan", &ids).unwrap_err().contains("only to one interface"));
+        assert!(groups("vlan", &ids[1..]).unwrap_err().contains("not activated"));
+        assert!(groups("(vlan", &ids).is_err());
+    }
+}

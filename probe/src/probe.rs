@@ -1,0 +1,249 @@
+//! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
+use crate::outputs::collector;
+use crate::run::{Job, run, unix_secs};
+use crate::summary::summary;
+use clap::{Parser, ValueEnum};
+use dataplane::Face;
+use dataplane::capture::{self, OpenOptions};
+use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
+use dataplane::export::json::JsonExporter;
+use dataplane::export::table::TableExporter;
+use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
+use dataplane::export::{Exporter, OpenError};
+use dataplane::flow::CacheConfig;
+use dataplane::flow::table::Shape;
+use dataplane::lane::LaneConfig;
+use dataplane::registry::{Layer, PluginId};
+use std::path::PathBuf;
+use trap::{Place, Stop};
+
+/// Exit statuses, stable: scripts may rely on them.
+mod exit {
+    pub(super) const OK: u8 = 0;
+    /// An input or output cannot be opened, an option cannot be used.
+    pub(super) const CANNOT_START: u8 = 1;
+    /// The command line is wrong.
+    pub(super) const USAGE: u8 = 2;
+    /// The capture is broken; what could be read was processed.
+    pub(super) const BROKEN_INPUT: u8 = 3;
+    /// An output lost records.
+    pub(super) const RECORDS_LOST: u8 = 4;
+    /// Ended by SIGINT or SIGTERM; all live flows were exported.
+    pub(super) const INTERRUPTED: u8 = 130;
+}
+
+/// Read a capture; show its flows, or export them as IPFIX, UniRec and JSON.
+#[derive(Parser, Debug)]
+#[command(
+    name = "sonda probe",
+    version,
+    after_help = "Examples:\n  sonda probe capture.pcap\n  zcat old.pcap.gz | sonda probe - --json flows.json\n  \
+sonda probe capture.pcap --l7 http,tls --ipfix udp://127.0.0.1:4739\n  \
+sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n\n\
+Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken (what could be read was \
+processed); 4 an output lost records; 130 interrupted (live flows were exported)."
+)]
+pub(crate) struct Args {
+    /// Capture files (pcap or pcapng, also gzip or zstd); - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Only packets that match this expression (pcap-filter(7))
+    #[arg(short = 'F', long, value_name = "EXPR")]
+    filter: Option<String>,
+    /// Protocols to read, or none
+    #[arg(long, value_delimiter = ',', value_name = "LIST", default_values_t = default_l7())]
+    l7: Vec<String>,
+    /// Statistics and header fields to add, or none
+    #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "none")]
+    stats: Vec<String>,
+    /// Send IPFIX to [udp://|tcp://]HOST[:PORT]; may be repeated
+    #[arg(long, value_name = "COLLECTOR", value_parser = collector)]
+    ipfix: Vec<Target>,
+    /// Write IPFIX messages to a file
+    #[arg(long, value_name = "FILE")]
+    ipfix_file: Option<PathBuf>,
+    /// Largest IPFIX message, bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 1458)]
+    mtu: u16,
+    /// IPFIX observation domain, and UniRec LINK_BIT_FIELD
+    #[arg(long, value_name = "ID", default_value_t = 1)]
+    domain: u32,
+    /// Write UniRec to a TRAP interface: SPEC carries the basic fields of all flows, PLUGIN[,PLUGIN]=SPEC those of these plugins; may be repeated
+    #[arg(long, value_name = "[PLUGINS=]SPEC")]
+    unirec: Vec<String>,
+    /// Write JSON lines to a file, - is standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Print the table too when there are other outputs
+    #[arg(long)]
+    table: bool,
+    /// Seconds after which a long flow is cut
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    active: u64,
+    /// Seconds of silence after which a flow has ended
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    inactive: u64,
+    /// One record for each direction instead of biflows
+    #[arg(long)]
+    uniflow: bool,
+    /// Flows that can be live at a time; rounded up to a power of two
+    #[arg(long, value_name = "N", default_value_t = 131_072)]
+    flows: u64,
+    /// Stop each input after this many decoded packets
+    #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    count: u64,
+    /// Export at most this many flows a second
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    fps: u32,
+    /// Whose values to write
+    #[arg(long, value_enum, default_value_t = Values::Correct)]
+    compat: Values,
+    /// No summary and no progress bar
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Values {
+    /// Correct ones
+    Correct,
+    /// Those of ipfixprobe 5.7, its known mistakes included
+    Ipfixprobe,
+}
+
+/// All protocols save passivedns, whose fields repeat those of dns.
+fn default_l7() -> Vec<String> {
+    let all = PluginId::ALL.iter().filter(|p| p.layer() == Layer::L7 && p.name() != "passivedns");
+    all.map(|p| p.name().to_string()).collect()
+}
+
+pub(crate) fn main(argv: &[String]) -> u8 {
+    let args = match Args::try_parse_from(argv) {
+        Ok(args) => args,
+        Err(e) => {
+            let _ = e.print();
+            return if e.use_stderr() { exit::USAGE } else { exit::OK };
+        }
+    };
+    let quiet = args.quiet;
+    let job = match prepare(args) {
+        Ok(job) => job,
+        Err(e) => {
+            eprintln!("sonda probe: {e}");
+            return exit::CANNOT_START;
+        }
+    };
+    let outcome = match run(job) {
+        Ok(outcome) => outcome,
+        Err(e) => {
+            eprintln!("sonda probe: {e}");
+            return exit::CANNOT_START;
+        }
+    };
+    let wrong = outcome.broken_input() || outcome.lost() > 0;
+    if !quiet || wrong {
+        eprint!("{}", summary(&outcome));
+    }
+    match () {
+        _ if outcome.lost() > 0 => exit::RECORDS_LOST,
+        _ if outcome.broken_input() => exit::BROKEN_INPUT,
+        _ if outcome.interrupted.is_some() => exit::INTERRUPTED,
+        _ => exit::OK,
+    }
+}
+
+/// Opens everything; nothing is read before all of it is open.
+fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
+    let stop = Stop::default();
+    stop.on_signals()?;
+    let face = if args.compat == Values::Ipfixprobe { Face::Ipfixprobe } else { Face::Native };
+    let lane = LaneConfig {
+        cache: CacheConfig {
+            shape: Shape { size_exp: size_exp(args.flows)?, ..Shape::default() },
+            active_secs: args.active,
+            inactive_secs: args.inactive,
+            face,
+        },
+        split: args.uniflow,
+        plugins: plugins(&args)?,
+        packets_max: args.count,
+        ..LaneConfig::default()
+    };
+    let mut inputs = Vec::new();
+    for file in &args.files {
+        let options = OpenOptions { filter: args.filter.clone(), stop: Some(stop.flag()), ..OpenOptions::default() };
+        inputs.push((file.clone(), capture::open(file, options)?));
+    }
+    let outputs = outputs(&args, &stop)?;
+    Ok(Job { lane, inputs, outputs, flows_per_sec: args.fps, progress: !args.quiet, stop })
+}
+
+fn size_exp(flows: u64) -> Result<u32, String> {
+    match flows {
+        1..=0x4000_0000 => Ok(flows.next_power_of_two().trailing_zeros().max(4)),
+        _ => Err(format!("--flows {flows} is out of range, use 1 to {}", 1u64 << 30)),
+    }
+}
+
+fn plugins(args: &Args) -> Result<Vec<(PluginId, Vec<String>)>, String> {
+    let mut chosen: Vec<(PluginId, Vec<String>)> = Vec::new();
+    for (layer, option, names) in [(Layer::Stat, "--stats", &args.stats), (Layer::L7, "--l7", &args.l7)] {
+        for name in names.iter().filter(|n| *n != "none" && !n.is_empty()) {
+            let known = || PluginId::ALL.iter().copied().filter(|p| p.layer() == layer);
+            let all: Vec<PluginId> = known().filter(|p| name == "all" || p.name() == name).collect();
+            if all.is_empty() {
+                let known: Vec<&str> = known().map(|p| p.name()).collect();
+                return Err(format!("{option}: there is no '{name}'; known: {}, all, none", known.join(", ")));
+            }
+            for id in all {
+                if !chosen.iter().any(|(c, _)| *c == id) {
+                    chosen.push((id, Vec::new()));
+                }
+            }
+        }
+    }
+    Ok(chosen)
+}
+
+fn outputs(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError> {
+    let mut outputs: Vec<Box<dyn Exporter>> = Vec::new();
+    let file = args.ipfix_file.clone().map(Target::File);
+    for target in args.ipfix.iter().cloned().chain(file) {
+        let config = IpfixConfig { target, mtu: args.mtu, domain: args.domain, retry_secs: 5, ..IpfixConfig::default() };
+        outputs.push(Box::new(IpfixExporter::open(config, unix_secs())?));
+    }
+    if !args.unirec.is_empty() {
+        let interfaces = args.unirec.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
+        let config = UnirecConfig { interfaces, id: args.domain.into(), dir: 0, odid: false, eof: true };
+        let place = Place { stop: stop.clone(), ..Place::default() };
+        outputs.push(Box::new(UnirecExporter::open(config, &place)?));
+    }
+    if let Some(path) = &args.json {
+        outputs.push(Box::new(JsonExporter::open(Some(path.clone()))?));
+    }
+    if outputs.is_empty() || args.table {
+        outputs.push(Box::new(TableExporter::open()?));
+    }
+    Ok(outputs)
+}
+
+/// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.
+fn interface(text: &str) -> Result<(trap::IfcSpec, Group), OpenError> {
+    let colon = text.find(':').unwrap_or(text.len());
+    let (group, spec) = match text[..colon].split_once('=') {
+        None => (Group::Basic, text),
+        Some((names, _)) => {
+            let mut plugins = Vec::new();
+            for name in names.split(',') {
+                let no = || OpenError::Config(format!("--unirec {text}: there is no plugin '{name}'"));
+                plugins.push(PluginId::from_name(name).ok_or_else(no)?);
+            }
+            (Group::Plugins(plugins), &text[names.len() + 1..])
+        }
+    };
+    let parsed = trap::Spec::parse(spec).map_err(|e| OpenError::Interface(format!("--unirec {text}: {e}")))?;
+    match <[trap::IfcSpec; 1]>::try_from(parsed) {
+        Ok([spec]) => Ok((spec, group)),
+        Err(_) => Err(OpenError::Interface(format!("--unirec {text}: give one interface, repeat --unirec for more"))),
+    }
+}
