@@ -1,1 +1,29 @@
+//! TRAP interfaces and the module runtime: how records travel between the processes of a NEMEA installation.
+//!
+//! Contract: bytes on the wire and in files are those of libtrap 1.18 (container header of 14 bytes); behaviour differs
+//! only where the original loses, mixes or corrupts records, and each such place says so. Source of every rule:
+//! `spec/trap.md`, cited by section.
+//!
+//! Reading order follows the data: [`spec`] (what the user asked for), [`hello`] and [`container`] (bytes),
+//! [`output`], [`input`], [`module`] (the command line around them).
 #![forbid(unsafe_code)]
+
+pub mod container;
+pub mod deframer;
+pub mod error;
+pub mod expand;
+pub mod format;
+pub mod hello;
+pub mod input;
+pub mod log;
+mod net;
+pub mod output;
+pub mod place;
+pub mod spec;
+
+pub use error::TrapError;
+pub use format::Format;
+pub use input::{Event, Input, InputDefaults, InputStats};
+pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
+pub use place::{Place, Stop};
+pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};

@@ -1,0 +1,230 @@
+//! Socket source: connects when asked, waits for HELLO, reads (trap.md sections 4.2 and 6).
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::Filled;
+use crate::deframer::Deframer;
+use crate::error::TrapError;
+use crate::hello::HELLO_LEN;
+use crate::log;
+use crate::net;
+use crate::place::{Place, STOP_POLL, Stop};
+
+/// Wait for the 8 bytes of HELLO, and again for its specifier: 8 times 25 ms in the original.
+const HELLO_WAIT: Duration = Duration::from_millis(200);
+/// Pause after a failed attempt to connect.
+const RETRY: Duration = Duration::from_secs(1);
+/// Pause after a session that brought nothing; a sender that accepts and closes must not make us spin.
+const IDLE_SESSION_RETRY: Duration = Duration::from_millis(10);
+/// Longest single attempt to connect where the timeout sets no limit.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Shortest attempt, also with `NO_WAIT`.
+const CONNECT_MIN: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(super) struct SocketSource {
+    peer: Peer,
+    session: Option<Session>,
+    /// No attempt before this moment.
+    next_attempt: Instant,
+    stop: Stop,
+}
+
+#[derive(Debug)]
+enum Peer {
+    Unix { name: String, path: PathBuf },
+    Tcp { host: String, port: String },
+}
+
+#[derive(Debug)]
+struct Session {
+    socket: Socket,
+    waiting: Waiting,
+    /// End of the wait for the part of HELLO that is due.
+    hello_deadline: Instant,
+    has_hello_header: bool,
+    has_container_bytes: bool,
+}
+
+/// How the socket waits at present; kept so that it is set once, not per read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Waiting {
+    No,
+    For(Duration),
+    Unset,
+}
+
+impl SocketSource {
+    pub(super) fn unix(name: &str, place: &Place) -> Self {
+        let path = net::cut_to_sun_path(place.socket_path(name));
+        Self::new(Peer::Unix { name: name.to_owned(), path }, place)
+    }
+
+    pub(super) fn tcp(host: String, port: String, place: &Place) -> Self {
+        Self::new(Peer::Tcp { host, port }, place)
+    }
+
+    fn new(peer: Peer, place: &Place) -> Self {
+        Self { peer, session: None, next_attempt: Instant::now(), stop: place.stop.clone() }
+    }
+
+    /// Brings bytes into the deframer, connecting first if needed. No deadline means no limit.
+    pub(super) fn fill(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Result<Filled, TrapError> {
+        if self.stop.is_set() {
+            return Ok(Filled::Terminated);
+        }
+        if self.session.is_none() {
+            return Ok(self.connect(deframer, deadline));
+        }
+        loop {
+            let read = self.read(deframer, deadline)?;
+            match read {
+                Some(filled) => return Ok(filled),
+                None if self.stop.is_set() => return Ok(Filled::Terminated),
+                None => {}
+            }
+        }
+    }
+
+    /// The sender does not know its format yet: close and try again in a second.
+    pub(super) fn not_ready(&mut self, deframer: &mut Deframer) {
+        deframer.reset();
+        self.close_for_a_while();
+    }
+
+    pub(super) fn close_for_a_while(&mut self) {
+        self.session = None;
+        self.next_attempt = Instant::now() + RETRY;
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub(super) fn id(&self) -> String {
+        match &self.peer {
+            Peer::Unix { name, .. } => name.clone(),
+            Peer::Tcp { port, .. } => port.clone(),
+        }
+    }
+
+    /// Tries until connected, the deadline or the stop request. A pause that reaches beyond the deadline is a timeout.
+    fn connect(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Filled {
+        loop {
+            let until = deadline.map_or(self.next_attempt, |deadline| deadline.min(self.next_attempt));
+            if !self.stop.sleep_until(until) {
+                return Filled::Terminated;
+            }
+            if Instant::now() < self.next_attempt {
+                return Filled::Timeout;
+            }
+            let budget = deadline.map_or(CONNECT_MAX, |deadline| net::left(deadline).clamp(CONNECT_MIN, CONNECT_MAX));
+            match self.attempt(budget) {
+                Ok(socket) => {
+                    deframer.reset();
+                    self.session = Some(Session {
+                        socket,
+                        waiting: Waiting::Unset,
+                        hello_deadline: Instant::now() + HELLO_WAIT,
+                        has_hello_header: false,
+                        has_container_bytes: false,
+                    });
+                    return Filled::Fresh;
+                }
+                Err(reason) => {
+                    log::verbose!("no connection to {}: {reason}", self.id());
+                    self.next_attempt = Instant::now() + RETRY;
+                }
+            }
+        }
+    }
+
+    fn attempt(&self, budget: Duration) -> Result<Socket, String> {
+        let connected = match &self.peer {
+            Peer::Unix { path, .. } => net::connect_unix(path, budget),
+            Peer::Tcp { host, port } => {
+                let port = net::port(port).inspect_err(|reason| log::error!("{reason}"))?;
+                net::connect_tcp(host, port, budget)
+            }
+        };
+        connected.map_err(|error| error.to_string())
+    }
+
+    /// One read; none when it should be tried again.
+    fn read(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Result<Option<Filled>, TrapError> {
+        let Some(session) = &mut self.session else { return Ok(Some(Filled::Ended)) };
+        let expects_hello = deframer.expects_hello();
+        if expects_hello && !session.has_hello_header && deframer.buffered() >= HELLO_LEN {
+            (session.has_hello_header, session.hello_deadline) = (true, Instant::now() + HELLO_WAIT);
+        }
+        // HELLO has its own time, whatever the timeout is.
+        let deadline = if expects_hello { Some(session.hello_deadline) } else { deadline };
+        let budget = deadline.map_or(STOP_POLL, |deadline| net::left(deadline).min(STOP_POLL));
+        session.wait_for(budget)?;
+        match (&session.socket).read(deframer.spare()) {
+            Ok(0) if expects_hello => {
+                self.close_for_a_while();
+                deframer.reset();
+                Err(TrapError::NegotiationFailed("the sender closed before its HELLO was complete".into()))
+            }
+            Ok(0) => Ok(Some(self.disconnected(deframer))),
+            Ok(count) => {
+                deframer.filled(count);
+                session.has_container_bytes |= !expects_hello;
+                Ok(Some(Filled::Bytes(count)))
+            }
+            Err(error) if net::is_transient(&error) => {
+                if deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                    return Ok(None);
+                }
+                if !expects_hello {
+                    return Ok(Some(Filled::Timeout));
+                }
+                self.close_for_a_while();
+                deframer.reset();
+                Err(TrapError::NegotiationFailed("no HELLO within 200 ms".into()))
+            }
+            Err(error) if expects_hello => {
+                self.close_for_a_while();
+                deframer.reset();
+                Err(TrapError::NegotiationFailed(format!("connection lost before HELLO: {error}")))
+            }
+            Err(error) => {
+                log::verbose!("connection to {} lost: {error}", self.id());
+                Ok(Some(self.disconnected(deframer)))
+            }
+        }
+    }
+
+    /// A lost connection drops its partial container; the next attempt follows at once.
+    fn disconnected(&mut self, deframer: &mut Deframer) -> Filled {
+        let was_useful = self.session.take().is_some_and(|session| session.has_container_bytes);
+        self.next_attempt = Instant::now() + if was_useful { Duration::ZERO } else { IDLE_SESSION_RETRY };
+        deframer.reset();
+        Filled::Ended
+    }
+}
+
+impl Session {
+    /// Makes the next read wait at most `budget`; zero means not at all.
+    fn wait_for(&mut self, budget: Duration) -> Result<(), TrapError> {
+        let waiting = if budget.is_zero() { Waiting::No } else { Waiting::For(budget) };
+        if waiting == self.waiting {
+            return Ok(());
+        }
+        let set = match waiting {
+            Waiting::No | Waiting::Unset => self.socket.set_nonblocking(true),
+            // The system knows microseconds; less would mean forever.
+            Waiting::For(budget) => self
+                .socket
+                .set_nonblocking(false)
+                .and_then(|()| self.socket.set_read_timeout(Some(budget.max(Duration::from_micros(1))))),
+        };
+        self.waiting = waiting;
+        set.map_err(|error| TrapError::io("cannot set the timeout of a socket", error))
+    }
+}

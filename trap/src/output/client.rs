@@ -1,0 +1,161 @@
+//! Threads of a socket output: one accepts, one per client greets it and sends (trap.md sections 0, 4.1 and 7.3).
+//!
+//! HELLO goes out in one write from the client's own thread, so that a bad peer delays nobody; every write has a timeout.
+
+use std::io;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::Socket;
+
+use super::ring::Task;
+use super::socket::Hub;
+use crate::log;
+use crate::net;
+
+/// A real client gives up about 200 ms after connecting; one that takes longer to read HELLO is gone.
+const HELLO_WAIT: Duration = Duration::from_millis(200);
+/// Longest single write; between writes the thread looks whether it must end.
+const WRITE_SLICE: Duration = Duration::from_millis(100);
+/// How often an idle client is checked for having left.
+const IDLE_PROBE: Duration = Duration::from_millis(250);
+/// Accept answers at least this often, in case its shutdown is missed.
+const ACCEPT_SLICE: Duration = Duration::from_millis(500);
+
+/// Accepts clients until the output closes.
+pub(super) fn accept(hub: &Arc<Hub>, listener: &Socket) {
+    // SO_RCVTIMEO applies to accept as well.
+    let _unsupported = listener.set_read_timeout(Some(ACCEPT_SLICE));
+    let mut number = 0;
+    loop {
+        let accepted = listener.accept();
+        let mut state = hub.lock();
+        if state.closing {
+            return;
+        }
+        match accepted {
+            Ok((socket, address)) => {
+                if state.ring.connected() + state.greeting >= hub.clients_max {
+                    state.refused += 1;
+                    // No HELLO at all, as the original (trap.md section 4.1).
+                    let _already_closed = socket.shutdown(Shutdown::Both);
+                    continue;
+                }
+                state.greeting += 1;
+                drop(state);
+                number += 1;
+                let id = address.as_socket().map_or(number, |address| u32::from(address.port()));
+                start(hub, socket, id);
+            }
+            Err(error) if net::is_transient(&error) => {}
+            Err(error) => {
+                drop(state);
+                log::warning!("accepting a client failed: {error}; is the limit of open files reached?");
+                thread::sleep(WRITE_SLICE);
+            }
+        }
+    }
+}
+
+fn start(hub: &Arc<Hub>, socket: Socket, id: u32) {
+    let thread_hub = Arc::clone(hub);
+    let spawned = thread::Builder::new().name("trap-client".into()).spawn(move || {
+        let socket = Arc::new(socket);
+        let key = greet(&thread_hub, &socket, id);
+        if let Some(key) = key {
+            serve(&thread_hub, &socket, key);
+            leave(&thread_hub, key);
+        }
+        let _already_closed = socket.shutdown(Shutdown::Both);
+    });
+    if let Err(error) = spawned {
+        log::warning!("no thread for a client: {error}");
+        hub.lock().greeting -= 1;
+    }
+}
+
+/// Sends HELLO and joins the ring; none when the client is to be closed.
+fn greet(hub: &Hub, socket: &Arc<Socket>, id: u32) -> Option<u64> {
+    let (hello, generation, is_announced) = {
+        let state = hub.lock();
+        (Arc::clone(&state.hello), state.generation, state.is_announced)
+    };
+    let deadline = Instant::now() + HELLO_WAIT;
+    let greeted = socket
+        .set_write_timeout(Some(HELLO_WAIT))
+        .and_then(|()| net::send_all(socket, &hello, |_| Instant::now() < deadline))
+        .and_then(|()| socket.set_write_timeout(Some(WRITE_SLICE)));
+    let mut state = hub.lock();
+    state.greeting -= 1;
+    // Between HELLO and here the format may have changed; such a client has to ask again.
+    if greeted.is_err() || !is_announced || state.generation != generation || state.closing {
+        return None;
+    }
+    let key = state.ring.join(id);
+    state.sockets.push((key, Arc::clone(socket)));
+    drop(state);
+    hub.room.notify_all();
+    Some(key)
+}
+
+/// Sends containers until the client leaves or has got its last one.
+fn serve(hub: &Hub, socket: &Socket, key: u64) {
+    let mut state = hub.lock();
+    while !state.cut_off {
+        match state.ring.task(key) {
+            Task::Close => return,
+            Task::Wait => {
+                let before = Instant::now();
+                state = hub.wait_on(&hub.work, state, IDLE_PROBE);
+                if before.elapsed() >= IDLE_PROBE {
+                    drop(state);
+                    if !net::is_listening_peer(socket) {
+                        return;
+                    }
+                    state = hub.lock();
+                }
+            }
+            Task::Send(bytes) => {
+                drop(state);
+                if let Err(error) = send_container(hub, socket, &bytes) {
+                    log_departure(&error);
+                    return;
+                }
+                state = hub.lock();
+                state.ring.delivered(key, u16::from_le_bytes([bytes[12], bytes[13]]));
+                hub.room.notify_all();
+            }
+        }
+    }
+}
+
+fn send_container(hub: &Hub, socket: &Socket, bytes: &[u8]) -> io::Result<()> {
+    let mut counted = 0;
+    let outcome = net::send_all(socket, bytes, |sent| {
+        hub.progress.fetch_add((sent - counted) as u64, Ordering::Relaxed);
+        counted = sent;
+        !hub.lock().cut_off
+    });
+    hub.progress.fetch_add((bytes.len() - counted) as u64, Ordering::Relaxed);
+    outcome
+}
+
+fn leave(hub: &Hub, key: u64) {
+    let mut state = hub.lock();
+    state.ring.leave(key);
+    state.sockets.retain(|(other, _)| *other != key);
+    drop(state);
+    hub.room.notify_all();
+}
+
+fn log_departure(error: &io::Error) {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::TimedOut => {
+            log::verbose!("client left: {error}");
+        }
+        _ => log::notice!("client removed after an unexpected error: {error}"),
+    }
+}
