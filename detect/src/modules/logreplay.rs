@@ -171,6 +171,9 @@ pub fn replay(
     let header = lines.next().map_err(ReplayError::Read)?.map(|(line, _)| String::from_utf8_lossy(line).into_owned());
     let columns = csv::Columns::parse(&header.unwrap_or_default()).map_err(ReplayError::Header)?;
     output.set_format(Format::UniRec(columns.template().spec())).map_err(ReplayError::Send)?;
+    if columns.template().static_size() < 2 {
+        eprintln!("Warning: receivers take a record of 1 byte for the end of the stream: add a field to the file.");
+    }
 
     let mut rows = columns.rows();
     let mut totals = Totals::default();
