@@ -151,6 +151,19 @@ impl Input {
     /// [`TrapError::FormatMismatch`] (24), [`TrapError::NegotiationFailed`] (25), [`TrapError::Malformed`]: the connection
     /// was closed; another call tries again a second later, or goes on with the next file.
     pub fn recv(&mut self) -> Result<Event<'_>, TrapError> {
+        self.recv_within(self.timeout)
+    }
+
+    /// As [`Input::recv`], but does not wait, whatever the specifier says: [`Event::Timeout`] means that nothing is there now.
+    /// For modules that have something better to do before they wait, such as writing out what they gathered.
+    ///
+    /// # Errors
+    /// As [`Input::recv`].
+    pub fn recv_now(&mut self) -> Result<Event<'_>, TrapError> {
+        self.recv_within(Timeout::NoWait)
+    }
+
+    fn recv_within(&mut self, timeout: Timeout) -> Result<Event<'_>, TrapError> {
         let mut deadline = None;
         let range = loop {
             match self.deframer.next_item() {
@@ -159,7 +172,7 @@ impl Input {
                 Ok(Item::Hello(offered)) => self.negotiate(offered)?,
                 Ok(Item::NeedMore) => {
                     // Set late, so that serving from the buffer never asks for the time.
-                    let deadline = *deadline.get_or_insert_with(|| self.deadline());
+                    let deadline = *deadline.get_or_insert_with(|| deadline_of(timeout));
                     match self.fill(deadline)? {
                         Filled::Bytes(_) | Filled::Fresh | Filled::Ended => {}
                         Filled::Timeout => return Ok(Event::Timeout),
@@ -228,16 +241,6 @@ impl Input {
             Some(format) if is_changed => Event::FormatChanged { format, first: message },
             _ => Event::Message(message),
         }
-    }
-
-    /// None: no limit.
-    fn deadline(&self) -> Option<Instant> {
-        let budget = match self.timeout {
-            Timeout::Wait | Timeout::HalfWait => return None,
-            Timeout::NoWait => Duration::ZERO,
-            Timeout::Micros(micros) => Duration::from_micros(micros),
-        };
-        Instant::now().checked_add(budget)
     }
 
     fn fill(&mut self, deadline: Option<Instant>) -> Result<Filled, TrapError> {
@@ -315,4 +318,14 @@ impl Input {
             Source::File(file) => file.skip(),
         }
     }
+}
+
+/// None: no limit.
+fn deadline_of(timeout: Timeout) -> Option<Instant> {
+    let budget = match timeout {
+        Timeout::Wait | Timeout::HalfWait => return None,
+        Timeout::NoWait => Duration::ZERO,
+        Timeout::Micros(micros) => Duration::from_micros(micros),
+    };
+    Instant::now().checked_add(budget)
 }
