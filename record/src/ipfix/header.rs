@@ -79,7 +79,7 @@ pub enum Cause {
     TemplateId(u16),
     #[error("options template {0} has no scope field, or more than it has fields")]
     Scope(u16),
-    #[error("template {0} describes records without bytes")]
+    #[error("template {0} describes records without bytes, or has more than 8 fields without bytes")]
     TemplateEmpty(u16),
     #[error("template {id} has {fields} fields, more than fields_max: raise the limit if the exporter is trusted")]
     FieldsMax { id: u16, fields: u16 },

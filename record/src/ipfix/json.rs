@@ -5,7 +5,7 @@
 use super::list::{BasicList, SubTemplateList, SubTemplateMultiList};
 use super::protocols;
 use super::record::{DataRecord, FieldRef};
-use super::templates::FieldSpec;
+use super::templates::{FieldSpec, Repeat, Template};
 use super::wire::unix_secs;
 use crate::element::{Abstract, CESNET, Element, IANA, REVERSE, iana};
 use crate::text;
@@ -13,8 +13,8 @@ use crate::text;
 /// Lists in lists in lists.
 pub const NESTING_MAX: u32 = 8;
 
-/// The options of ipfixcol2's json output that change records. The default is what its documentation's example and our fixtures
-/// use: names and times formatted, everything shown.
+/// The options of ipfixcol2's json output that change records; the defaults are its own. ignoreOptions is the caller's choice
+/// (ask `template.is_options()`).
 #[derive(Clone, Copy, Debug)]
 pub struct Style<'a> {
     /// tcpFlags: `.AP.S.` instead of a number.
@@ -25,7 +25,7 @@ pub struct Style<'a> {
     pub protocol_formatted: bool,
     /// ignoreUnknown: elements that libfds does not know are left out.
     pub ignore_unknown: bool,
-    /// nonPrintableChar false: control characters and what is not UTF-8 are left out instead of escaped.
+    /// nonPrintableChar: control characters and what is not UTF-8 are left out instead of escaped.
     pub drop_non_printable: bool,
     /// octetArrayAsUint: octet arrays of up to 8 bytes as numbers.
     pub octet_array_as_uint: bool,
@@ -41,8 +41,8 @@ impl Default for Style<'_> {
             tcp_flags_formatted: true,
             timestamp_formatted: true,
             protocol_formatted: true,
-            ignore_unknown: false,
-            drop_non_printable: false,
+            ignore_unknown: true,
+            drop_non_printable: true,
             octet_array_as_uint: true,
             numeric_names: false,
             detailed_info: None,
@@ -74,6 +74,35 @@ pub fn record(out: &mut Vec<u8>, record: &DataRecord<'_>, style: &Style<'_>) {
     out.push(b'}');
 }
 
+/// Appends the object of a template (ipfixcol2's option templateInfo), without a line end.
+pub fn template(out: &mut Vec<u8>, template: &Template) {
+    let id = template.id();
+    match template.is_options() {
+        true => {
+            let scopes = template.scopes();
+            text::append(
+                out,
+                format_args!(
+                    "{{\"@type\":\"ipfix.optionsTemplate\",\"ipfix:templateId\":{id},\"ipfix:scopeCount\":{scopes}"
+                ),
+            );
+        }
+        false => text::append(out, format_args!("{{\"@type\":\"ipfix.template\",\"ipfix:templateId\":{id}")),
+    }
+    for (i, f) in template.fields().iter().enumerate() {
+        out.extend_from_slice(if i == 0 { b",\"ipfix:fields\":[" } else { b"," });
+        text::append(
+            out,
+            format_args!(
+                "{{\"ipfix:elementId\":{},\"ipfix:enterpriseId\":{},\"ipfix:fieldLength\":{}}}",
+                f.id, f.pen, f.length
+            ),
+        );
+    }
+    // A template without fields is a withdrawal and never gets here.
+    out.extend_from_slice(b"]}");
+}
+
 /// What cannot be converted becomes `null`.
 struct Unfit;
 
@@ -86,11 +115,9 @@ struct Writer<'w> {
 impl Writer<'_> {
     /// The members of a record; an element that occurs several times is an array where it occurs last.
     fn fields(&mut self, record: &DataRecord<'_>, mut comma: bool) {
-        let specs = record.template.fields();
-        for (at, field) in record.fields().enumerate() {
-            let same = |other: &FieldSpec| other.pen == field.spec.pen && other.id == field.spec.id;
+        for field in record.fields() {
             let unknown = known(field.spec).is_none() && self.style.ignore_unknown;
-            if unknown || specs[at + 1..].iter().any(same) {
+            if unknown || field.spec.repeat == Repeat::Again {
                 continue;
             }
             if std::mem::replace(&mut comma, true) {
@@ -98,10 +125,9 @@ impl Writer<'_> {
             }
             self.name(field.spec);
             self.out.push(b':');
-            if specs[..at].iter().any(same) {
-                self.array(record.fields().filter(|f| same(f.spec)));
-            } else {
-                self.value(&field);
+            match field.spec.repeat {
+                Repeat::Last => self.array(record.fields().filter(|f| f.spec.same_element(field.spec))),
+                _ => self.value(&field),
             }
         }
     }

@@ -34,11 +34,26 @@ pub struct FieldSpec {
     pub length: u16,
     /// The element, if it is one that we know.
     pub element: Option<Element>,
+    pub(super) repeat: Repeat,
 }
+
+/// Whether an element occurs several times in its template. Known in advance, so that printing a record stays linear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It occurs once.
+    Once,
+    /// It occurs again further on.
+    Again,
+    /// It occurred before, and this is the last time.
+    Last,
+}
+
+/// Fields of length 0 in one template. They make records of few bytes arbitrarily long to print, and nobody needs them.
+const EMPTY_FIELDS_MAX: usize = 8;
 
 impl FieldSpec {
     pub(super) fn new(pen: u32, id: u16, length: u16) -> FieldSpec {
-        FieldSpec { pen, id, length, element: Element::find(pen, id) }
+        FieldSpec { pen, id, length, element: Element::find(pen, id), repeat: Repeat::Once }
     }
 
     /// Reads a specifier, answers it with its size.
@@ -50,6 +65,10 @@ impl FieldSpec {
         }
         let pen = u32::from_be_bytes(*bytes[4..].first_chunk()?);
         Some((FieldSpec::new(pen, id & !ENTERPRISE, length), 8))
+    }
+
+    pub fn same_element(&self, other: &FieldSpec) -> bool {
+        self.pen == other.pen && self.id == other.id
     }
 
     pub fn is_variable(&self) -> bool {
@@ -154,19 +173,33 @@ pub(super) fn parse(bytes: &[u8], options: bool, limits: &Limits) -> Option<(Tol
         }
     }
     let record_min = fields.iter().map(FieldSpec::length_min).sum();
+    let empty = fields.iter().filter(|f| f.length == 0).count();
     let told = if id < DATA_SET_MIN {
         Told::Refused(Cause::TemplateId(id))
     } else if !kept {
         Told::Refused(Cause::FieldsMax { id, fields: count })
     } else if options && (scopes == 0 || scopes > count) {
         Told::Refused(Cause::Scope(id))
-    } else if record_min == 0 {
+    } else if record_min == 0 || empty > EMPTY_FIELDS_MAX {
         Told::Refused(Cause::TemplateEmpty(id))
     } else {
+        mark_repeats(&mut fields);
         let fixed = !fields.iter().any(FieldSpec::is_variable);
         Told::New(Template { id, scopes, fields: fields.into_boxed_slice(), record_min, fixed })
     };
     Some((told, at))
+}
+
+fn mark_repeats(fields: &mut [FieldSpec]) {
+    for at in 0..fields.len() {
+        let (before, rest) = fields.split_at_mut(at);
+        let Some((field, after)) = rest.split_first_mut() else { return };
+        if after.iter().any(|f| f.same_element(field)) {
+            field.repeat = Repeat::Again;
+        } else if before.iter().any(|f| f.same_element(field)) {
+            field.repeat = Repeat::Last;
+        }
+    }
 }
 
 /// The templates of one observation domain.
