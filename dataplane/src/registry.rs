@@ -5,6 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
+use crate::l7::http::Http;
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use crate::stat::{icmp::Icmp, vlan::Vlan};
@@ -192,6 +193,7 @@ macro_rules! plugins {
 plugins! {
     vlan: Vlan,
     icmp: Icmp,
+    http: Http,
 }
 
 #[derive(Clone, Copy)]
