@@ -5,7 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::http::Http;
+use crate::l7::{http::Http, sip::Sip};
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use crate::stat::{icmp::Icmp, vlan::Vlan};
@@ -194,6 +194,7 @@ plugins! {
     vlan: Vlan,
     icmp: Icmp,
     http: Http,
+    sip: Sip,
 }
 
 #[derive(Clone, Copy)]
