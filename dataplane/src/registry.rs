@@ -5,6 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
+use crate::l7::{http::Http, sip::Sip};
 use crate::packet::Direction;
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
@@ -207,6 +208,8 @@ macro_rules! plugins {
 plugins! {
     vlan: Vlan,
     icmp: Icmp,
+    http: Http,
+    sip: Sip,
 }
 
 #[derive(Clone, Copy)]
