@@ -1,1 +1,2 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
+pub mod dns;

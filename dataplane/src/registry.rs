@@ -192,6 +192,7 @@ macro_rules! plugins {
 plugins! {
     vlan: Vlan,
     icmp: Icmp,
+    dns: crate::l7::dns::Dns,
 }
 
 #[derive(Clone, Copy)]
