@@ -5,6 +5,9 @@ use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
 use record::Record;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 /// A plugin's answer to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -188,6 +191,16 @@ impl<P: Plugin> Slots<'_, P> {
                 each(&slot.record);
             }
             at = slot.next;
+        }
+    }
+}
+
+/// Adds a text field's bytes to the text output; what is not UTF-8 becomes U+FFFD.
+pub(crate) fn put_text(out: &mut String, bytes: &[u8]) {
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        if !chunk.invalid().is_empty() {
+            out.push(char::REPLACEMENT_CHARACTER);
         }
     }
 }
