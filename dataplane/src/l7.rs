@@ -1,2 +1,3 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
 pub mod dns;
+pub mod passivedns;

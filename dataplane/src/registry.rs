@@ -193,6 +193,7 @@ plugins! {
     vlan: Vlan,
     icmp: Icmp,
     dns: crate::l7::dns::Dns,
+    passivedns: crate::l7::passivedns::PassiveDns,
 }
 
 #[derive(Clone, Copy)]

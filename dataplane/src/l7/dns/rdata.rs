@@ -201,8 +201,10 @@ mod tests {
 
     #[test]
     fn text_forms() {
-        let soa = [&b"\x01m\x00\x01r\x01x\x00"[..], &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat();
-        let rrsig = [&[0, 6, 8, 0][..], &[0, 1, 81, 128, 87, 17, 179, 48, 87, 4, 117, 160, 236, 199], b"\x00sig"].concat();
+        let soa =
+            [&b"\x01m\x00\x01r\x01x\x00"[..], &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat();
+        let rrsig =
+            [&[0, 6, 8, 0][..], &[0, 1, 81, 128, 87, 17, 179, 48, 87, 4, 117, 160, 236, 199], b"\x00sig"].concat();
         let v6_compatible = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4];
         for (kind, data, original, native) in [
             (kind::A, &[192, 0, 2, 7][..], "192.0.2.7", "192.0.2.7"),
@@ -218,7 +220,12 @@ mod tests {
             (kind::MINFO, b"\x01a\x00\x01b\x00", "ab", "a b"),
             (kind::HINFO, b"\x01a\x02bc", "\\x01a\\x02bc", "a bc"),
             (kind::DS, b"\x12\x34\x08\x02digest", "4660 13330 2 <key>", "4660 8 2 <key>"),
-            (kind::RRSIG, &rrsig, "6 8 0 86400 1460777776 1459910048 60615 <key>", "6 8 0 86400 1460777776 1459910048 60615 <key>"),
+            (
+                kind::RRSIG,
+                &rrsig,
+                "6 8 0 86400 1460777776 1459910048 60615 <key>",
+                "6 8 0 86400 1460777776 1459910048 60615 <key>",
+            ),
             (kind::DNSKEY, b"\x01\x01\x03\x08key", "257 3 8 <key>", "257 3 8 <key>"),
             (65, b"whatever", "(not_impl)", "(not_impl)"),
         ] {
@@ -228,7 +235,18 @@ mod tests {
 
     #[test]
     fn short_data_is_malformed() {
-        for kind in [kind::A, kind::AAAA, kind::NS, kind::SOA, kind::SRV, kind::MX, kind::MINFO, kind::DS, kind::RRSIG, kind::DNSKEY] {
+        for kind in [
+            kind::A,
+            kind::AAAA,
+            kind::NS,
+            kind::SOA,
+            kind::SRV,
+            kind::MX,
+            kind::MINFO,
+            kind::DS,
+            kind::RRSIG,
+            kind::DNSKEY,
+        ] {
             assert_eq!(both("a", kind, b"\x01"), [Err(Malformed), Err(Malformed)], "type {kind}");
         }
     }
