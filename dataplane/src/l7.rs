@@ -1,3 +1,4 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
 pub mod dns;
 pub mod passivedns;
+pub mod tls;

@@ -194,6 +194,7 @@ plugins! {
     icmp: Icmp,
     dns: crate::l7::dns::Dns,
     passivedns: crate::l7::passivedns::PassiveDns,
+    tls: crate::l7::tls::Tls,
 }
 
 #[derive(Clone, Copy)]
