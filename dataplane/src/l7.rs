@@ -2,3 +2,6 @@
 pub(crate) mod headers;
 pub mod http;
 pub mod sip;
+pub mod dns;
+pub mod passivedns;
+pub mod tls;

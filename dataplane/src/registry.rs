@@ -210,6 +210,9 @@ plugins! {
     icmp: Icmp,
     http: Http,
     sip: Sip,
+    dns: crate::l7::dns::Dns,
+    passivedns: crate::l7::passivedns::PassiveDns,
+    tls: crate::l7::tls::Tls,
 }
 
 #[derive(Clone, Copy)]

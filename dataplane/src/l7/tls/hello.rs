@@ -1,0 +1,229 @@
+//! ClientHello and ServerHello as bytes: found in a TLS record or a bare handshake message, read in place.
+//!
+//! Nothing is copied, lists are iterated where they stand, and a list that lies about its length is empty. RFC 8446 section 4.1,
+//! RFC 5246 7.4.1, GREASE RFC 8701, server_name RFC 6066, ALPN RFC 7301.
+use crate::face::Face;
+
+/// Extension numbers.
+pub mod extension {
+    pub const SERVER_NAME: u16 = 0;
+    pub const SUPPORTED_GROUPS: u16 = 10;
+    pub const EC_POINT_FORMATS: u16 = 11;
+    pub const SIGNATURE_ALGORITHMS: u16 = 13;
+    pub const ALPN: u16 = 16;
+    pub const SUPPORTED_VERSIONS: u16 = 43;
+}
+
+const RECORD_HANDSHAKE: u8 = 22;
+/// Major version of SSL 3.0 and all of TLS.
+const MAJOR: u8 = 3;
+pub const RECORD_HEADER_LEN: usize = 5;
+pub const HANDSHAKE_HEADER_LEN: usize = 4;
+const RANDOM_LEN: usize = 32;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Client = 1,
+    Server = 2,
+}
+
+/// A whole hello.
+#[derive(Clone, Copy, Debug)]
+pub struct Hello<'m> {
+    pub kind: Kind,
+    /// Legacy version, as a number in the usual order: 0x0303 is TLS 1.2.
+    pub version: u16,
+    /// The client's offer or the server's choice, two bytes each.
+    ciphers: &'m [u8],
+    extensions: Extensions<'m>,
+}
+
+impl<'m> Hello<'m> {
+    /// The hello that a TCP payload begins with.
+    pub fn of_record(payload: &'m [u8], face: Face) -> Option<Hello<'m>> {
+        let (header, rest) = payload.split_first_chunk::<RECORD_HEADER_LEN>()?;
+        if header[..2] != [RECORD_HANDSHAKE, MAJOR] {
+            return None;
+        }
+        // The original minds neither the record's length nor the message's: all that follows may belong to the hello.
+        let record =
+            if face.is_original() { rest } else { rest.get(..u16::from_be_bytes([header[3], header[4]]) as usize)? };
+        Hello::of_handshake(record, face)
+    }
+
+    /// The hello that handshake bytes begin with, without a record layer (QUIC).
+    pub fn of_handshake(bytes: &'m [u8], face: Face) -> Option<Hello<'m>> {
+        let (header, rest) = bytes.split_first_chunk::<HANDSHAKE_HEADER_LEN>()?;
+        let kind = match header[0] {
+            1 => Kind::Client,
+            2 => Kind::Server,
+            _ => return None,
+        };
+        let len = u32::from_be_bytes([0, header[1], header[2], header[3]]) as usize;
+        let body = if face.is_original() { rest } else { rest.get(..len)? };
+
+        let (version, body) = body.split_first_chunk::<2>()?;
+        if version[0] != MAJOR {
+            return None;
+        }
+        let (_session, body) = split_list8(body.get(RANDOM_LEN..)?)?;
+        let (ciphers, body) = match kind {
+            Kind::Client => split_list16(body)?,
+            Kind::Server => body.split_at_checked(2)?,
+        };
+        let body = match kind {
+            Kind::Client => split_list8(body)?.1,
+            Kind::Server => body.get(1..)?,
+        };
+        let extensions = Extensions::new(body, face)?;
+        Some(Hello { kind, version: u16::from_be_bytes(*version), ciphers, extensions })
+    }
+
+    pub fn ciphers(&self) -> impl Iterator<Item = u16> + 'm {
+        words(self.ciphers)
+    }
+
+    /// All extensions in their order.
+    pub fn extensions(&self) -> Extensions<'m> {
+        self.extensions
+    }
+
+    fn data_of(&self, kind: u16) -> impl Iterator<Item = &'m [u8]> + 'm {
+        self.extensions.filter(move |e| e.kind == kind).map(|e| e.data)
+    }
+
+    /// Whether the extension is there at all.
+    pub fn has(&self, kind: u16) -> bool {
+        self.data_of(kind).next().is_some()
+    }
+
+    /// (type, name) of each entry of server_name; type 0 is a host name.
+    pub fn server_names(&self) -> impl Iterator<Item = (u8, &'m [u8])> + 'm {
+        self.data_of(extension::SERVER_NAME).flat_map(|data| {
+            let mut left = list16(data).len();
+            let mut data = data.get(2..).unwrap_or(&[]);
+            std::iter::from_fn(move || {
+                let (&[kind, high, low], rest) = data.split_first_chunk().filter(|_| left >= 3)?;
+                let (name, rest) = rest.split_at_checked(u16::from_be_bytes([high, low]) as usize)?;
+                left = left.saturating_sub(3 + name.len());
+                data = rest;
+                Some((kind, name))
+            })
+        })
+    }
+
+    /// Names of ALPN: the client's offer, the server's choice.
+    pub fn protocols(&self) -> impl Iterator<Item = &'m [u8]> + 'm {
+        self.data_of(extension::ALPN).flat_map(|data| {
+            let mut list = list16(data);
+            std::iter::from_fn(move || {
+                let (name, rest) = split_list8(list)?;
+                list = rest;
+                Some(name)
+            })
+        })
+    }
+
+    pub fn groups(&self) -> impl Iterator<Item = u16> + 'm {
+        self.data_of(extension::SUPPORTED_GROUPS).flat_map(|data| words(list16(data)))
+    }
+
+    pub fn point_formats(&self) -> impl Iterator<Item = u16> + 'm {
+        self.data_of(extension::EC_POINT_FORMATS).flat_map(|data| list8(data).iter().map(|b| *b as u16))
+    }
+
+    pub fn signature_algorithms(&self) -> impl Iterator<Item = u16> + 'm {
+        self.data_of(extension::SIGNATURE_ALGORITHMS).flat_map(|data| words(list16(data)))
+    }
+
+    /// The words of signature_algorithms whatever its length field says, for the original's reading of it.
+    pub fn signature_words(&self) -> impl Iterator<Item = u16> + 'm {
+        self.data_of(extension::SIGNATURE_ALGORITHMS).flat_map(words).skip(1)
+    }
+
+    /// The client's offer or the server's choice.
+    pub fn supported_versions(&self) -> impl Iterator<Item = u16> + 'm {
+        let kind = self.kind;
+        self.data_of(extension::SUPPORTED_VERSIONS).flat_map(move |data| match kind {
+            Kind::Client => words(list8(data)),
+            Kind::Server => words(data.get(..2).unwrap_or(&[])),
+        })
+    }
+}
+
+/// One extension.
+#[derive(Clone, Copy, Debug)]
+pub struct Extension<'m> {
+    pub kind: u16,
+    /// Length by its header.
+    pub len: u16,
+    /// As much of it as there is.
+    pub data: &'m [u8],
+}
+
+/// Extensions, read until one does not fit.
+#[derive(Clone, Copy, Debug)]
+pub struct Extensions<'m> {
+    bytes: &'m [u8],
+    /// Length by the header of the block.
+    claimed: usize,
+}
+
+impl<'m> Extensions<'m> {
+    /// From the block's length field on. A hello may end before it (RFC 5246 7.4.1.2); the original then reads foreign memory,
+    /// which mostly fails, so to its face such a hello is none.
+    fn new(block: &'m [u8], face: Face) -> Option<Extensions<'m>> {
+        if block.is_empty() && !face.is_original() {
+            return Some(Extensions { bytes: block, claimed: 0 });
+        }
+        let (len, bytes) = block.split_first_chunk()?;
+        let claimed = u16::from_be_bytes(*len) as usize;
+        // QUIRK: the original forgets the length field itself, so a block may lack its last two bytes.
+        let room = if face.is_original() { block.len() } else { bytes.len() };
+        (claimed <= room).then_some(Extensions { bytes, claimed })
+    }
+}
+
+impl<'m> Iterator for Extensions<'m> {
+    type Item = Extension<'m>;
+
+    fn next(&mut self) -> Option<Extension<'m>> {
+        let (&[k0, k1, l0, l1], rest) = self.bytes.split_first_chunk()?;
+        let len = u16::from_be_bytes([l0, l1]);
+        self.claimed = self.claimed.checked_sub(4 + len as usize)?;
+        let (data, rest) = rest.split_at(rest.len().min(len as usize));
+        self.bytes = rest;
+        Some(Extension { kind: u16::from_be_bytes([k0, k1]), len, data })
+    }
+}
+
+/// Values that clients sprinkle in to keep servers tolerant.
+pub fn is_grease(value: u16, face: Face) -> bool {
+    let [high, low] = value.to_be_bytes();
+    // QUIRK: the original's mask takes any two equal bytes made of the bits 0xfa, such as 0x0202 or 0x5858.
+    let shape = if face.is_original() { low != 0 && low & !0xfa == 0 } else { low & 0x0f == 0x0a };
+    high == low && shape
+}
+
+fn words(list: &[u8]) -> impl Iterator<Item = u16> + '_ {
+    list.chunks_exact(2).map(|w| u16::from_be_bytes([w[0], w[1]]))
+}
+
+/// The list behind one byte of length, and what follows it.
+fn split_list8(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&len, rest) = bytes.split_first()?;
+    rest.split_at_checked(len as usize)
+}
+
+fn split_list16(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    rest.split_at_checked(u16::from_be_bytes(*len) as usize)
+}
+
+fn list8(bytes: &[u8]) -> &[u8] {
+    split_list8(bytes).map_or(&[], |(list, _)| list)
+}
+
+fn list16(bytes: &[u8]) -> &[u8] {
+    split_list16(bytes).map_or(&[], |(list, _)| list)
+}
