@@ -80,7 +80,7 @@ impl Fragment {
 }
 
 /// What decoding one frame found. Offsets count from the frame's first byte and lie inside it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     pub key: FlowKey,
     pub hash: u64,
