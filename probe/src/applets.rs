@@ -1,12 +1,13 @@
 //! The tools in the box: one entry adds one.
 use clap::CommandFactory;
+use std::ffi::OsString;
 use std::fmt::Write;
 
-/// A tool: its name, what it does in a line, and what runs it. `run` gets argv with the tool's name first and answers the exit status.
+/// A tool: its name, what it does in a line, and what runs it with the arguments behind its name and answers the exit status.
 pub(crate) struct Applet {
     pub(crate) name: &'static str,
     about: &'static str,
-    pub(crate) run: fn(&[String]) -> u8,
+    pub(crate) run: fn(&[OsString]) -> u8,
 }
 
 const OWN: &[Applet] = &[
@@ -52,12 +53,14 @@ pub(crate) fn help() -> String {
 
 pub(crate) fn help_of(name: &str) -> u8 {
     match find(name) {
-        Some(applet) => (applet.run)(&[applet.name.to_string(), "-h".to_string()]),
-        None => {
-            eprintln!("sonda: there is no tool '{name}'; `sonda help` lists them");
-            2
-        }
+        Some(applet) => (applet.run)(&["-h".into()]),
+        None => unknown(name),
     }
+}
+
+pub(crate) fn unknown(name: &str) -> u8 {
+    eprintln!("sonda: there is no tool '{name}'; `sonda help` lists them");
+    2
 }
 
 /// Prints the completion script of the whole binary.

@@ -9,12 +9,14 @@ use dataplane::Face;
 use dataplane::lane::LaneConfig;
 use options::Options;
 use plugins::PluginArgs;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use trap::Stop;
 
-/// Runs with argv (the name first); answers the exit status.
-pub(crate) fn main(argv: &[String]) -> u8 {
-    match try_main(argv) {
+/// Runs with the arguments behind the name; answers the exit status.
+pub(crate) fn main(args: &[OsString]) -> u8 {
+    let args = args.iter().map(|a| a.to_str().map(String::from).ok_or_else(|| format!("{} is not valid UTF-8", a.display())));
+    match args.collect::<Result<Vec<String>, String>>().and_then(|args| try_main(&args)) {
         Ok(status) => status,
         Err(message) => {
             eprintln!("Error: {message}");
@@ -23,8 +25,8 @@ pub(crate) fn main(argv: &[String]) -> u8 {
     }
 }
 
-fn try_main(argv: &[String]) -> Result<u8, String> {
-    let options = Options::parse(&argv[1..])?;
+fn try_main(args: &[String]) -> Result<u8, String> {
+    let options = Options::parse(args)?;
     if let Some(what) = &options.help {
         print!("{}", help::text(what.as_deref())?);
         return Ok(0);
@@ -94,7 +96,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     lane.plugins = plugins::process(&options.process)?;
     let mut inputs = Vec::new();
     for text in &options.input {
-        match plugins::input(&PluginArgs::parse(text)?, &stop)? {
+        match plugins::input(&PluginArgs::parse(text)?)? {
             Some(input) => inputs.push(input),
             None => return Ok(None),
         }

@@ -8,42 +8,36 @@ mod probe;
 mod run;
 mod summary;
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut args = Vec::new();
-    for arg in std::env::args_os() {
-        match arg.into_string() {
-            Ok(arg) => args.push(arg),
-            Err(arg) => {
-                eprintln!("sonda: the argument {} is not valid UTF-8; rename the file or give a link to it", arg.display());
-                return ExitCode::from(1);
-            }
-        }
-    }
-    let called = args.first().map(|a| Path::new(a).file_name().unwrap_or_default().to_string_lossy().into_owned());
-    if let Some(applet) = called.as_deref().and_then(applets::find) {
-        return ExitCode::from((applet.run)(&args));
-    }
-    match args.get(1).map(String::as_str) {
-        None | Some("help" | "-h" | "--help") if args.len() <= 2 => {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let link = args.first().and_then(|a| Path::new(a).file_name()).and_then(|n| n.to_str());
+    let status = match link.and_then(applets::find) {
+        Some(applet) => (applet.run)(&args[1..]),
+        None => by_name(args.get(1..).unwrap_or(&[])),
+    };
+    ExitCode::from(status)
+}
+
+fn by_name(args: &[OsString]) -> u8 {
+    let name = args.first().map_or("help", |a| a.to_str().unwrap_or_default());
+    match (name, args.get(1).and_then(|a| a.to_str())) {
+        ("help", Some(name)) => applets::help_of(name),
+        ("help" | "-h" | "--help", _) => {
             print!("{}", applets::help());
-            ExitCode::SUCCESS
+            0
         }
-        Some("help") => ExitCode::from(applets::help_of(&args[2])),
-        Some("-V" | "--version") => {
+        ("-V" | "--version", _) => {
             println!("sonda {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            0
         }
-        Some("completions") => ExitCode::from(applets::completions(args.get(2).map(String::as_str))),
-        Some(name) => match applets::find(name) {
-            Some(applet) => ExitCode::from((applet.run)(&args[1..])),
-            None => {
-                eprintln!("sonda: there is no tool '{name}'; `sonda help` lists them");
-                ExitCode::from(2)
-            }
+        ("completions", shell) => applets::completions(shell),
+        _ => match applets::find(name) {
+            Some(applet) => (applet.run)(&args[1..]),
+            None => applets::unknown(name),
         },
-        None => ExitCode::from(2),
     }
 }

@@ -14,6 +14,7 @@ use dataplane::flow::CacheConfig;
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use trap::{Place, Stop};
 
@@ -46,7 +47,7 @@ processed); 4 an output lost records; 130 interrupted (live flows were exported)
 pub(crate) struct Args {
     /// Capture files (pcap or pcapng, also gzip or zstd); - is standard input
     #[arg(required = true, value_name = "FILE")]
-    files: Vec<String>,
+    files: Vec<PathBuf>,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     filter: Option<String>,
@@ -117,7 +118,8 @@ fn default_l7() -> Vec<String> {
     all.map(|p| p.name().to_string()).collect()
 }
 
-pub(crate) fn main(argv: &[String]) -> u8 {
+pub(crate) fn main(args: &[OsString]) -> u8 {
+    let argv = std::iter::once(OsString::from("probe")).chain(args.iter().cloned());
     let args = match Args::try_parse_from(argv) {
         Ok(args) => args,
         Err(e) => {
@@ -171,8 +173,8 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     };
     let mut inputs = Vec::new();
     for file in &args.files {
-        let options = OpenOptions { filter: args.filter.clone(), stop: Some(stop.flag()), ..OpenOptions::default() };
-        inputs.push((file.clone(), capture::open(file, options)?));
+        let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
+        inputs.push((file.display().to_string(), capture::open(file, options)?));
     }
     let outputs = outputs(&args, &stop)?;
     Ok(Job { lane, inputs, outputs, flows_per_sec: args.fps, progress: !args.quiet, stop })

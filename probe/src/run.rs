@@ -15,8 +15,6 @@ const TICK: Duration = Duration::from_secs(2);
 const BURSTS_PER_LOOK: u32 = 256;
 /// A run shorter than this shows no progress bar.
 const PROGRESS_AFTER: Duration = Duration::from_millis(500);
-/// How long a source that had nothing is left alone.
-const IDLE: Duration = Duration::from_millis(5);
 
 /// What is to be done.
 pub(crate) struct Job {
@@ -96,8 +94,8 @@ fn one(
             break None;
         }
         match lane.step(&mut source) {
-            Ok(Poll::More) => {}
-            Ok(Poll::Idle) => std::thread::sleep(IDLE),
+            // A silent source has waited a little already.
+            Ok(Poll::More | Poll::Idle) => {}
             Ok(Poll::End) => break None,
             Err(e) => break Some(e),
         }

@@ -138,7 +138,7 @@ fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> 
 }
 
 /// `None` when the option only asked for information.
-pub(super) fn input(args: &PluginArgs<'_>, stop: &Stop) -> Result<Option<(String, FileSource)>, String> {
+pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, FileSource)>, String> {
     match args.name {
         "pcap" => {}
         "raw" | "ndp" | "dpdk" | "dpdk-ring" => {
@@ -160,7 +160,7 @@ pub(super) fn input(args: &PluginArgs<'_>, stop: &Stop) -> Result<Option<(String
         return Err("pcap: live capture comes with a later release; read a file with pcap;file=PATH".into());
     }
     let file = file.filter(|f| !f.is_empty()).ok_or("pcap: specify a file with file=PATH")?;
-    let options = OpenOptions { filter, stop: Some(stop.flag()), ..OpenOptions::default() };
+    let options = OpenOptions { filter, ..OpenOptions::default() };
     let source = capture::open(&file, options).map_err(|e| format!("pcap: {e}"))?;
     Ok(Some((file, source)))
 }
@@ -222,7 +222,7 @@ pub(super) fn output(args: &PluginArgs<'_>, lane: &LaneConfig, stop: &Stop) -> R
         }
         "unirec" => {
             if args.options.iter().any(|(name, _)| matches!(*name, "h" | "help")) {
-                print!("{}", trap::interface_help());
+                print!("{}", trap::help::interfaces_text(85));
                 return Ok(None);
             }
             let config = unirec(args, lane)?;
