@@ -85,6 +85,8 @@ pub struct Packer {
     /// The pair asked for last: most flows of a site look alike.
     last: Option<(u64, u16)>,
     sequence: u32,
+    /// The session began and its templates are not out yet: no data may go before them.
+    fresh: bool,
     message: Vec<u8>,
 }
 
@@ -99,7 +101,7 @@ impl Packer {
             ..config
         };
         let message = Vec::with_capacity(usize::from(config.mtu));
-        Packer { config, templates: Vec::new(), pairs: Vec::new(), last: None, sequence: 0, message }
+        Packer { config, templates: Vec::new(), pairs: Vec::new(), last: None, sequence: 0, fresh: true, message }
     }
 
     /// Takes one record. `key` names the set of record types (a bit mask of the extensions present), `schemas` the types in wire
@@ -139,6 +141,10 @@ impl Packer {
             if records == 0 {
                 break;
             }
+            if self.fresh {
+                self.send_templates(export_time_secs, emit);
+                self.write_header(&mut message, export_time_secs);
+            }
             self.send_data(&mut message, records, export_time_secs, emit);
         }
         self.message = message;
@@ -153,6 +159,7 @@ impl Packer {
     pub fn reset_session(&mut self) {
         self.mark_all_templates();
         self.sequence = 0;
+        self.fresh = true;
     }
 
     /// Drops what waits, answers how many records that were.
@@ -247,6 +254,7 @@ impl Packer {
             }
             next = from;
         }
+        self.fresh = false;
     }
 
     fn tell(&mut self, which: std::ops::Range<usize>, now_secs: u32) {

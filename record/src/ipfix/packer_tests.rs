@@ -201,6 +201,25 @@ fn a_restart_sends_templates_and_the_message_again() {
 }
 
 #[test]
+fn templates_lead_every_session_however_often_it_breaks() {
+    let mut p = Packer::new(PackerConfig { mtu: 200, ..Default::default() });
+    add_basic(&mut p, Family::V6, &mut Sent::new()).unwrap();
+    add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
+    let (mut sent, mut calls) = (Sent::new(), 0);
+    p.flush(9, &mut |m| {
+        calls += 1;
+        keep(&mut sent, m);
+        if calls == 2 || calls == 4 { Fate::Restarted } else { Fate::Sent }
+    });
+    // The first data message meets two restarts and is lost; the second finds templates and sequence 0.
+    assert_eq!(
+        sent.iter().map(|(b, n)| (b[11], *n)).collect::<Vec<_>>(),
+        [(0, 0), (0, 1), (0, 0), (0, 1), (0, 0), (0, 1)]
+    );
+    assert_eq!(p.sequence(), 1);
+}
+
+#[test]
 fn lost_messages_do_not_count_and_lost_templates_go_again() {
     let mut p = Packer::new(PackerConfig::default());
     add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
