@@ -38,7 +38,6 @@ struct Entry {
     bytes: Arc<[u8]>,
     /// Messages before this container.
     first: u64,
-    count: u16,
 }
 
 #[derive(Debug)]
@@ -86,7 +85,7 @@ impl Ring {
         }
         let seq = if buffered { self.messages } else { self.messages.saturating_sub(1) };
         let count = active.count();
-        self.entries.push_back(Entry { bytes: active.seal(seq).into(), first: self.messages, count });
+        self.entries.push_back(Entry { bytes: active.seal(seq).into(), first: self.messages });
         active.clear();
         self.messages += u64::from(count);
         self.totals.containers += 1;

@@ -1,0 +1,214 @@
+//! One function per parser, for cargo-fuzz, for replay of a corpus and for random smoke tests (RELIABILITY.md part 3).
+//!
+//! Each takes any bytes, must not panic, and asserts what must hold for any input.
+
+use crate::container::{Header, PAYLOAD_MAX, WIRE_HEADER};
+use crate::deframer::{Deframer, Item, Layout, StreamError};
+use crate::expand;
+use crate::format::{self, Format, Verdict};
+use crate::hello::{self, HELLO_LEN, SPEC_MAX};
+use crate::spec::Spec;
+
+/// Name and function of every harness.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("spec", fuzz_spec),
+    ("expand", fuzz_expand),
+    ("hello", fuzz_hello),
+    ("negotiate", fuzz_negotiate),
+    ("wire_stream", fuzz_wire_stream),
+    ("file_stream", fuzz_file_stream),
+    ("header", fuzz_header),
+];
+
+/// Interface specifiers: each interface found reads as input or output or says why not; bounds hold.
+pub fn fuzz_spec(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(specs) = Spec::parse(text) else { return };
+    assert!(specs.len() <= text.matches(',').count() + 1);
+    for spec in specs {
+        assert!(!spec.params.contains(','));
+        let _ = spec.as_input();
+        if let Ok(params) = spec.as_output()
+            && let crate::spec::OutputEnd::Unix(_, limits) | crate::spec::OutputEnd::Tcp(_, limits) = params.end
+        {
+            assert!((1..=64).contains(&limits.clients_max) && limits.buffer_count >= 1);
+            assert!((17..=100_014).contains(&limits.buffer_size));
+        }
+    }
+}
+
+/// File name expansion without globs (those would search the disk) and with made-up variables.
+pub fn fuzz_expand(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let text = text.replace(['*', '?', '['], "_");
+    let words = expand::expand_with(&text, &|name| Some(format!("<{name}>")));
+    assert!(words.len() <= text.len());
+}
+
+/// HELLO: what decodes encodes to the same format again; the length is bounded.
+pub fn fuzz_hello(data: &[u8]) {
+    let Some((header, rest)) = data.split_first_chunk::<HELLO_LEN>() else { return };
+    let Ok(len) = hello::spec_len(header) else { return };
+    assert!(len <= SPEC_MAX);
+    let Some(spec) = rest.get(..len) else { return };
+    let Ok(format) = hello::decode(header, spec) else { return };
+    let again = hello::encode(&format);
+    if format != Format::UniRec(String::new()) {
+        assert_eq!(again[0], header[0]);
+        assert_eq!(&again[HELLO_LEN..], format.spec().as_bytes());
+    }
+}
+
+/// Comparison of a required with an offered template, both taken from the data: equal ones match, and a match of UniRec
+/// means that each required item is offered.
+pub fn fuzz_negotiate(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (wanted, offered) = text.split_once('\n').unwrap_or((&text, &text));
+    let (required, sender) = (Format::UniRec(wanted.into()), Format::UniRec(offered.into()));
+    let verdict = format::negotiate(&required, &sender, None);
+    if wanted == offered && !offered.is_empty() {
+        assert_eq!(verdict, Verdict::Same);
+    }
+    if !matches!(verdict, Verdict::Mismatch(_)) {
+        assert!(wanted.split(',').filter(|item| !item.is_empty()).all(|item| offered.split(',').any(|o| o == item)));
+    }
+    let _ = format::negotiate(&Format::Json(wanted.into()), &Format::Json(offered.into()), Some(&required));
+    let _ = format::negotiate(&Format::Raw, &sender, None);
+}
+
+/// A connection: the same events however the bytes are cut, and messages inside their containers.
+pub fn fuzz_wire_stream(data: &[u8]) {
+    chunking_invariance(Layout::Wire, data);
+}
+
+/// A file: as a connection, with the other header.
+pub fn fuzz_file_stream(data: &[u8]) {
+    chunking_invariance(Layout::File, data);
+}
+
+/// Container header: reads back what it writes.
+pub fn fuzz_header(data: &[u8]) {
+    if let Some(bytes) = data.first_chunk::<WIRE_HEADER>() {
+        assert_eq!(Header::from_wire(bytes).to_wire(), *bytes);
+    }
+}
+
+/// What a stream says, for comparison.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Hello(Format),
+    Container(Header),
+    Message(Vec<u8>),
+    Broken(StreamError),
+}
+
+fn chunking_invariance(layout: Layout, data: &[u8]) {
+    let whole = run(layout, &[data]);
+    let bytewise: Vec<&[u8]> = data.chunks(1).collect();
+    assert_eq!(whole, run(layout, &bytewise));
+    // Cuts taken from the data itself, so that a fuzzer can steer them.
+    let middle = data.first().map_or(0, |byte| usize::from(*byte)) % (data.len() + 1);
+    let (head, tail) = data.split_at(middle);
+    assert_eq!(whole, run(layout, &[head, tail]));
+}
+
+fn run(layout: Layout, chunks: &[&[u8]]) -> Vec<Seen> {
+    let mut deframer = Deframer::new(layout);
+    let mut seen = Vec::new();
+    for chunk in chunks {
+        deframer.feed(chunk);
+        if drain(&mut deframer, &mut seen).is_err() {
+            return seen;
+        }
+    }
+    deframer.end_of_bytes();
+    let _ = drain(&mut deframer, &mut seen);
+    seen
+}
+
+fn drain(deframer: &mut Deframer, seen: &mut Vec<Seen>) -> Result<(), ()> {
+    loop {
+        match deframer.next_item() {
+            Ok(Item::NeedMore) => return Ok(()),
+            Ok(Item::Hello(format)) => seen.push(Seen::Hello(format)),
+            Ok(Item::Container(header)) => {
+                assert!((1..=PAYLOAD_MAX).contains(&(header.payload_len as usize)));
+                seen.push(Seen::Container(header));
+            }
+            Ok(Item::Message(range)) => {
+                let len = range.len();
+                let message = deframer.bytes(range);
+                assert_eq!(message.len(), len);
+                seen.push(Seen::Message(message.to_vec()));
+            }
+            Err(error) => {
+                seen.push(Seen::Broken(error));
+                return Err(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::container::Builder;
+
+    /// Bytes of a stream that is valid until it is damaged or cut.
+    fn stream(layout: Layout) -> impl Strategy<Value = Vec<u8>> {
+        let messages = prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..8);
+        let containers = prop::collection::vec(messages, 0..6);
+        let damage = prop::option::of((any::<prop::sample::Index>(), any::<u8>()));
+        (containers, damage, any::<prop::sample::Index>(), any::<bool>()).prop_map(
+            move |(containers, damage, end, cut)| {
+                let mut bytes = hello::encode(&Format::UniRec("uint16 A,string S".into()));
+                for messages in containers {
+                    let mut builder = if layout == Layout::Wire { Builder::wire(100_000) } else { Builder::file() };
+                    messages.iter().for_each(|message| assert!(builder.push(message)));
+                    bytes.extend_from_slice(builder.seal(0));
+                }
+                if let Some((at, value)) = damage {
+                    let at = at.index(bytes.len());
+                    bytes[at] = value;
+                }
+                if cut {
+                    bytes.truncate(end.index(bytes.len()));
+                }
+                bytes
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..600)) {
+            for (_, target) in TARGETS {
+                target(&data);
+            }
+        }
+
+        #[test]
+        fn nearly_valid_connections(data in stream(Layout::Wire)) {
+            fuzz_wire_stream(&data);
+            fuzz_hello(&data);
+        }
+
+        #[test]
+        fn nearly_valid_files(data in stream(Layout::File)) {
+            fuzz_file_stream(&data);
+        }
+
+        #[test]
+        fn nearly_valid_specifiers(text in "([utTfbgs]:?((timeout|buffer|autoflush|max_clients|size|time)=)?[A-Za-z0-9_=:/~$.-]{0,12},?){0,4}") {
+            fuzz_spec(text.as_bytes());
+            fuzz_expand(text.as_bytes());
+        }
+
+        #[test]
+        fn nearly_equal_templates(text in "(uint8 A|uint8 B|string C| |,|\n){0,9}") {
+            fuzz_negotiate(text.as_bytes());
+        }
+    }
+}
