@@ -2,3 +2,4 @@
 pub(crate) mod headers;
 pub mod http;
 pub mod sip;
+pub mod smtp;

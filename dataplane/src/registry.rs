@@ -5,7 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::{http::Http, sip::Sip};
+use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use crate::stat::{icmp::Icmp, vlan::Vlan};
@@ -195,6 +195,7 @@ plugins! {
     icmp: Icmp,
     http: Http,
     sip: Sip,
+    smtp: Smtp,
 }
 
 #[derive(Clone, Copy)]
