@@ -5,3 +5,4 @@ pub mod sip;
 pub mod dns;
 pub mod passivedns;
 pub mod tls;
+pub mod smtp;

@@ -5,7 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::{http::Http, sip::Sip};
+use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
 use crate::packet::Direction;
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
@@ -213,6 +213,7 @@ plugins! {
     dns: crate::l7::dns::Dns,
     passivedns: crate::l7::passivedns::PassiveDns,
     tls: crate::l7::tls::Tls,
+    smtp: Smtp,
 }
 
 #[derive(Clone, Copy)]
