@@ -90,7 +90,9 @@ pub trait Exporter {
 pub enum OpenError {
     #[error("cannot resolve collector {host}: {cause}; give an address or check the name")]
     Resolve { host: String, cause: std::io::Error },
-    #[error("cannot connect to collector {host}:{port} over {transport}: {cause}; start the collector or check host and port")]
+    #[error(
+        "cannot connect to collector {host}:{port} over {transport}: {cause}; start the collector or check host and port"
+    )]
     Connect { host: String, port: u16, transport: &'static str, cause: std::io::Error },
     #[error("cannot create {path}: {cause}; check the folder, its permissions and the free space")]
     Create { path: String, cause: std::io::Error },

@@ -15,7 +15,8 @@ use trap::Stop;
 
 /// Runs with the arguments behind the name; answers the exit status.
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let args = args.iter().map(|a| a.to_str().map(String::from).ok_or_else(|| format!("{} is not valid UTF-8", a.display())));
+    let args =
+        args.iter().map(|a| a.to_str().map(String::from).ok_or_else(|| format!("{} is not valid UTF-8", a.display())));
     match args.collect::<Result<Vec<String>, String>>().and_then(|args| try_main(&args)) {
         Ok(status) => status,
         Err(message) => {
@@ -111,7 +112,8 @@ struct PidFile(PathBuf);
 
 impl PidFile {
     fn write(path: String) -> Result<PidFile, String> {
-        std::fs::write(&path, std::process::id().to_string()).map_err(|e| format!("failed to write pid file: {path}: {e}"))?;
+        std::fs::write(&path, std::process::id().to_string())
+            .map_err(|e| format!("failed to write pid file: {path}: {e}"))?;
         Ok(PidFile(path.into()))
     }
 }

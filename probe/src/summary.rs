@@ -20,7 +20,11 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
         let f = &r.fragments;
         if f.fragments > 0 {
-            let _ = writeln!(out, "  fragments {} ({} found no first fragment, {} came too late)", f.fragments, f.not_found, f.timed_out);
+            let _ = writeln!(
+                out,
+                "  fragments {} ({} found no first fragment, {} came too late)",
+                f.fragments, f.not_found, f.timed_out
+            );
         }
         let c = &r.cache;
         let _ = writeln!(
@@ -37,7 +41,11 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             if c.ended[0] > 0 { format!(", not said {}", c.ended[0]) } else { String::new() },
         );
         for (plugin, n) in &r.refused {
-            let _ = writeln!(out, "  {n} records of {} were not kept: its pool is full, raise the number of flows", plugin.name());
+            let _ = writeln!(
+                out,
+                "  {n} records of {} were not kept: its pool is full, raise the number of flows",
+                plugin.name()
+            );
         }
         for wrong in r.imbalance() {
             let _ = writeln!(out, "  LEDGER DOES NOT BALANCE: {wrong}; please report this");
@@ -57,7 +65,10 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         note(b.reconnects, "reconnects");
         note(b.unheard, "records were published while no client was connected");
         note(b.skipped, "records were missed by slow or leaving clients");
-        note(b.repeated_extensions, "repeated plugin records have no place in an IPFIX record; UniRec and JSON carry all");
+        note(
+            b.repeated_extensions,
+            "repeated plugin records have no place in an IPFIX record; UniRec and JSON carry all",
+        );
         if let Some(trouble) = &b.trouble {
             let _ = writeln!(out, "  {trouble}");
         }

@@ -22,6 +22,19 @@ pub struct Field {
     pub doc: &'static str,
 }
 
+impl Field {
+    /// The kind in which the value travels in IPFIX.
+    pub const fn ipfix_kind(&self) -> Kind {
+        match self.ipfix_width {
+            Some(1) => Kind::U8,
+            Some(2) => Kind::U16,
+            Some(4) => Kind::U32,
+            Some(8) => Kind::U64,
+            _ => self.kind,
+        }
+    }
+}
+
 /// One declared record type.
 #[derive(Debug)]
 pub struct Schema {

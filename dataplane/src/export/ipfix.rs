@@ -167,5 +167,9 @@ fn schemas_of(links: &[Link]) -> Vec<&'static Schema> {
 
 /// IPFIX has room for one record of each plugin; the original writes the last one.
 fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
-    links.iter().enumerate().filter(|(at, link)| links.get(at + 1).is_none_or(|next| next.id != link.id)).map(|(_, l)| *l)
+    links
+        .iter()
+        .enumerate()
+        .filter(|(at, link)| links.get(at + 1).is_none_or(|next| next.id != link.id))
+        .map(|(_, l)| *l)
 }

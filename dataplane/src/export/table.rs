@@ -20,7 +20,17 @@ impl TableExporter {
         let mut out = Lines::open(None)?;
         let header = format!(
             "{:<19} {:>9}  {:<6} {:>21} {:<3} {:<21} {:>8} {:>9}  {:<6} {:<8} {}\n",
-            "FIRST SEEN (UTC)", "DURATION", "PROTO", "SOURCE", "", "DESTINATION", "PACKETS", "BYTES", "FLAGS", "END", "SAYS"
+            "FIRST SEEN (UTC)",
+            "DURATION",
+            "PROTO",
+            "SOURCE",
+            "",
+            "DESTINATION",
+            "PACKETS",
+            "BYTES",
+            "FLAGS",
+            "END",
+            "SAYS"
         );
         out.add(header.as_bytes(), 0);
         Ok(TableExporter { out, line: String::new(), books: Books::default() })

@@ -37,7 +37,15 @@ impl TextExporter {
         let _ = write!(
             self.line,
             "{:2}@{src}:{}->{dst}:{} {}->{} {}->{} {}->{} ",
-            b.protocol, b.src_port, b.dst_port, b.packets, b.packets_rev, b.bytes, b.bytes_rev, b.tcp_flags, b.tcp_flags_rev
+            b.protocol,
+            b.src_port,
+            b.dst_port,
+            b.packets,
+            b.packets_rev,
+            b.bytes,
+            b.bytes_rev,
+            b.tcp_flags,
+            b.tcp_flags_rev
         );
         self.time(b.time_first);
         self.line.push_str("->");
@@ -111,7 +119,15 @@ impl Lines {
             }
             _ => (Box::new(io::stdout()), "standard output".into()),
         };
-        Ok(Lines { out, name, waiting: Vec::with_capacity(BUFFER * 2), records: 0, lost: 0, trouble: None, gone: false })
+        Ok(Lines {
+            out,
+            name,
+            waiting: Vec::with_capacity(BUFFER * 2),
+            records: 0,
+            lost: 0,
+            trouble: None,
+            gone: false,
+        })
     }
 
     pub(super) fn add(&mut self, text: &[u8], records: u64) {

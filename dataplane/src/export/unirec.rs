@@ -127,7 +127,8 @@ impl Interface {
 
 impl Exporter for UnirecExporter {
     fn name(&self) -> String {
-        let ends: Vec<String> = self.interfaces.iter().map(|i| format!("{}:{}", i.output.kind().letter(), i.output.id())).collect();
+        let ends: Vec<String> =
+            self.interfaces.iter().map(|i| format!("{}:{}", i.output.kind().letter(), i.output.id())).collect();
         format!("unirec {}", ends.join(","))
     }
 

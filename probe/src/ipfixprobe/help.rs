@@ -39,7 +39,9 @@ pub(super) fn text(what: Option<&str>) -> Result<String, String> {
 }
 
 fn usage(out: &mut String) {
-    out.push_str("ipfixprobe: flow exporter, drop-in for ipfixprobe 5.7\n\nUsage: ipfixprobe [OPTION]...\n\nOptions:\n");
+    out.push_str(
+        "ipfixprobe: flow exporter, drop-in for ipfixprobe 5.7\n\nUsage: ipfixprobe [OPTION]...\n\nOptions:\n",
+    );
     for d in DECLARED {
         let argument = match d.takes {
             Takes::Nothing => String::new(),
@@ -69,7 +71,8 @@ fn process(out: &mut String, id: PluginId) {
     let schema = id.schema();
     let _ = writeln!(out, "{}\n  {}\n", schema.name, schema.doc.trim());
     for f in schema.fields {
-        let name = f.unirec.map(String::from).or(f.ipfix.map(|e| format!("{}:{}", e.scope(), e.name))).unwrap_or_default();
+        let name =
+            f.unirec.map(String::from).or(f.ipfix.map(|e| format!("{}:{}", e.scope(), e.name))).unwrap_or_default();
         let _ = writeln!(out, "  {name:<32} {}", f.doc.trim().replace('\n', " "));
     }
     out.push('\n');

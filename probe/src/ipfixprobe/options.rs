@@ -114,7 +114,10 @@ mod tests {
             assert_eq!(parse(text).expect(text).count, 5, "{text}");
         }
         let o = parse("-i pcap;file=a -p http -p dns -o=ipfix;h=x=y").expect("fine");
-        assert_eq!((o.input.as_slice(), o.process.len(), o.output[0].as_str()), (&["pcap;file=a".to_string()][..], 2, "ipfix;h=x=y"));
+        assert_eq!(
+            (o.input.as_slice(), o.process.len(), o.output[0].as_str()),
+            (&["pcap;file=a".to_string()][..], 2, "ipfix;h=x=y")
+        );
     }
 
     #[test]

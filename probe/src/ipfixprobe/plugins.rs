@@ -92,9 +92,7 @@ impl<'t> PluginArgs<'t> {
         let head = tokens.next().unwrap_or("");
         let (name, cpu) = match head.split_once('@') {
             None => (head, None),
-            Some((name, cpu)) => {
-                (name, Some(cpu.parse().map_err(|_| format!("{name}: invalid CPU number '{cpu}'"))?))
-            }
+            Some((name, cpu)) => (name, Some(cpu.parse().map_err(|_| format!("{name}: invalid CPU number '{cpu}'"))?)),
         };
         let options = tokens.map(|t| t.split_once('=').map_or((t, None), |(n, v)| (n, Some(v)))).collect();
         Ok(PluginArgs { name, cpu, options })
@@ -142,7 +140,10 @@ pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, FileSource)
     match args.name {
         "pcap" => {}
         "raw" | "ndp" | "dpdk" | "dpdk-ring" => {
-            return Err(format!("{}: live capture comes with a later release; read a file with pcap;file=PATH", args.name));
+            return Err(format!(
+                "{}: live capture comes with a later release; read a file with pcap;file=PATH",
+                args.name
+            ));
         }
         name => return Err(format!("invalid input plugin {name}")),
     }
@@ -208,7 +209,11 @@ pub(super) fn process(texts: &[String]) -> Result<Vec<(PluginId, Vec<String>)>, 
 }
 
 /// `None` when the option only asked for information.
-pub(super) fn output(args: &PluginArgs<'_>, lane: &LaneConfig, stop: &Stop) -> Result<Option<Box<dyn Exporter>>, String> {
+pub(super) fn output(
+    args: &PluginArgs<'_>,
+    lane: &LaneConfig,
+    stop: &Stop,
+) -> Result<Option<Box<dyn Exporter>>, String> {
     let say = |e: OpenError| format!("{}: {e}", args.name);
     match args.name {
         "ipfix" => Ok(Some(Box::new(IpfixExporter::open(ipfix(args)?, unix_secs()).map_err(say)?))),
@@ -326,11 +331,17 @@ mod tests {
     #[test]
     fn plugin_arguments_are_read_as_the_original_reads_them() {
         let args = PluginArgs::parse("unirec;;ifc=f:out:timeout=WAIT;e;").expect("fine");
-        assert_eq!(args, PluginArgs { name: "unirec", cpu: None, options: vec![("ifc", Some("f:out:timeout=WAIT")), ("e", None)] });
+        assert_eq!(
+            args,
+            PluginArgs { name: "unirec", cpu: None, options: vec![("ifc", Some("f:out:timeout=WAIT")), ("e", None)] }
+        );
         assert_eq!(PluginArgs::parse("raw@3;l").expect("fine").cpu, Some(3));
         assert!(PluginArgs::parse("raw@x").is_err());
         assert!(PluginArgs::parse("cache@1").expect("fine").no_cpu("storage").is_err());
-        assert_eq!([number("010"), number("0x10"), number("10"), number("0"), number("ten")], [Some(8), Some(16), Some(10), Some(0), None]);
+        assert_eq!(
+            [number("010"), number("0x10"), number("10"), number("0"), number("ten")],
+            [Some(8), Some(16), Some(10), Some(0), None]
+        );
     }
 
     #[test]
@@ -338,7 +349,16 @@ mod tests {
         let lane = storage(&PluginArgs::parse("cache;s=10;line=3;a=60;i=5;S;fe=false").expect("fine")).expect("fine");
         assert_eq!((lane.cache.shape.size_exp, lane.cache.shape.line_exp, lane.cache.active_secs), (10, 3, 60));
         assert!(lane.split && lane.fragments.is_none());
-        for bad in ["cache;s=3", "cache;s=31", "cache;s=5;l=6", "cache;fs=0", "cache;x", "cache;s", "cache;split=maybe", "heap"] {
+        for bad in [
+            "cache;s=3",
+            "cache;s=31",
+            "cache;s=5;l=6",
+            "cache;fs=0",
+            "cache;x",
+            "cache;s",
+            "cache;split=maybe",
+            "heap",
+        ] {
             assert!(storage(&PluginArgs::parse(bad).expect("fine")).is_err(), "{bad}");
         }
     }

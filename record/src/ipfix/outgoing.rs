@@ -62,7 +62,7 @@ impl Outgoing {
 /// Appends one field specifier (RFC 7011 section 3.2); a list travels as element 291.
 fn specify(record: &mut Vec<u8>, field: &Field, element: Element) {
     let element = if matches!(field.kind, Kind::List(_)) { iana::basicList } else { element };
-    let length = width(element, field.kind).unwrap_or(VARIABLE);
+    let length = width(element, field.ipfix_kind()).unwrap_or(VARIABLE);
     let id = element.id | if element.pen == 0 { 0 } else { ENTERPRISE };
     record.extend_from_slice(&id.to_be_bytes());
     record.extend_from_slice(&length.to_be_bytes());

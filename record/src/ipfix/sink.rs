@@ -137,8 +137,8 @@ impl<'a> Sink<'a> for DataSink<'_> {
         let Some(element) = element_for(field, self.family) else { return };
         self.fields += 1;
         match value {
-            Value::Uint(v) => self.store_int(field.kind, v),
-            Value::Int(v) => self.store_int(field.kind, v as u64),
+            Value::Uint(v) => self.store_int(field.ipfix_kind(), v),
+            Value::Int(v) => self.store_int(field.ipfix_kind(), v as u64),
             Value::F32(v) => self.store(v.to_be_bytes()),
             Value::F64(v) => self.store(v.to_be_bytes()),
             Value::Char(v) => self.store([v]),

@@ -11,8 +11,14 @@ use std::time::Duration;
 /// Where IPFIX messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    Udp { host: String, port: u16 },
-    Tcp { host: String, port: u16 },
+    Udp {
+        host: String,
+        port: u16,
+    },
+    Tcp {
+        host: String,
+        port: u16,
+    },
     /// Messages back to back (RFC 5655 without its options records).
     File(PathBuf),
 }
