@@ -6,4 +6,3 @@
 
 pub mod modules;
 pub mod options;
-mod start;

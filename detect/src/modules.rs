@@ -1,5 +1,5 @@
-//! The registry: one word adds one module, which is one file of that name with `INFO` and `main`.
-use std::ffi::OsString;
+//! The registry: one word adds one module, which is one file of that name with `ABOUT` and `main`.
+use trap::module::{self, ModuleInfo};
 
 /// A NEMEA module as the multi-call binary starts it.
 #[derive(Clone, Copy, Debug)]
@@ -9,7 +9,7 @@ pub struct Module {
     /// One line.
     pub about: &'static str,
     /// Runs it with the arguments behind its name and answers the exit code.
-    pub run: fn(&[OsString]) -> u8,
+    pub run: fn(&[String]) -> u8,
 }
 
 macro_rules! modules {
@@ -26,4 +26,16 @@ modules! { logger, logreplay }
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
     ALL.iter().find(|m| m.name == name)
+}
+
+/// Opens the interfaces of a module; an error is the exit code, everything was said. `init_failure` is the code of the original
+/// for interfaces that cannot be opened (spec/trap.md section 1.1).
+///
+/// The first of the module's arguments is its name.
+fn start(info: &ModuleInfo, args: &[String], init_failure: u8) -> Result<module::Module, u8> {
+    let argv = std::iter::once(info.name.to_owned()).chain(args.iter().cloned());
+    module::start(info, argv).map_err(|exit| match exit.report(info) {
+        1 if exit.is_init() => init_failure,
+        code => code as u8,
+    })
 }

@@ -2,34 +2,15 @@
 //!
 //! Short options may be joined (`-tT`), a value may be attached (`-c5`, `--cut=5`) or follow, a long name may be shortened while
 //! it stays unique, options and other words may be mixed, `--` ends the options.
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-
-/// One option of a module.
-#[derive(Clone, Copy, Debug)]
-pub struct Opt {
-    pub short: u8,
-    /// Without the dashes.
-    pub long: &'static str,
-    /// Type of its value as the help names it (`string`, `uint32`); empty for none.
-    pub value: &'static str,
-    /// What it does, for the help.
-    pub help: &'static str,
-}
-
-impl Opt {
-    fn takes_value(&self) -> bool {
-        !self.value.is_empty()
-    }
-}
+use trap::module::{Argument, Param};
 
 /// One option as given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// Its short name.
-    pub short: u8,
+    /// Its letter.
+    pub short: char,
     /// Empty for an option without one.
-    pub value: OsString,
+    pub value: String,
 }
 
 /// Why a command line was refused. Modules answer "Invalid arguments" and this reason.
@@ -45,56 +26,52 @@ pub enum OptError {
     HasValue(String),
 }
 
-/// Reads the options in the order given; other words are ignored, as the originals do.
-pub fn parse(args: &[OsString], known: &[Opt]) -> Result<Vec<Given>, OptError> {
+/// Reads the options in the order given; other words are ignored, as the originals do. Every option needs a letter.
+pub fn parse(args: &[String], known: &[Param]) -> Result<Vec<Given>, OptError> {
     let mut given = Vec::new();
-    let mut words = args.iter().map(|a| a.as_bytes());
+    let mut words = args.iter().map(String::as_str);
     while let Some(word) = words.next() {
-        match word {
-            b"--" => break,
-            [b'-', b'-', long @ ..] => {
-                let (name, attached) = split_at_equals(long);
-                let opt = find_long(name, known)?;
-                let shown = || format!("--{}", opt.long);
-                let value = match (opt.takes_value(), attached) {
-                    (true, Some(value)) => value,
-                    (true, None) => words.next().ok_or_else(|| OptError::NoValue(shown()))?,
-                    (false, None) => b"",
-                    (false, Some(_)) => return Err(OptError::HasValue(shown())),
+        if word == "--" {
+            break;
+        } else if let Some(long) = word.strip_prefix("--") {
+            let (name, attached) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+            let param = find_long(name, known)?;
+            let shown = || format!("--{}", param.long);
+            let value = match (param.argument != Argument::No, attached) {
+                (true, Some(value)) => value,
+                (true, None) => words.next().ok_or_else(|| OptError::NoValue(shown()))?,
+                (false, None) => "",
+                (false, Some(_)) => return Err(OptError::HasValue(shown())),
+            };
+            given.extend(param.short.map(|short| Given { short, value: value.to_owned() }));
+        } else if let Some(mut letters) = word.strip_prefix('-') {
+            while let Some(letter) = letters.chars().next() {
+                letters = &letters[letter.len_utf8()..];
+                let shown = || format!("-{letter}");
+                let param = known.iter().find(|p| p.short == Some(letter)).ok_or_else(|| OptError::Unknown(shown()))?;
+                let value = match param.argument {
+                    Argument::No => "",
+                    _ if letters.is_empty() => words.next().ok_or_else(|| OptError::NoValue(shown()))?,
+                    _ => std::mem::take(&mut letters),
                 };
-                given.push(Given { short: opt.short, value: to_os(value) });
+                given.push(Given { short: letter, value: value.to_owned() });
             }
-            [b'-', letters @ ..] => {
-                let mut letters = letters;
-                while let [letter, rest @ ..] = letters {
-                    let opt = known.iter().find(|o| o.short == *letter);
-                    let shown = || format!("-{}", char::from(*letter));
-                    letters = rest;
-                    let value = match opt.ok_or_else(|| OptError::Unknown(shown()))? {
-                        opt if !opt.takes_value() => b"",
-                        _ if rest.is_empty() => words.next().ok_or_else(|| OptError::NoValue(shown()))?,
-                        _ => std::mem::take(&mut letters),
-                    };
-                    given.push(Given { short: *letter, value: to_os(value) });
-                }
-            }
-            _ => {}
         }
     }
     Ok(given)
 }
 
 /// A whole number in decimal, blanks before it allowed; `None` for anything else.
-pub fn number(value: &OsStr) -> Option<u64> {
-    value.to_str()?.trim_start().parse().ok()
+pub fn number(value: &str) -> Option<u64> {
+    value.trim_start().parse().ok()
 }
 
-fn find_long(name: &[u8], known: &[Opt]) -> Result<Opt, OptError> {
-    if let Some(exact) = known.iter().find(|o| o.long.as_bytes() == name) {
+fn find_long(name: &str, known: &[Param]) -> Result<Param, OptError> {
+    if let Some(exact) = known.iter().find(|p| p.long == name) {
         return Ok(*exact);
     }
-    let shown = || format!("--{}", String::from_utf8_lossy(name));
-    let mut candidates = known.iter().filter(|o| o.long.as_bytes().starts_with(name));
+    let shown = || format!("--{name}");
+    let mut candidates = known.iter().filter(|p| p.long.starts_with(name));
     match (candidates.next(), candidates.next()) {
         (Some(only), None) => Ok(*only),
         (None, _) => Err(OptError::Unknown(shown())),
@@ -102,31 +79,26 @@ fn find_long(name: &[u8], known: &[Opt]) -> Result<Opt, OptError> {
     }
 }
 
-fn split_at_equals(word: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match word.iter().position(|b| *b == b'=') {
-        Some(at) => (&word[..at], Some(&word[at + 1..])),
-        None => (word, None),
-    }
+/// An option that takes no value.
+pub const fn flag(short: char, long: &'static str, description: &'static str) -> Param {
+    Param { short: Some(short), long, description, argument: Argument::No, argument_type: "" }
 }
 
-fn to_os(bytes: &[u8]) -> OsString {
-    OsString::from_vec(bytes.to_vec())
+/// An option that takes a value of the type named, such as `string` or `uint32`.
+pub const fn value(short: char, long: &'static str, kind: &'static str, description: &'static str) -> Param {
+    Param { short: Some(short), long, description, argument: Argument::Required, argument_type: kind }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const KNOWN: &[Opt] = &[
-        Opt { short: b't', long: "title", value: "", help: "" },
-        Opt { short: b'T', long: "time", value: "", help: "" },
-        Opt { short: b'c', long: "cut", value: "uint32", help: "" },
-    ];
+    const KNOWN: &[Param] = &[flag('t', "title", ""), flag('T', "time", ""), value('c', "cut", "uint32", "")];
 
     fn read(line: &str) -> Result<String, String> {
-        let args: Vec<_> = line.split_whitespace().map(OsString::from).collect();
+        let args: Vec<_> = line.split_whitespace().map(String::from).collect();
         let given = parse(&args, KNOWN).map_err(|e| e.to_string())?;
-        Ok(given.iter().map(|g| format!("{}{} ", char::from(g.short), g.value.to_str().unwrap())).collect())
+        Ok(given.iter().map(|g| format!("{}{} ", g.short, g.value)).collect())
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! logger and logreplay over files and unix sockets: with data of our own, and with what the originals sent and printed.
 use detect::modules::{self, logger, logreplay};
 use record::unirec::{Builder, Template};
-use std::ffi::OsString;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Cursor, Write};
 use std::os::unix::net::UnixListener;
@@ -12,7 +11,7 @@ use tempfile::TempDir;
 use trap::{Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec, TrapError};
 
 fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(OsString::from).collect();
+    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
     (modules::find(name).unwrap().run)(&args)
 }
 

@@ -9,8 +9,11 @@ use crate::format::{self, Format, Verdict};
 use crate::hello::{self, HELLO_LEN, SPEC_MAX};
 use crate::spec::Spec;
 
-/// Name and function of every harness.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A harness: its name and the function that takes any bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every harness.
+pub const TARGETS: &[Target] = &[
     ("spec", fuzz_spec),
     ("expand", fuzz_expand),
     ("hello", fuzz_hello),

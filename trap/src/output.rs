@@ -13,6 +13,7 @@ use crate::spec::{Autoflush, IfcSpec, IfcType, OutputEnd, Timeout};
 
 mod client;
 mod file;
+mod hub;
 pub mod naming;
 mod ring;
 mod socket;
@@ -100,7 +101,7 @@ impl Output {
             buffer: params.buffer.is_some(),
             autoflush: params.autoflush.is_some(),
         };
-        let settings = socket::Settings {
+        let settings = hub::Settings {
             timeout: params.timeout.unwrap_or(defaults.timeout),
             buffered: params.buffer.unwrap_or(true),
             autoflush: params.autoflush.unwrap_or(Autoflush::Micros(crate::spec::AUTOFLUSH_US)),
@@ -234,6 +235,12 @@ impl Output {
             Sink::Socket(socket) => socket.clients(),
             _ => Vec::new(),
         }
+    }
+
+    /// Clients connected now; 1 for files and blackholes, as in the original.
+    #[must_use]
+    pub fn client_count(&self) -> usize {
+        self.stats().clients
     }
 
     /// Changes the timeout unless the specifier fixed it; true when changed.

@@ -200,19 +200,26 @@ fn sessions_with_end_of_stream_are_received() {
     }
 }
 
+/// The relay of the recording accepted once more and closed: the real client printed the negotiation error.
 #[test]
 fn session_without_end_reconnects() {
     let Some(fixtures) = fixtures() else { return };
-    let recorded = parse(Layout::Wire, &session(&fixtures, "noeof")[0]);
-    let (mut input, server, _dir) = replay(&fixtures, "noeof", recorded.format.clone());
+    let bytes = session(&fixtures, "noeof").remove(0);
+    let recorded = parse(Layout::Wire, &bytes);
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let server = fake_sender(&place, "x", vec![bytes, Vec::new()]);
+    let mut input = input("u:x", &place);
+    input.require(recorded.format.clone());
     for message in &recorded.messages {
         assert_eq!(input.recv().expect("recv"), Event::Message(message));
     }
-    // The sender is gone: its socket refuses, so a numeric timeout is what remains.
+    let error = input.recv().expect_err("closed without HELLO");
+    assert_eq!(error.code(), 25);
+    let printed = fs::read_to_string(fixtures.join("trapwire/noeof.client.err")).expect("recorded");
+    assert_eq!(error.recv_text(), printed.trim_end());
+    assert_eq!(input.stats().connects, 2);
     server.join().expect("server");
-    input.set_timeout(trap::Timeout::NoWait);
-    assert!(matches!(input.recv(), Ok(Event::Timeout)));
-    assert_eq!(input.stats().connects, 1);
 }
 
 #[test]

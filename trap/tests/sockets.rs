@@ -477,3 +477,79 @@ fn late_hello_fails_the_negotiation() {
     assert!((190..600).contains(&begin.elapsed().as_millis()), "{:?}", begin.elapsed());
     server.join().expect("server");
 }
+
+#[test]
+fn a_name_taken_over_is_not_unlinked() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let mut first = output("u:n", &place);
+    let mut second = output("u:n", &place);
+    first.finish().expect("finish");
+    assert!(place.socket_path("n").exists());
+    second.finish().expect("finish");
+    assert!(!place.socket_path("n").exists());
+}
+
+#[test]
+fn socket_is_open_to_all_users_and_needs_its_directory() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let _out = output("u:p", &place);
+    let mode = std::fs::metadata(place.socket_path("p")).expect("socket").permissions().mode();
+    assert_eq!(mode & 0o777, 0o666);
+    let spec = trap::Spec::parse("u:p").expect("specifier");
+    let nowhere = place_in(&dir.path().join("none"));
+    let error = trap::Output::open_at(&spec[0], trap::OutputDefaults::default(), &nowhere).expect_err("no directory");
+    assert!(error.to_string().contains("does the directory exist"), "{error}");
+}
+
+/// Joins and leaves at any moment leave nothing behind.
+#[test]
+fn clients_join_and_leave() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let mut out = output("u:j:timeout=HALF_WAIT:buffer_count=3", &place);
+    out.set_format(Format::Raw).expect("format");
+    let stop = Stop::default();
+    let client_stop = stop.clone();
+    let clients: Vec<_> = (0..4)
+        .map(|which: usize| {
+            let (place, stop) = (place.clone(), client_stop.clone());
+            thread::spawn(move || {
+                let mut rounds = 0;
+                while !stop.is_set() {
+                    let mut client = raw_client(&place, "j");
+                    let mut buffer = vec![0; 1 << (which * 5)];
+                    for _ in 0..rounds % 7 {
+                        let _may_be_closed = client.read(&mut buffer);
+                    }
+                    rounds += 1;
+                }
+                rounds
+            })
+        })
+        .collect();
+    let begin = Instant::now();
+    let mut n = 0;
+    while begin.elapsed() < Duration::from_millis(500) {
+        must_send(&mut out, &message(n, 3000));
+        n += 1;
+        for client in out.clients() {
+            assert_eq!(client.published, client.sent_messages + client.skipped_messages + client.queued_messages);
+        }
+    }
+    stop.request();
+    let sender = thread::spawn(move || {
+        // Readers that still wait for bytes get some.
+        wait_until("all left", || {
+            let _sent = out.send(&[1; 3000]);
+            out.client_count() == 0
+        });
+        out.finish().expect("finish")
+    });
+    let rounds: usize = clients.into_iter().map(|client| client.join().expect("client")).sum();
+    let stats = sender.join().expect("sender");
+    assert!(rounds > 20 && stats.clients_accepted > 0);
+    assert_eq!(stats.skipped, 0);
+}

@@ -1,14 +1,14 @@
 //! logger: every record of the input as one line of CSV (spec/modules.md section 1).
-use crate::options::{self, Opt};
-use crate::start::{self, Info};
+use super::start;
+use crate::options::{self, flag, value};
 use record::unirec::{SpecError, Template, View, ViewError, csv};
-use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
-use trap::{Event, Format, Input, TrapError};
+use trap::module::{Count, Module, ModuleInfo, Param};
+use trap::{Event, Format, Input, TrapError, log};
 
 /// Bytes of rows that are gathered before they are written, also while more input waits.
 const BATCH: usize = 64 * 1024;
@@ -74,34 +74,37 @@ pub enum LoggerError {
 /// One line for lists of modules.
 pub const ABOUT: &str = "Prints every UniRec record of its input as one line of CSV.";
 
-const INFO: Info = Info { name: "logger", about: ABOUT, inputs: 1, outputs: 0, options: OPTIONS, init_failure: 2 };
+const INFO: ModuleInfo = ModuleInfo {
+    name: "logger",
+    description: "Prints every UniRec record of its input as one line of CSV. Columns are the fields in the order of the \
+                  record; when the sender changes its template, the columns change and no new title is printed.",
+    inputs: Count::Exactly(1),
+    outputs: Count::Exactly(0),
+    params: PARAMS,
+};
 
-const OPTIONS: &[Opt] = &[
-    Opt { short: b'w', long: "write", value: "string", help: "Write rows to this file; what it holds is lost." },
-    Opt { short: b'a', long: "append", value: "string", help: "Append rows to this file." },
-    Opt { short: b'o', long: "output_fields", value: "string", help: "Accepted and ignored." },
-    Opt { short: b't', long: "title", value: "", help: "Print the names of the fields on the first line." },
-    Opt { short: b'T', long: "time", value: "", help: "Add the time of reception as the first column." },
-    Opt { short: b'c', long: "cut", value: "uint32", help: "Quit after this many records; 0 prints just the title." },
-    Opt {
-        short: b'd',
-        long: "delimiter",
-        value: "string",
-        help: "Put this between fields: one character or \\f, \\n, \\r, \\t, \\v. Default is the comma.",
-    },
+const PARAMS: &[Param] = &[
+    value('w', "write", "string", "Write rows to this file; what it holds is lost."),
+    value('a', "append", "string", "Append rows to this file."),
+    value('o', "output_fields", "string", "Accepted and ignored."),
+    flag('t', "title", "Print the types and names of the fields on the first line."),
+    flag('T', "time", "Add the time of reception (UTC) as the first column."),
+    value('c', "cut", "uint32", "Quit after this many records; 0 prints just the title."),
+    value(
+        'd',
+        "delimiter",
+        "string",
+        "Put this between fields: one character or \\f, \\n, \\r, \\t, \\v. Default is the comma.",
+    ),
 ];
 
 /// Runs the module; see [`super::Module::run`]. A sender whose format does not fit ends it with 0, as in the original.
-pub fn main(args: &[OsString]) -> u8 {
-    let started = match start::start(&INFO, args) {
-        Ok(started) => started,
+pub fn main(args: &[String]) -> u8 {
+    let Module { args, mut inputs, .. } = match start(&INFO, args, 2) {
+        Ok(module) => module,
         Err(code) => return code,
     };
-    let mut input = match started.input(0) {
-        Ok(input) => input,
-        Err(code) => return code,
-    };
-    let mut settings = match Settings::parse(&started.args) {
+    let mut settings = match Settings::parse(&args[1..]) {
         Ok(settings) => settings,
         Err(why) => {
             eprintln!("{why}");
@@ -118,9 +121,9 @@ pub fn main(args: &[OsString]) -> u8 {
             return 3;
         }
     };
-    match run(&mut input, &settings, out) {
+    match run(&mut inputs[0], &settings, out) {
         Ok(totals) => {
-            if totals.ended_by_sender && started.is_verbose() {
+            if totals.ended_by_sender && log::level() >= 0 {
                 eprintln!("Received ending record, interface will be closed.");
             }
             if totals.damaged > 0 {
@@ -138,24 +141,24 @@ pub fn main(args: &[OsString]) -> u8 {
 
 impl Settings {
     /// Reads the arguments that are left when `-i`, `-v` and `-h` are gone.
-    pub fn parse(args: &[OsString]) -> Result<Settings, UsageError> {
+    pub fn parse(args: &[String]) -> Result<Settings, UsageError> {
         let mut settings = Settings::default();
-        for given in options::parse(args, OPTIONS)? {
+        for given in options::parse(args, PARAMS)? {
             match given.short {
-                b'w' | b'a' if settings.target != Target::Stdout => return Err(UsageError::TwoFiles),
-                b'w' => settings.target = Target::Write(given.value.into()),
-                b'a' => settings.target = Target::Append(given.value.into()),
-                b'o' => {
-                    Template::parse(&given.value.to_string_lossy()).map_err(UsageError::OutputFields)?;
+                'w' | 'a' if settings.target != Target::Stdout => return Err(UsageError::TwoFiles),
+                'w' => settings.target = Target::Write(given.value.into()),
+                'a' => settings.target = Target::Append(given.value.into()),
+                'o' => {
+                    Template::parse(&given.value).map_err(UsageError::OutputFields)?;
                     settings.output_fields = true;
                 }
-                b't' => settings.title = true,
-                b'T' => settings.time = true,
-                b'c' => {
+                't' => settings.title = true,
+                'T' => settings.time = true,
+                'c' => {
                     let cut = options::number(&given.value).and_then(|n| u32::try_from(n).ok());
                     settings.cut = Some(cut.ok_or(UsageError::Cut)?);
                 }
-                _ => settings.delimiter = Some(delimiter(given.value.as_encoded_bytes())?),
+                _ => settings.delimiter = Some(delimiter(given.value.as_bytes())?),
             }
         }
         Ok(settings)

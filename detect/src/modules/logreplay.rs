@@ -1,12 +1,12 @@
 //! logreplay: the records of a CSV file that `logger -t` wrote, sent again (spec/modules.md section 2).
-use crate::options::{self, Opt};
-use crate::start::{self, Info};
+use super::start;
+use crate::options::{self, flag, value};
 use record::unirec::{SpecError, csv};
-use std::ffi::OsString;
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{DropReason, Format, Output, Sent, Stop, TrapError};
 
 /// Bytes of one line, at the most: several times what the longest record needs. The rest of a longer line is skipped.
@@ -66,38 +66,37 @@ pub struct Totals {
 /// One line for lists of modules.
 pub const ABOUT: &str = "Sends the records of a CSV file as logger -t writes it.";
 
-const INFO: Info = Info { name: "logreplay", about: ABOUT, inputs: 0, outputs: 1, options: OPTIONS, init_failure: 1 };
+const INFO: ModuleInfo = ModuleInfo {
+    name: "logreplay",
+    description: "Sends the records of a CSV file as logger -t writes it. If the file has a column of times of reception \
+                  (logger -T), records follow each other as they came, to the second.",
+    inputs: Count::Exactly(0),
+    outputs: Count::Exactly(1),
+    params: PARAMS,
+};
 
-const OPTIONS: &[Opt] = &[
-    Opt { short: b'f', long: "file", value: "string", help: "Read this file. Mandatory." },
-    Opt { short: b'c', long: "cut", value: "uint32", help: "Quit after this many records." },
-    Opt {
-        short: b'd',
-        long: "disable_timing",
-        value: "",
-        help: "Send at once, do not pause as the time column of the file says.",
-    },
-    Opt { short: b'n', long: "no_eof", value: "", help: "Do not send the message that ends the stream." },
+const PARAMS: &[Param] = &[
+    value('f', "file", "string", "Read this file. Mandatory."),
+    value('c', "cut", "uint32", "Quit after this many records."),
+    flag('d', "disable_timing", "Send at once, do not pause as the time column of the file says."),
+    flag('n', "no_eof", "Do not send the message that ends the stream."),
 ];
 
 /// Runs the module; see [`super::Module::run`].
-pub fn main(args: &[OsString]) -> u8 {
-    let started = match start::start(&INFO, args) {
-        Ok(started) => started,
+pub fn main(args: &[String]) -> u8 {
+    let Module { args, mut outputs, stop, .. } = match start(&INFO, args, 1) {
+        Ok(module) => module,
         Err(code) => return code,
     };
-    let mut output = match started.output(0) {
-        Ok(output) => output,
-        Err(code) => return code,
-    };
-    let settings = match Settings::parse(&started.args) {
+    let settings = match Settings::parse(&args[1..]) {
         Ok(settings) => settings,
         Err(why) => {
             eprintln!("{why}");
             return 1;
         }
     };
-    let replayed = run(&settings, &mut output, &started.place.stop);
+    let output = &mut outputs[0];
+    let replayed = run(&settings, output, &stop);
     let mut code = 0;
     match &replayed {
         Ok(totals) if totals.dropped > 0 => eprintln!("Warning: {} records were not sent.", totals.dropped),
@@ -122,17 +121,17 @@ pub fn main(args: &[OsString]) -> u8 {
 
 impl Settings {
     /// Reads the arguments that are left when `-i`, `-v` and `-h` are gone.
-    pub fn parse(args: &[OsString]) -> Result<Settings, UsageError> {
+    pub fn parse(args: &[String]) -> Result<Settings, UsageError> {
         let mut settings = Settings::default();
         let mut named = false;
-        for given in options::parse(args, OPTIONS)? {
+        for given in options::parse(args, PARAMS)? {
             match given.short {
-                b'f' => (settings.file, named) = (given.value.into(), true),
-                b'c' => {
+                'f' => (settings.file, named) = (given.value.into(), true),
+                'c' => {
                     let cut = options::number(&given.value).filter(|n| *n > 0);
                     settings.cut = Some(cut.ok_or(UsageError::Cut)?);
                 }
-                b'd' => settings.disable_timing = true,
+                'd' => settings.disable_timing = true,
                 _ => settings.no_eof = true,
             }
         }

@@ -16,19 +16,27 @@ pub(super) fn uint(out: &mut Vec<u8>, mut v: u64) {
     if v < 10 {
         return out.push(b'0' + v as u8);
     }
+    let length = v.ilog10() as usize + 1;
     let mut text = [0; 20];
-    let mut at = text.len();
+    let mut at = length;
     while v >= 10 {
         let pair = 2 * (v % 100) as usize;
         at -= 2;
         text[at..at + 2].copy_from_slice(&DIGITS[pair..pair + 2]);
         v /= 100;
     }
-    if v > 0 {
-        at -= 1;
-        text[at] = b'0' + v as u8;
+    if at > 0 {
+        text[0] = b'0' + v as u8;
     }
-    out.extend_from_slice(&text[at..]);
+    put(out, text, length);
+}
+
+/// Appends the first bytes of `text`: copying all and cutting is a few stores, copying some is a call.
+#[inline(always)]
+fn put<const N: usize>(out: &mut Vec<u8>, text: [u8; N], length: usize) {
+    let end = out.len() + length;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 #[inline]
@@ -97,7 +105,7 @@ pub(super) fn ip(out: &mut Vec<u8>, address: [u8; 16]) {
 
 #[inline]
 fn dotted(out: &mut Vec<u8>, octets: [u8; 4]) {
-    let mut text = [0; 15];
+    let mut text = [0; 16];
     let mut end = 0;
     for (i, octet) in octets.into_iter().enumerate() {
         if i > 0 {
@@ -115,7 +123,7 @@ fn dotted(out: &mut Vec<u8>, octets: [u8; 4]) {
         text[end] = b'0' + octet % 10;
         end += 1;
     }
-    out.extend_from_slice(&text[..end]);
+    put(out, text, end);
 }
 
 /// Lower case; the first longest run of two or more zero groups is `::`; IPv4-mapped and IPv4-compatible tails are dotted.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use socket2::Socket;
 
+use super::hub::Hub;
 use super::ring::Task;
-use super::socket::Hub;
 use crate::log;
 use crate::net;
 
@@ -47,6 +47,7 @@ pub(super) fn accept(hub: &Arc<Hub>, listener: &Socket) {
                 state.greeting += 1;
                 drop(state);
                 number += 1;
+                prepare(&socket, address.is_ipv4() || address.is_ipv6());
                 let id = address.as_socket().map_or(number, |address| u32::from(address.port()));
                 start(hub, socket, id);
             }
@@ -57,6 +58,14 @@ pub(super) fn accept(hub: &Arc<Hub>, listener: &Socket) {
                 thread::sleep(WRITE_SLICE);
             }
         }
+    }
+}
+
+/// A vanished host must be noticed some day, and the end of a container must not wait for an acknowledgement.
+fn prepare(socket: &Socket, is_tcp: bool) {
+    if is_tcp {
+        let _only_slower = socket.set_tcp_nodelay(true);
+        let _only_later = socket.set_keepalive(true);
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Ring {
     messages: u64,
     limit: usize,
     clients: BTreeMap<u64, Cursor>,
+    /// Clients without an end; asked for each message, so it is kept.
+    listeners: usize,
     next_key: u64,
     totals: Totals,
 }
@@ -72,6 +74,7 @@ impl Ring {
             messages: 0,
             limit: limit.max(1),
             clients: BTreeMap::new(),
+            listeners: 0,
             next_key: 0,
             totals: Totals::default(),
         }
@@ -112,6 +115,7 @@ impl Ring {
         };
         self.next_key += 1;
         self.totals.joined += 1;
+        self.listeners += 1;
         self.clients.insert(self.next_key, cursor);
         self.next_key
     }
@@ -119,6 +123,7 @@ impl Ring {
     /// Removes a client; what was queued for it is abandoned.
     pub(super) fn leave(&mut self, key: u64) {
         if let Some(cursor) = self.clients.remove(&key) {
+            self.listeners -= usize::from(cursor.end.is_none());
             self.totals.abandoned += self.queued(&cursor);
         }
     }
@@ -160,6 +165,7 @@ impl Ring {
         for cursor in self.clients.values_mut() {
             cursor.end.get_or_insert(end);
         }
+        self.listeners = 0;
     }
 
     /// True when each client has room for one more container: it is less than `buffer_count - 1` behind.
@@ -177,7 +183,7 @@ impl Ring {
 
     /// Clients that will get what is published next.
     pub(super) fn listeners(&self) -> usize {
-        self.clients.values().filter(|cursor| cursor.end.is_none()).count()
+        self.listeners
     }
 
     pub(super) fn totals(&self) -> Totals {
@@ -303,6 +309,7 @@ mod tests {
                 }
                 gone_skipped = gone_skipped.max(ring.totals().skipped);
                 prop_assert!(ring.entries.len() <= limit);
+                prop_assert_eq!(ring.listeners(), ring.clients.values().filter(|client| client.end.is_none()).count());
                 prop_assert_eq!(ring.messages, published);
             }
             prop_assert!(ring.totals().skipped >= gone_skipped);
