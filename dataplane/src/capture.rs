@@ -2,6 +2,7 @@
 mod decode;
 mod file;
 mod filter;
+pub mod fuzzing;
 mod interface;
 mod link;
 mod map;
