@@ -1,12 +1,18 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
 mod decode;
 mod file;
+mod filter;
+pub mod fuzzing;
+mod interface;
 mod link;
 mod map;
 mod pcap;
+mod pcapng;
+mod stream;
+mod unpack;
 pub mod write;
 
-pub use file::{FileSource, OpenOptions, open};
+pub use file::{FileSource, OpenOptions, open, open_reader};
 
 use record::Time;
 

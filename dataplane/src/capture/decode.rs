@@ -1,7 +1,8 @@
 //! The decoder of capture files: a window of bytes in, frames out. It knows neither files nor streams; [`Input`] does, and both kinds
 //! of input share all of this.
 use super::pcap::Pcap;
-use super::{BURST, CaptureError, CaptureStats, Frame};
+use super::pcapng::Pcapng;
+use super::{BURST, CaptureError, CaptureStats, Frame, LinkType};
 
 /// The longest frame that is believed, bytes: MAXIMUM_SNAPLEN of tcpdump and libpcap. A longer one is damage.
 pub(super) const CAPLEN_MAX: u32 = 262_144;
@@ -67,6 +68,7 @@ pub(super) struct Decoder {
 enum Format {
     Unknown,
     Pcap(Pcap),
+    Pcapng(Pcapng),
 }
 
 impl Decoder {
@@ -78,6 +80,14 @@ impl Decoder {
     /// Whether the file header was read and accepted.
     pub(super) fn started(&self) -> bool {
         !matches!(self.format, Format::Unknown)
+    }
+
+    /// The link type of all frames, if the file header tells it.
+    pub(super) fn link(&self) -> Option<LinkType> {
+        match &self.format {
+            Format::Pcap(pcap) => Some(pcap.link),
+            _ => None,
+        }
     }
 
     /// Reads on in `window`, which begins where the last step's use of it ended. An error comes only when nothing can be lent any
@@ -92,18 +102,22 @@ impl Decoder {
     ) -> Result<Step, CaptureError> {
         match &mut self.format {
             Format::Pcap(pcap) => pcap.step(&mut self.at, window, last, frames, stats),
+            Format::Pcapng(pcapng) => pcapng.step(&mut self.at, window, last, frames, stats),
             Format::Unknown => self.start(window, last),
         }
     }
 
     /// Tells the format by its magic and reads the file header.
     pub(super) fn start(&mut self, window: &[u8], last: bool) -> Result<Step, CaptureError> {
+        // Eight bytes where possible, so that the message shows them.
+        if window.len() < 8 && !last {
+            return Ok(Step { frames: 0, used: 0, then: Then::Fill(8) });
+        }
         let Some(magic) = window.first_chunk::<4>() else {
-            return match (last, window) {
-                (false, _) => Ok(Step { frames: 0, used: 0, then: Then::Fill(4) }),
-                (true, []) => Err(CaptureError::Empty { path: self.at.path.to_string() }),
-                (true, few) => Err(self.at.not_a_capture(few)),
-            };
+            return Err(match window {
+                [] => CaptureError::Empty { path: self.at.path.to_string() },
+                few => self.at.not_a_capture(few),
+            });
         };
         match *magic {
             magic if Pcap::is(magic) => match window.first_chunk() {
@@ -114,6 +128,14 @@ impl Decoder {
                 }
                 None => self.at.short(window, last, Pcap::HEAD_LEN),
             },
+            Pcapng::MAGIC => {
+                let mut pcapng = Pcapng::new();
+                let step = pcapng.start(&mut self.at, window, last)?;
+                if step.used > 0 {
+                    self.format = Format::Pcapng(pcapng);
+                }
+                Ok(step)
+            }
             _ => Err(self.at.not_a_capture(window)),
         }
     }

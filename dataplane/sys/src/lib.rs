@@ -10,4 +10,4 @@ mod ready;
 pub use bpf::bpf_accepts;
 pub use map::FileMap;
 pub use prefetch::{prefetch, prefetch_bytes};
-pub use ready::readable;
+pub use ready::{open_at_once, readable};

@@ -1,7 +1,16 @@
 //! Waiting for input without being stuck in it.
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::time::Duration;
+
+/// Opens a file for reading and never waits for that: a FIFO opens without a writer, and is not [`readable`] until one has come
+/// (fifo(7)). Reads of it answer `WouldBlock` instead of waiting. For regular files there is no difference.
+pub fn open_at_once(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
 
 /// Waits at most `limit` (rounded to milliseconds, at the most 24 days) until a read of `fd` would not block: data, its end or an
 /// error is there. False when the time passed or a signal came; unlike read(2), poll(2) is ended by every signal that has a handler,
