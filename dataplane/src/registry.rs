@@ -8,7 +8,7 @@ use crate::flow::Flow;
 use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
-use crate::stat::{icmp::Icmp, vlan::Vlan};
+use crate::stat::{basicplus::BasicPlus, icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
 use record::{Record, Schema, Sink};
 
@@ -196,6 +196,7 @@ plugins! {
     http: Http,
     sip: Sip,
     smtp: Smtp,
+    basicplus: BasicPlus,
 }
 
 #[derive(Clone, Copy)]
