@@ -9,7 +9,7 @@ use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
 use crate::packet::Direction;
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
-use crate::stat::{icmp::Icmp, vlan::Vlan};
+use crate::stat::{basicplus::BasicPlus, icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
@@ -214,6 +214,7 @@ plugins! {
     passivedns: crate::l7::passivedns::PassiveDns,
     tls: crate::l7::tls::Tls,
     smtp: Smtp,
+    basicplus: BasicPlus,
 }
 
 #[derive(Clone, Copy)]
