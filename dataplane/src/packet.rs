@@ -1,4 +1,20 @@
 //! A decoded packet: offsets into a borrowed frame, checked once, so that accessors cannot go out of bounds.
+//! [`decode`] makes it: a short fast path for the usual frame, and one file for each layer behind it.
+mod ether;
+mod ipv4;
+mod ipv6;
+mod mpls;
+mod pppoe;
+mod transport;
+mod trill;
+mod tunnel;
+mod vlan;
+mod walk;
+
+pub mod decode;
+pub mod fuzzing;
+pub mod tcp;
+
 use crate::flow::FlowKey;
 use record::{Mac, Time, reasons};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -53,8 +69,18 @@ pub enum Fragment {
     Later,
 }
 
+impl Fragment {
+    fn of(offset: bool, more: bool) -> Fragment {
+        match (offset, more) {
+            (true, _) => Fragment::Later,
+            (false, true) => Fragment::First,
+            (false, false) => Fragment::No,
+        }
+    }
+}
+
 /// What decoding one frame found. Offsets count from the frame's first byte and lie inside it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packet {
     pub key: FlowKey,
     pub hash: u64,
@@ -95,20 +121,24 @@ pub struct Packet {
 
 pub mod protocol {
     //! IANA protocol numbers that the decoder knows.
+    pub const HOP_BY_HOP: u8 = 0;
     pub const ICMP: u8 = 1;
+    pub const IPV4: u8 = 4;
     pub const TCP: u8 = 6;
     pub const UDP: u8 = 17;
+    pub const IPV6: u8 = 41;
+    pub const ROUTING: u8 = 43;
+    pub const FRAGMENT: u8 = 44;
+    pub const GRE: u8 = 47;
+    pub const ESP: u8 = 50;
+    pub const AH: u8 = 51;
     pub const ICMPV6: u8 = 58;
+    pub const NO_NEXT_HEADER: u8 = 59;
+    pub const DESTINATION_OPTIONS: u8 = 60;
+    pub const MOBILITY: u8 = 135;
+    pub const HIP: u8 = 139;
+    pub const SHIM6: u8 = 140;
     pub const SCTP: u8 = 132;
-}
-
-/// TCP flag bits.
-pub mod tcp {
-    pub const FIN: u8 = 0x01;
-    pub const SYN: u8 = 0x02;
-    pub const RST: u8 = 0x04;
-    pub const PSH: u8 = 0x08;
-    pub const ACK: u8 = 0x10;
 }
 
 /// A packet together with its frame.

@@ -5,9 +5,10 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
+use crate::l7::{dns::Dns, http::Http, passivedns::PassiveDns, sip::Sip, smtp::Smtp, tls::Tls};
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
-use crate::stat::{icmp::Icmp, vlan::Vlan};
+use crate::stat::{basicplus::BasicPlus, icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
 use record::{Record, Schema, Sink};
 
@@ -192,9 +193,13 @@ macro_rules! plugins {
 plugins! {
     vlan: Vlan,
     icmp: Icmp,
-    dns: crate::l7::dns::Dns,
-    passivedns: crate::l7::passivedns::PassiveDns,
-    tls: crate::l7::tls::Tls,
+    http: Http,
+    sip: Sip,
+    smtp: Smtp,
+    basicplus: BasicPlus,
+    dns: Dns,
+    passivedns: PassiveDns,
+    tls: Tls,
 }
 
 #[derive(Clone, Copy)]

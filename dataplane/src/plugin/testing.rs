@@ -160,7 +160,7 @@ pub(crate) fn frame(
     }
     match protocol {
         protocol::TCP => {
-            bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, (l4 / 4 << 4) as u8, 0x18, 2, 0, 0, 0, 0, 0]);
+            bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, (l4 * 4) as u8, 0x18, 2, 0, 0, 0, 0, 0]);
             bytes.extend(options);
         }
         protocol::UDP => bytes.extend([(len - 20).to_be_bytes(), [0, 0]].concat()),

@@ -1,0 +1,165 @@
+//! Ports for later fragments: only the first fragment of a datagram carries them, this cache hands them on (spec/exporter.md 10).
+//!
+//! Nothing is reassembled; plugins see the payload of first fragments only. Memory is taken at start and never grows: N slots of four
+//! datagrams each, the oldest of a slot gives way. The slot is chosen by a keyed hash, so nobody can aim at one. Fragments that come
+//! before their first one are flows with ports 0, as in the original; holding them for a moment (spec/exporter.md 14, number 6) is
+//! left to a later issue. Overlaps do not matter here: of two first fragments the newer one counts.
+use crate::flow::FlowKey;
+use crate::flow::key::HashSeed;
+use crate::packet::{Fragment, Packet, PacketView};
+use record::Time;
+use std::net::IpAddr;
+
+/// Datagrams in one slot.
+pub const RING: usize = 4;
+
+/// What the cache has seen. `fragments` includes the first ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FragmentStats {
+    pub fragments: u64,
+    pub first: u64,
+    /// Later fragments whose first one was not seen, or was displaced.
+    pub not_found: u64,
+    /// Later fragments that came longer after their first one than the timeout.
+    pub timed_out: u64,
+}
+
+/// The ports of datagrams that are arriving in pieces.
+pub struct FragmentCache {
+    slots: Box<[Slot]>,
+    timeout_ns: u64,
+    seed: HashSeed,
+    stats: FragmentStats,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Slot {
+    ring: [Datagram; RING],
+    /// The entry that gives way next: the oldest one.
+    next: u8,
+}
+
+/// A datagram by its first fragment. An unused entry has the key of no IP version, which no packet has.
+#[derive(Clone, Copy, Default)]
+struct Datagram {
+    key: FlowKey,
+    at: Time,
+    src_port: u16,
+    dst_port: u16,
+    protocol: u8,
+}
+
+impl FragmentCache {
+    /// `slots` of [`RING`] datagrams each, at least one; an entry serves for `timeout_secs` after its first fragment.
+    pub fn new(slots: usize, timeout_secs: u32, seed: HashSeed) -> FragmentCache {
+        FragmentCache {
+            slots: vec![Slot::default(); slots.max(1)].into_boxed_slice(),
+            timeout_ns: u64::from(timeout_secs) * 1_000_000_000,
+            seed,
+            stats: FragmentStats::default(),
+        }
+    }
+
+    /// Remembers the ports of a first fragment, gives them to a later one and makes its key anew. `bytes` are the packet's frame,
+    /// `split` as it was decoded with.
+    #[inline(always)]
+    pub fn resolve(&mut self, packet: &mut Packet, bytes: &[u8], split: bool) {
+        if packet.fragment != Fragment::No {
+            self.resolve_fragment(packet, bytes, split);
+        }
+    }
+
+    pub fn stats(&self) -> FragmentStats {
+        self.stats
+    }
+
+    #[cold]
+    fn resolve_fragment(&mut self, packet: &mut Packet, bytes: &[u8], split: bool) {
+        let ends = Ends::of(packet, bytes);
+        let key = ends.datagram(packet);
+        let at = self.slot(&key);
+        let Some(slot) = self.slots.get_mut(at) else { return };
+        self.stats.fragments += 1;
+        if packet.fragment == Fragment::First {
+            self.stats.first += 1;
+            slot.push(Datagram {
+                key,
+                at: packet.at,
+                src_port: packet.src_port,
+                dst_port: packet.dst_port,
+                protocol: packet.protocol,
+            });
+            return;
+        }
+        match slot.find(&key) {
+            None => self.stats.not_found += 1,
+            // Packets may be a little out of order: one from before the first fragment is not late.
+            Some(first) if packet.at.0.saturating_sub(first.at.0) > self.timeout_ns => self.stats.timed_out += 1,
+            Some(first) => {
+                (packet.src_port, packet.dst_port) = (first.src_port, first.dst_port);
+                // QUIRK: behind IPv6's fragment header only the first fragment shows the extension headers that may follow, and with
+                // them the protocol. The original takes payload for headers there; we hand the protocol on like the ports.
+                packet.protocol = first.protocol;
+                (packet.key, packet.reversed) =
+                    ends.key(first.src_port, first.dst_port, packet.protocol, packet.vlan, split);
+            }
+        }
+    }
+
+    /// Scales the hash to the number of slots, which need not be a power of two.
+    fn slot(&self, key: &FlowKey) -> usize {
+        ((u128::from(key.hash(self.seed)) * self.slots.len() as u128) >> 64) as usize
+    }
+}
+
+impl Slot {
+    fn push(&mut self, datagram: Datagram) {
+        let at = usize::from(self.next) % RING;
+        self.ring[at] = datagram;
+        self.next = ((at + 1) % RING) as u8;
+    }
+
+    /// The newest entry of a datagram.
+    fn find(&self, key: &FlowKey) -> Option<&Datagram> {
+        (1..=RING).map(|age| &self.ring[(usize::from(self.next) + RING - age) % RING]).find(|d| d.key == *key)
+    }
+}
+
+/// The addresses as they stand in the packet.
+enum Ends {
+    V4([u8; 4], [u8; 4]),
+    V6([u8; 16], [u8; 16]),
+}
+
+impl Ends {
+    fn of(packet: &Packet, bytes: &[u8]) -> Ends {
+        let view = PacketView { packet, bytes };
+        match (view.src_ip(), view.dst_ip()) {
+            (IpAddr::V4(src), IpAddr::V4(dst)) => Ends::V4(src.octets(), dst.octets()),
+            (src, dst) => Ends::V6(v6(src), v6(dst)),
+        }
+    }
+
+    fn key(&self, src_port: u16, dst_port: u16, protocol: u8, vlan: u16, split: bool) -> (FlowKey, bool) {
+        match *self {
+            Ends::V4(src, dst) => FlowKey::v4(src, dst, src_port, dst_port, protocol, vlan, split),
+            Ends::V6(src, dst) => FlowKey::v6(src, dst, src_port, dst_port, protocol, vlan, split),
+        }
+    }
+
+    /// Version, addresses in their order, identification and VLAN, in the form of a flow key: it compares and hashes well, and the
+    /// identification fits where the ports would be. QUIRK: IPv4 counts identifications for each protocol (RFC 791, 2.3), so it belongs
+    /// to the key; the original leaves it out and gives UDP's ports to a fragment of ICMP. IPv6 counts them for each pair of addresses.
+    fn datagram(&self, packet: &Packet) -> FlowKey {
+        let id = packet.fragment_id;
+        let protocol = if packet.ip_version == 4 { packet.protocol } else { 0 };
+        self.key((id >> 16) as u16, id as u16, protocol, packet.vlan, true).0
+    }
+}
+
+fn v6(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().octets(),
+        IpAddr::V6(ip) => ip.octets(),
+    }
+}

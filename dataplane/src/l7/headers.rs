@@ -1,0 +1,116 @@
+//! Header lines as HTTP and SIP share them, and the C rules by which the original copied and read text.
+//!
+//! Lines end with LF or CRLF, the section ends with an empty line (RFC 9112 sections 2.2 and 5, RFC 3261 section 7.3). A line that
+//! the packet cuts is not seen: a value is taken whole or not at all.
+use memchr::memchr;
+
+/// The fields of a header section, in order: name and value, outer blanks removed. Folded lines and lines without a colon are skipped.
+pub(crate) struct Fields<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Fields<'a> {
+    /// `section` begins behind the start line.
+    pub(crate) fn of(section: &'a [u8]) -> Self {
+        Fields { rest: section }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (line, rest) = line(self.rest)?;
+            if line.is_empty() {
+                return None;
+            }
+            self.rest = rest;
+            if let Some(colon) = memchr(b':', line)
+                && !line[0].is_ascii_whitespace()
+            {
+                return Some((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii()));
+            }
+        }
+    }
+}
+
+/// The first line without its end, and what follows; `None` if no line ends here.
+pub(crate) fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr(b'\n', text)?;
+    let line = &text[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), &text[end + 1..]))
+}
+
+/// A token of RFC 9110 section 5.6.2 (RFC 3261 section 25.1 differs in nothing that a method uses).
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
+}
+
+/// A C string ends at its first NUL.
+pub(crate) fn c_string(text: &[u8]) -> &[u8] {
+    &text[..memchr(0, text).unwrap_or(text.len())]
+}
+
+/// What the original's copy into a buffer of `size` bytes leaves: cut, then one LF and one CR removed from the end.
+pub(crate) fn c_copy(text: &[u8], size: usize) -> &[u8] {
+    let text = &text[..text.len().min(size - 1)];
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    c_string(text.strip_suffix(b"\r").unwrap_or(text))
+}
+
+/// The C library's `atoi`: blanks, a sign, digits; the rest is ignored, too large a number wraps as glibc's does.
+pub(crate) fn atoi(text: &[u8]) -> i32 {
+    let blank = |b: &u8| matches!(b, b' ' | b'\t'..=b'\r');
+    let start = text.iter().position(|b| !blank(b)).unwrap_or(text.len());
+    let (negative, digits) = match &text[start..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let mut value = 0i64;
+    for digit in digits.iter().take_while(|b| b.is_ascii_digit()) {
+        value = value.saturating_mul(10).saturating_add((digit - b'0') as i64);
+    }
+    if negative { -value as i32 } else { value as i32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_until_the_empty_line() {
+        let section = b"Host: a\r\nx\r\n  folded: no\r\nName :\tb c \nEmpty:\r\n\r\nBody: no\r\n";
+        let seen: Vec<_> = Fields::of(section).collect();
+        assert_eq!(seen, [(&b"Host"[..], &b"a"[..]), (b"Name", b"b c"), (b"Empty", b"")]);
+        assert_eq!(Fields::of(b"Host: cut").count(), 0);
+    }
+
+    #[test]
+    fn c_rules() {
+        let copies: &[(&[u8], usize, &[u8])] = &[
+            (b"abc\r\n", 16, b"abc"),
+            (b"abc\r\n\r\n", 16, b"abc\r\n"),
+            (b"abcdef\r", 4, b"abc"),
+            (b"ab\0cd", 16, b"ab"),
+            (b"\n", 16, b""),
+            (b"", 1, b""),
+        ];
+        for (text, size, want) in copies {
+            assert_eq!(c_copy(text, *size), *want);
+        }
+        let numbers: &[(&[u8], i32)] = &[
+            (b"200", 200),
+            (b" \r\n+7x", 7),
+            (b"-4", -4),
+            (b"", 0),
+            (b"x", 0),
+            (b"4294967297", 1),
+            (b"99999999999999999999999", -1),
+        ];
+        for (text, want) in numbers {
+            assert_eq!(atoi(text), *want);
+        }
+    }
+}

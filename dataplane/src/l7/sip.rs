@@ -1,0 +1,301 @@
+//! sip: one record for each SIP message (spec/process_plugins.md, "sip"; RFC 3261).
+//!
+//! Any port and protocol; the first bytes decide. A message behind the first packet of a flow ends the record and begins the next
+//! one. Each packet is looked at alone; of several messages in one segment the first counts.
+use super::headers::{Fields, atoi, c_string, line};
+use crate::face::Face;
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use memchr::{memchr, memchr2};
+use record::element::cesnet;
+use record::{Text, record};
+use std::fmt::Write;
+
+record! {
+    /// SIP message.
+    pub struct SipRecord = "sip" {
+        /// INVITE 1, ACK 2, CANCEL 3, BYE 4, REGISTER 5, OPTIONS 6, PUBLISH 7, NOTIFY 8, INFO 9, SUBSCRIBE 10, a reply 99.
+        msg_type: u16, ipfix cesnet::SIPMsgType, unirec "SIP_MSG_TYPE";
+        /// Status code of a reply, 999 if it has none; 0 for a request.
+        status: u16, ipfix cesnet::SIPStatusCode, unirec "SIP_STATUS_CODE";
+        /// CSeq: number and method.
+        cseq: Text<127>, ipfix cesnet::SIPCseq, unirec "SIP_CSEQ";
+        /// URI of From.
+        calling: Text<127>, ipfix cesnet::SIPCallingParty, unirec "SIP_CALLING_PARTY";
+        /// URI of To.
+        called: Text<127>, ipfix cesnet::SIPCalledParty, unirec "SIP_CALLED_PARTY";
+        /// Call-ID.
+        call_id: Text<127>, ipfix cesnet::SIPCallID, unirec "SIP_CALL_ID";
+        /// User-Agent.
+        agent: Text<127>, ipfix cesnet::SIPUserAgent, unirec "SIP_USER_AGENT";
+        /// Request-URI of a request.
+        request_uri: Text<127>, ipfix cesnet::SIPRequestURI, unirec "SIP_REQUEST_URI";
+        /// Protocol and sender of each Via, joined by ";".
+        via: Text<127>, ipfix cesnet::SIPVia, unirec "SIP_VIA";
+    }
+}
+
+pub struct Sip {
+    face: Face,
+}
+
+impl Plugin for Sip {
+    type Record = SipRecord;
+    type State = ();
+    const BEFORE: bool = true;
+
+    fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
+        OptionError::unless_empty(options)?;
+        Ok(Sip { face })
+    }
+
+    fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        let payload = ctx.packet.payload();
+        if let Some(msg_type) = self.recognise(payload)
+            && let Some(slot) = slots.first_or_open()
+        {
+            slot.record.msg_type = msg_type;
+            if self.face.is_original() {
+                original::read(payload, &mut slot.record);
+            } else {
+                read(payload, &mut slot.record);
+            }
+        }
+        Step::More
+    }
+
+    fn before(&mut self, ctx: &Context<'_, '_>, _: &mut Slots<'_, Self>) -> Step {
+        if self.recognise(ctx.packet.payload()).is_some() { Step::Reinsert } else { Step::More }
+    }
+
+    fn text(r: &SipRecord, out: &mut String) {
+        let _ = write!(out, "sipmsgtype={},statuscode={},cseq=\"", r.msg_type, r.status);
+        let texts = [
+            (&r.cseq, "\",callingparty=\""),
+            (&r.calling, "\",calledparty=\""),
+            (&r.called, "\",callid=\""),
+            (&r.call_id, "\",useragent=\""),
+            (&r.agent, "\",requri=\""),
+            (&r.request_uri, "\",via=\""),
+            (&r.via, "\""),
+        ];
+        for (value, next) in texts {
+            put_text(out, value.as_bytes());
+            out.push_str(next);
+        }
+    }
+}
+
+const REPLY: u16 = 99;
+const NO_STATUS: u16 = 999;
+/// The original looks at no smaller payload.
+const ORIGINAL_MIN: usize = 64;
+
+impl Sip {
+    /// The message type, decided by the first bytes.
+    fn recognise(&self, payload: &[u8]) -> Option<u16> {
+        let msg_type = match payload.first_chunk()? {
+            b"INVI" => 1,
+            b"ACK " => 2,
+            b"CANC" => 3,
+            b"BYE " => 4,
+            b"REGI" => 5,
+            b"OPTI" => 6,
+            b"PUBL" => 7,
+            b"NOTI" => 8,
+            b"INFO" => 9,
+            b"SUBS" => 10,
+            b"SIP/" => REPLY,
+            _ => return None,
+        };
+        let is_sip = if self.face.is_original() {
+            // HTTP has OPTIONS too, SSDP has NOTIFY.
+            payload.len() >= ORIGINAL_MIN
+                && (msg_type != 6 || payload[4..].starts_with(b"ONS sip:"))
+                && (msg_type != 8 || !payload[4..].starts_with(b"FY * HTT"))
+        } else {
+            line(payload).is_some_and(|(start, _)| is_start_line(msg_type, start))
+        };
+        is_sip.then_some(msg_type)
+    }
+}
+
+const METHODS: [&[u8]; 10] =
+    [b"INVITE", b"ACK", b"CANCEL", b"BYE", b"REGISTER", b"OPTIONS", b"PUBLISH", b"NOTIFY", b"INFO", b"SUBSCRIBE"];
+
+/// RFC 3261 sections 7.1 and 7.2.
+fn is_start_line(msg_type: u16, start: &[u8]) -> bool {
+    match METHODS.get(msg_type as usize - 1) {
+        Some(method) => {
+            start.strip_prefix(*method).is_some_and(|rest| rest.first() == Some(&b' ')) && start.ends_with(b" SIP/2.0")
+        }
+        None => start.starts_with(b"SIP/2.0 "),
+    }
+}
+
+/// Reads a recognised message by RFC 3261.
+fn read(payload: &[u8], r: &mut SipRecord) {
+    let Some((start, section)) = line(payload) else { return };
+    let word = start.split(|b| *b == b' ').nth(1).unwrap_or_default();
+    if r.msg_type == REPLY {
+        r.status = match word {
+            [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9'] => {
+                [a, b, c].iter().fold(0, |n, d| n * 10 + (*d - b'0') as u16)
+            }
+            _ => NO_STATUS,
+        };
+    } else {
+        r.request_uri.set(word);
+    }
+    for (name, value) in Fields::of(section) {
+        let is = |long: &str, short: &str| {
+            name.eq_ignore_ascii_case(long.as_bytes())
+                || !short.is_empty() && name.eq_ignore_ascii_case(short.as_bytes())
+        };
+        if is("From", "f") {
+            r.calling.set(uri(value));
+        } else if is("To", "t") {
+            r.called.set(uri(value));
+        } else if is("Via", "v") {
+            for via in value.split(|b| *b == b',') {
+                add_via(&mut r.via, via[..memchr(b';', via).unwrap_or(via.len())].trim_ascii());
+            }
+        } else if is("Call-ID", "i") {
+            r.call_id.set(value);
+        } else if is("User-Agent", "") {
+            r.agent.set(value);
+        } else if is("CSeq", "") {
+            r.cseq.set(value);
+        }
+    }
+}
+
+/// The URI of a From or To value: between the angle brackets, or up to the header's own parameters (RFC 3261 section 20.10).
+fn uri(value: &[u8]) -> &[u8] {
+    // A display name in quotes may hold anything, brackets too.
+    let quoted = if value.first() == Some(&b'"') { end_of_quotes(value) } else { 0 };
+    let value = &value[quoted..];
+    match memchr(b'<', value) {
+        Some(open) => {
+            let uri = &value[open + 1..];
+            &uri[..memchr(b'>', uri).unwrap_or(uri.len())]
+        }
+        None => value[..memchr(b';', value).unwrap_or(value.len())].trim_ascii(),
+    }
+}
+
+fn end_of_quotes(value: &[u8]) -> usize {
+    let mut at = 1;
+    while let Some(next) = memchr2(b'"', b'\\', value.get(at..).unwrap_or_default()) {
+        at += next;
+        if value[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    0
+}
+
+fn add_via(into: &mut Text<127>, via: &[u8]) {
+    if !into.is_empty() {
+        into.push(b";");
+    }
+    into.push(via);
+}
+
+mod original {
+    //! The message as the original reads it.
+    use super::*;
+
+    pub(super) fn read(payload: &[u8], r: &mut SipRecord) {
+        let start = upto(payload, b'\n');
+        // The second word of the start line, if the first one is not the last.
+        let word = memchr(b' ', start).map(|blank| blank + 1).filter(|at| *at < start.len());
+        if r.msg_type == REPLY {
+            r.status = word.map_or(NO_STATUS, |at| atoi(&payload[at..]) as u16);
+        } else if let Some(at) = word {
+            r.request_uri.set(value(upto(&start[at..], b' '), 0));
+        }
+        let mut at = start.len() + 1;
+        while at < payload.len() {
+            let rest = &payload[at..];
+            let line = upto(rest, b'\n');
+            if line.len() <= 1 {
+                break;
+            }
+            field(rest, line, r);
+            at += line.len() + 1;
+        }
+    }
+
+    /// Names are told by their first letters alone: `Call-Info` passes for Call-ID, `Fromage` for From.
+    fn field(rest: &[u8], line: &[u8], r: &mut SipRecord) {
+        let is = |name: &[u8]| line.len() >= name.len() && line.iter().zip(name).all(|(a, b)| upper(*a) == upper(*b));
+        if is(b"FROM") || is(b"F:") {
+            uri(rest, line, if is(b"FROM") { 5 } else { 2 }, &mut r.calling);
+        } else if is(b"TO:") || is(b"T:") {
+            uri(rest, line, if is(b"TO:") { 3 } else { 2 }, &mut r.called);
+        } else if is(b"VIA:") || is(b"V:") {
+            add_via(&mut r.via, value(line, if is(b"VIA:") { 4 } else { 2 }));
+        } else if is(b"CALL") || is(b"I:") {
+            r.call_id.set(value(line, if is(b"CALL") { 8 } else { 2 }));
+        } else if is(b"USER") {
+            r.agent.set(value(line, 11));
+        } else if is(b"CSEQ") {
+            r.cseq.set(value(line, 5));
+        }
+    }
+
+    /// Letters to upper case; other bytes that differ in this bit are confused.
+    fn upper(byte: u8) -> u8 {
+        byte & 0xdf
+    }
+
+    fn upto(text: &[u8], end: u8) -> &[u8] {
+        &text[..memchr(end, text).unwrap_or(text.len())]
+    }
+
+    /// From the first letter or digit to the last one, and of that the part before a ";". Where nothing is left the original reads
+    /// on in memory; here the value is empty.
+    fn value(line: &[u8], skip: usize) -> &[u8] {
+        let line = line.get(skip..).unwrap_or_default();
+        let Some(from) = line.iter().position(u8::is_ascii_alphanumeric) else { return &[] };
+        let to = line.iter().rposition(u8::is_ascii_alphanumeric).map_or(from, |last| last + 1);
+        c_string(upto(&line[from..to], b';'))
+    }
+
+    /// The first `sip:` or `sips:` of a line, up to ">", else up to ";", else up to the last letter. `rest` begins with `line`.
+    fn uri(rest: &[u8], line: &[u8], skip: usize, into: &mut Text<127>) {
+        let Some(words) = line.get(skip..) else { return };
+        let mut at = skip;
+        for word in words.split(|b| *b == b':') {
+            if word.is_empty() {
+                return;
+            }
+            // Behind the word stands the colon, if it is one. Words before it are not taken off what is left: QUIRK, the value
+            // may run on into the next lines.
+            let (colon, left) = (at + word.len(), words.len() - word.len());
+            let scheme =
+                |len: usize| colon.checked_sub(len).and_then(|from| rest.get(from..=colon)).unwrap_or_default();
+            let is = |scheme: &[u8], name: &[u8]| scheme.iter().map(|b| upper(*b)).eq(name.iter().map(|b| upper(*b)));
+            let len = if is(scheme(3), b"SIP:") {
+                3
+            } else if is(scheme(3), b"IPS:") {
+                4
+            } else {
+                at = colon + 1;
+                continue;
+            };
+            let Some(from) = colon.checked_sub(len) else { return };
+            let text = &rest[from..rest.len().min(colon + left)];
+            let text = match memchr(b'>', text).or_else(|| memchr(b';', text)) {
+                Some(end) => &text[..end],
+                None => &text[..text.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |last| last + 1)],
+            };
+            into.set(c_string(text));
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

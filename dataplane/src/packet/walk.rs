@@ -1,0 +1,109 @@
+//! The state of one walk through a frame's headers, layer by layer, with a budget instead of recursion.
+//!
+//! A layer takes its header with [`Walk::take`] and answers what comes [`Next`]. `at` never passes the end of the capture, so every
+//! offset a layer writes into the packet lies inside the frame.
+use crate::packet::{Packet, PacketDrop};
+
+/// Headers that one frame may stack: tags, labels, extension headers, tunnels and IP headers together. Real stacks reach about 15
+/// (QinQ, MPLS, a pseudowire, QinQ again, GRE, IPv6 with extensions). QUIRK, both faces: the original has no bound.
+pub(super) const LAYERS_MAX: u8 = 32;
+
+/// What stands at the cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Ethernet,
+    /// What this EtherType names.
+    Type(u16),
+    Ipv4,
+    Ipv6,
+    /// What the packet's `protocol` names: the last layer that is decoded.
+    Transport,
+}
+
+/// Where the header at the cursor was announced. The original follows different types in different places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A link without Ethernet header: cooked, raw, null.
+    Cooked,
+    Ethernet,
+    /// The Ethernet frame inside TRILL, whose addresses and tag count.
+    Trill,
+    /// An Ethernet frame inside MPLS or GRE, whose addresses and tags do not.
+    Pseudowire,
+    Gre,
+}
+
+pub(super) struct Walk<'f, 'p> {
+    pub(super) packet: &'p mut Packet,
+    /// At most 65,535 bytes: offsets are 16 bits.
+    pub(super) bytes: &'f [u8],
+    pub(super) at: usize,
+    pub(super) wire_len: usize,
+    /// Face::Native: follow everything that is understood.
+    pub(super) native: bool,
+    pub(super) place: Place,
+    /// Whether the frame's outermost tag was seen.
+    pub(super) tagged: bool,
+    /// The IP packet around a GRE tunnel: what the packet is taken for if nothing known is inside (Face::Native).
+    pub(super) outer: Option<Packet>,
+    layers_left: u8,
+}
+
+impl<'f, 'p> Walk<'f, 'p> {
+    pub(super) fn new(packet: &'p mut Packet, bytes: &'f [u8], wire_len: usize, native: bool) -> Walk<'f, 'p> {
+        Walk {
+            packet,
+            bytes: bytes.get(..u16::MAX as usize).unwrap_or(bytes),
+            at: 0,
+            wire_len: wire_len.max(bytes.len()),
+            native,
+            place: Place::Cooked,
+            tagged: false,
+            outer: None,
+            layers_left: LAYERS_MAX,
+        }
+    }
+
+    /// Counts one more header.
+    pub(super) fn descend(&mut self) -> Result<(), PacketDrop> {
+        self.layers_left = self.layers_left.checked_sub(1).ok_or(PacketDrop::TooDeep)?;
+        Ok(())
+    }
+
+    /// The next `N` bytes, left where they are.
+    pub(super) fn peek<const N: usize>(&self) -> Result<&'f [u8; N], PacketDrop> {
+        self.rest().first_chunk().ok_or(PacketDrop::Truncated)
+    }
+
+    /// The next `N` bytes; the cursor moves behind them.
+    pub(super) fn take<const N: usize>(&mut self) -> Result<&'f [u8; N], PacketDrop> {
+        let header = self.peek()?;
+        self.at += N;
+        Ok(header)
+    }
+
+    pub(super) fn skip(&mut self, n: usize) -> Result<(), PacketDrop> {
+        if n > self.bytes.len() - self.at {
+            return Err(PacketDrop::Truncated);
+        }
+        self.at += n;
+        Ok(())
+    }
+
+    /// What was captured from the cursor on.
+    pub(super) fn rest(&self) -> &'f [u8] {
+        self.bytes.get(self.at..).unwrap_or(&[])
+    }
+
+    /// Length of an IP packet whose header leaves it out: the rest of the frame on the wire.
+    pub(super) fn offloaded_len(&self, l3: usize) -> u32 {
+        // Fits: `wire_len` came from 32 bits.
+        (self.wire_len - l3) as u32
+    }
+}
+
+/// Big-endian 16 bits at a constant place of a header.
+#[inline(always)]
+pub(super) fn be16<const N: usize>(header: &[u8; N], at: usize) -> u16 {
+    u16::from_be_bytes([header[at], header[at + 1]])
+}
