@@ -45,9 +45,10 @@ impl<'m> Hello<'m> {
         if header[..2] != [RECORD_HANDSHAKE, MAJOR] {
             return None;
         }
-        // The original minds neither the record's length nor the message's: all that follows may belong to the hello.
-        let record =
-            if face.is_original() { rest } else { rest.get(..u16::from_be_bytes([header[3], header[4]]) as usize)? };
+        // The original minds neither the record's length nor the message's: all that follows may belong to the hello. Further messages
+        // of the record, such as a certificate, may be cut.
+        let len = if face.is_original() { usize::MAX } else { u16::from_be_bytes([header[3], header[4]]) as usize };
+        let record = &rest[..rest.len().min(len)];
         Hello::of_handshake(record, face)
     }
 
@@ -151,14 +152,14 @@ impl<'m> Hello<'m> {
     }
 }
 
-/// Length of the TLS record with a ClientHello that a payload begins with, its header included, whether it is all there or not.
+/// From the record's first byte to the end of the ClientHello that a payload begins with, whether it is all there or not.
 pub fn client_len(payload: &[u8]) -> Option<usize> {
     let &[kind, major, _, r1, r0, message, h2, h1, h0] = payload.first_chunk()?;
     let record = u16::from_be_bytes([r1, r0]) as usize;
     let handshake = HANDSHAKE_HEADER_LEN + u32::from_be_bytes([0, h2, h1, h0]) as usize;
     // A hello in more than one record is not joined.
     let starts = kind == RECORD_HANDSHAKE && major == MAJOR && message == Kind::Client as u8 && handshake <= record;
-    starts.then_some(RECORD_HEADER_LEN + record)
+    starts.then_some(RECORD_HEADER_LEN + handshake)
 }
 
 /// One extension.
@@ -300,6 +301,18 @@ pub(crate) mod tests {
             other[at] = byte;
             assert!(FACES.iter().all(|face| Hello::of_record(&other, *face).is_none()), "byte {at}");
         }
+    }
+
+    #[test]
+    fn what_follows_the_hello_may_be_cut() {
+        let certificate = [&[11, 0, 16, 0][..], &[0; 4096]].concat();
+        let hello = server_hello(0x0303, &[(16, &alpn(&[b"h2"]))]);
+        let end = RECORD_HEADER_LEN + hello.len();
+        let both = record(&[hello, certificate].concat());
+        for face in FACES {
+            assert!(Hello::of_record(&both[..1400], face).is_some_and(|h| h.protocols().eq([b"h2"])));
+        }
+        assert!(Hello::of_record(&both[..end - 1], Face::Native).is_none());
     }
 
     #[test]
