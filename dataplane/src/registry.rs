@@ -5,7 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
+use crate::l7::{dns::Dns, http::Http, passivedns::PassiveDns, sip::Sip, smtp::Smtp, tls::Tls};
 use crate::packet::Direction;
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
@@ -215,6 +215,11 @@ plugins! {
     tls: crate::l7::tls::Tls,
     smtp: Smtp,
     basicplus: BasicPlus,
+    smtp: Smtp,
+    basicplus: BasicPlus,
+    dns: Dns,
+    passivedns: PassiveDns,
+    tls: Tls,
 }
 
 #[derive(Clone, Copy)]

@@ -1,19 +1,21 @@
 //! tls: server name, JA3, JA4 and extensions of the ClientHello, version and protocol of the ServerHello, on any port
 //! (spec/process_plugins.md, "tls").
 //!
-//! A ClientHello makes the record, the first ServerHello completes it and ends the plugin's interest in the flow.
-//! RFC 8446, RFC 5246.
+//! A ClientHello makes the record, the first ServerHello completes it and ends the plugin's interest in the flow. Both must be whole in
+//! their packet; natively a ClientHello may span several segments. RFC 8446, RFC 5246.
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
+pub mod segments;
 
 use crate::face::Face;
 use crate::l7::dns::until_nul;
-use crate::packet::protocol;
+use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
 use hello::{Hello, Kind};
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
+use segments::{Segments, Ticket};
 use std::fmt::{Display, Write};
 
 record! {
@@ -45,16 +47,18 @@ const EXTENSIONS_MAX: usize = 30;
 
 pub struct Tls {
     face: Face,
+    /// Natively only.
+    segments: Option<Segments>,
 }
 
 impl Plugin for Tls {
     type Record = TlsRecord;
-    type State = ();
+    type State = Ticket;
     const BEFORE: bool = true;
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Tls { face })
+        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new) })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -62,20 +66,27 @@ impl Plugin for Tls {
     }
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        let Some(hello) = Hello::of_record(ctx.packet.payload(), self.face) else { return Step::More };
+        let Some(hello) = Hello::of_record(ctx.packet.payload(), self.face) else {
+            self.join_segments(&ctx.packet, slots);
+            return Step::More;
+        };
         match hello.kind {
             Kind::Client => {
                 if let Some(slot) = slots.first_or_open() {
+                    slot.export = true;
                     let transport = if ctx.packet.packet.protocol == protocol::UDP { 'q' } else { 't' };
-                    self.client(&hello, transport, &mut slot.record);
+                    read_client(&hello, transport, self.face, &mut slot.record);
                 }
                 Step::More
             }
             // Without its ClientHello a ServerHello is not kept.
-            Kind::Server => slots.first().map_or(Step::More, |slot| {
-                self.server(&hello, &mut slot.record);
-                Step::Done
-            }),
+            Kind::Server => match slots.first() {
+                Some(slot) if slot.export => {
+                    read_server(&hello, self.face, &mut slot.record);
+                    Step::Done
+                }
+                _ => Step::More,
+            },
         }
     }
 
@@ -97,41 +108,72 @@ impl Plugin for Tls {
 }
 
 impl Tls {
-    fn client(&self, hello: &Hello<'_>, transport: char, record: &mut TlsRecord) {
-        if record.ext_types.is_empty() {
-            for e in hello.extensions().take(EXTENSIONS_MAX) {
-                record.ext_types.push(e.kind);
-                record.ext_lens.push(e.len);
+    /// A flow whose ClientHello is not whole yet has a slot that is not exported.
+    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) {
+        let Some(segments) = &mut self.segments else { return };
+        let Some(sequence) = sequence_of(packet) else { return };
+        let payload = packet.payload();
+        match slots.first() {
+            Some(slot) if slot.export => {}
+            Some(slot) => {
+                let whole = segments.add(slot.state, payload, sequence);
+                if let Some(hello) = whole.and_then(|bytes| Hello::of_record(bytes, self.face)) {
+                    slot.export = true;
+                    read_client(&hello, 't', self.face, &mut slot.record);
+                }
             }
-        }
-        record.ja3.set(&ja3::ja3(hello, self.face));
-        record.ja4 = ja4::ja4(hello, transport, self.face);
-        record.ja4_ipfix = record.ja4;
-        if self.face.is_original() {
-            // QUIRK: bytes swapped, as in JA3.
-            record.version = hello.version.swap_bytes();
-            let padding = [0; ja4::JA4_LEN];
-            record.ja4_ipfix.push(&padding);
-            original_name(hello.server_names().map(|(_, name)| name), &mut record.sni);
-        } else {
-            record.version = hello.version;
-            if let Some((_, name)) = hello.server_names().find(|(kind, _)| *kind == HOST_NAME) {
-                record.sni.set(name);
+            None => {
+                if let Some(len) = hello::client_len(payload)
+                    && let Some(ticket) = segments.begin(payload, sequence, len)
+                    && let Some(slot) = slots.first_or_open()
+                {
+                    slot.export = false;
+                    slot.state = ticket;
+                }
             }
         }
     }
+}
 
-    fn server(&self, hello: &Hello<'_>, record: &mut TlsRecord) {
-        let chosen = hello.supported_versions().next();
-        if self.face.is_original() {
-            // QUIRK: without supported_versions the client's version stays, whatever the server says.
-            record.version = chosen.unwrap_or(record.version);
-            original_name(hello.protocols(), &mut record.alpn);
-        } else {
-            record.version = chosen.unwrap_or(hello.version);
-            if let Some(name) = hello.protocols().next() {
-                record.alpn.set(name);
-            }
+/// Sequence number of a TCP segment.
+fn sequence_of(packet: &PacketView<'_, '_>) -> Option<u32> {
+    let number = packet.l4_header().get(4..8)?.first_chunk()?;
+    (packet.packet.protocol == protocol::TCP).then_some(u32::from_be_bytes(*number))
+}
+
+fn read_client(hello: &Hello<'_>, transport: char, face: Face, record: &mut TlsRecord) {
+    if record.ext_types.is_empty() {
+        for e in hello.extensions().take(EXTENSIONS_MAX) {
+            record.ext_types.push(e.kind);
+            record.ext_lens.push(e.len);
+        }
+    }
+    record.ja3.set(&ja3::ja3(hello, face));
+    record.ja4 = ja4::ja4(hello, transport, face);
+    record.ja4_ipfix = record.ja4;
+    if face.is_original() {
+        // QUIRK: the two bytes as they lie in a little-endian memory, as in JA3.
+        record.version = hello.version.swap_bytes();
+        record.ja4_ipfix.push(&[0; ja4::JA4_LEN]);
+        original_name(hello.server_names().map(|(_, name)| name), &mut record.sni);
+    } else {
+        record.version = hello.version;
+        if let Some((_, name)) = hello.server_names().find(|(kind, _)| *kind == HOST_NAME) {
+            record.sni.set(name);
+        }
+    }
+}
+
+fn read_server(hello: &Hello<'_>, face: Face, record: &mut TlsRecord) {
+    let chosen = hello.supported_versions().next();
+    if face.is_original() {
+        // QUIRK: without supported_versions the client's version stays, whatever the server says.
+        record.version = chosen.unwrap_or(record.version);
+        original_name(hello.protocols(), &mut record.alpn);
+    } else {
+        record.version = chosen.unwrap_or(hello.version);
+        if let Some(name) = hello.protocols().next() {
+            record.alpn.set(name);
         }
     }
 }
@@ -149,5 +191,179 @@ fn original_name<'m>(mut names: impl Iterator<Item = &'m [u8]>, out: &mut Text<N
 fn join(out: &mut String, values: &[impl Display]) {
     for (i, value) in values.iter().enumerate() {
         let _ = write!(out, "{}{value}", if i == 0 { "" } else { "," });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hello::tests::{alpn, client_hello, record, server_hello, server_name};
+    use super::*;
+    use crate::packet::Direction;
+    use crate::plugin::testing::{Harness, frame};
+    use proptest::prelude::*;
+
+    const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
+    const V13: (u16, &[u8]) = (43, &[3, 4]);
+
+    fn client(h: &mut Harness<Tls>, payload: &[u8]) -> Step {
+        h.packet(Direction::Forward, 4000, 443, protocol::TCP, payload)
+    }
+    fn server(h: &mut Harness<Tls>, payload: &[u8]) -> Step {
+        h.packet(Direction::Reverse, 443, 4000, protocol::TCP, payload)
+    }
+    fn hello() -> Vec<u8> {
+        record(&client_hello(0x0303, &[0x1301], &[(0, &server_name(0, b"a.example")), (16, &alpn(&[b"h2"]))]))
+    }
+
+    #[test]
+    fn the_server_completes_the_record() {
+        let plain = record(&server_hello(0x0302, &[(16, &alpn(&[b"h2"]))]));
+        let v13 = record(&server_hello(0x0303, &[V13]));
+        for (answer, original, native, protocol) in [(&plain, 0x0303, 0x0302, &b"h2"[..]), (&v13, 0x0304, 0x0304, b"")]
+        {
+            for (face, version) in FACES.into_iter().zip([original, native]) {
+                let mut h = Harness::<Tls>::new(face);
+                assert_eq!(client(&mut h, b""), Step::More);
+                assert_eq!(client(&mut h, &hello()), Step::More);
+                assert_eq!(server(&mut h, answer), Step::Done);
+                assert_eq!(client(&mut h, &hello()), Step::More);
+                let [r] = &h.records()[..] else { panic!("one record") };
+                assert_eq!((r.version, r.sni.as_bytes(), r.alpn.as_bytes()), (version, &b"a.example"[..], protocol));
+                assert_eq!((r.ext_types.as_slice(), r.ext_lens.as_slice()), (&[0, 16][..], &[14, 5][..]));
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_hello_alone_is_not_kept() {
+        for face in FACES {
+            let mut h = Harness::<Tls>::new(face);
+            assert_eq!(server(&mut h, &record(&server_hello(0x0303, &[V13]))), Step::More);
+            assert!(h.records().is_empty());
+            client(&mut h, &hello());
+            assert_eq!(h.records()[0].version, 0x0303, "nothing leaks into the next flow");
+        }
+    }
+
+    #[test]
+    fn versions_and_padding_by_face() {
+        let old = record(&client_hello(0x0301, &[0x2f], &[(0, &server_name(0, b"a"))]));
+        let mut h = Harness::<Tls>::new(Face::Ipfixprobe);
+        client(&mut h, &old);
+        let r = &h.records()[0];
+        assert_eq!((r.version, r.ja4.as_bytes()), (0x0103, &b"t00d1100_ba72b8082249_d2e2adf7177b"[..]));
+        assert_eq!((r.ja4_ipfix.len(), r.ja4_ipfix.as_bytes().strip_prefix(r.ja4.as_bytes())), (36, Some(&[0; 2][..])));
+        let mut h = Harness::<Tls>::new(Face::Native);
+        client(&mut h, &old);
+        let r = &h.records()[0];
+        assert_eq!((r.version, r.ja4.as_bytes()), (0x0301, &b"t10d010100_ba72b8082249_000000000000"[..]));
+        assert_eq!(r.ja4_ipfix, r.ja4);
+    }
+
+    #[test]
+    fn server_names() {
+        let long = [b'x'; 254];
+        let two = |a: (u8, &[u8]), b: (u8, &[u8])| {
+            let mut both = server_name(a.0, a.1);
+            both.extend(&server_name(b.0, b.1)[2..]);
+            let len = both.len() as u16 - 2;
+            both[..2].copy_from_slice(&len.to_be_bytes());
+            both
+        };
+        for (what, names, original, native) in [
+            ("a NUL", server_name(0, b"a\0b"), &b"a"[..], &b"a\0b"[..]),
+            ("too long", server_name(0, &long), b"", &long[..253]),
+            ("too long, then short", two((0, &long), (0, b"b")), b"b", &long[..253]),
+            ("another type first", two((7, b"x"), (0, b"b")), b"x", b"b"),
+            ("a list that lies", vec![0, 99, 0, 0, 1, b'a'], b"", b""),
+            ("a name that lies", vec![0, 4, 0, 0, 9, b'a'], b"", b""),
+        ] {
+            for (face, name) in FACES.into_iter().zip([original, native]) {
+                let mut h = Harness::<Tls>::new(face);
+                client(&mut h, &record(&client_hello(0x0303, &[1], &[(0, &names)])));
+                assert_eq!(h.records()[0].sni.as_bytes(), name, "{what}, {face:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn lists_are_cut_at_their_bounds() {
+        let extensions: Vec<(u16, &[u8])> = (0..1000).map(|i| (1000 + i, &b"xy"[..])).collect();
+        let ciphers: Vec<u16> = (0..5000).collect();
+        for face in FACES {
+            let mut h = Harness::<Tls>::new(face);
+            client(&mut h, &record(&client_hello(0x0303, &ciphers, &extensions)));
+            let r = &h.records()[0];
+            assert_eq!((r.ext_types.len(), r.ext_lens.len()), (30, 30));
+            assert!(r.ja4.as_bytes().starts_with(b"t12i999900_"));
+        }
+    }
+
+    #[test]
+    fn a_hello_in_segments_is_joined_natively() {
+        let padded = record(&client_hello(0x0303, &[0x1301], &[(0, &server_name(0, b"a.example")), (21, &[0; 2500])]));
+        for (face, expected) in FACES.into_iter().zip([0, 1]) {
+            let mut h = Harness::<Tls>::new(face);
+            let mut sequence = u32::MAX - 100;
+            for segment in padded.chunks(1200) {
+                let (packet, mut bytes) = frame(Direction::Forward, 4000, 443, protocol::TCP, &[], segment);
+                bytes[24..28].copy_from_slice(&sequence.to_be_bytes());
+                for _twice in 0..2 {
+                    assert_eq!(h.frame(Direction::Forward, packet, &bytes), Step::More);
+                }
+                sequence = sequence.wrapping_add(segment.len() as u32);
+            }
+            let records = h.records();
+            assert_eq!(records.len(), expected);
+            assert!(records.iter().all(|r| r.sni.as_bytes() == b"a.example" && r.ext_lens.as_slice() == [14, 2500]));
+        }
+    }
+
+    #[test]
+    fn a_hello_that_stays_in_pieces_is_not_exported() {
+        let mut h = Harness::<Tls>::new(Face::Native);
+        client(&mut h, &hello()[..40]);
+        assert_eq!(server(&mut h, &record(&server_hello(0x0303, &[V13]))), Step::More);
+        assert!(h.records().is_empty());
+        client(&mut h, &hello()[..40]);
+        client(&mut h, &hello());
+        assert_eq!(h.records().len(), 1);
+    }
+
+    #[test]
+    fn text_form() {
+        let mut h = Harness::<Tls>::new(Face::Ipfixprobe);
+        client(&mut h, &hello());
+        let mut text = String::new();
+        Tls::text(&h.records()[0], &mut text);
+        let (head, tail) = text.split_once("tlsja3=").expect("the key");
+        assert_eq!(head, "tlssni=\"a.example\",tlsalpn=\"\",tlsversion=0x0303,");
+        assert_eq!(&tail[32..], ",tlsexttype=(0,16),tlsextlen=(14,5)");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), kind in 1u8..3) {
+            let mut payload = vec![22, 3, 1, 1, 0, kind, 0, 0, 100, 3, 3];
+            payload.extend(bytes);
+            for face in FACES {
+                let mut h = Harness::<Tls>::new(face);
+                client(&mut h, &payload);
+                prop_assert!(h.records().len() <= 1);
+            }
+        }
+
+        #[test]
+        fn a_damaged_hello_is_survived(at: prop::sample::Index, byte: u8, cut: prop::sample::Index) {
+            let mut payload = hello();
+            let at = at.index(payload.len());
+            payload[at] = byte;
+            payload.truncate(cut.index(payload.len() + 1));
+            for face in FACES {
+                let mut h = Harness::<Tls>::new(face);
+                client(&mut h, &payload);
+                prop_assert!(h.records().iter().all(|r| r.ja4.len() <= 36));
+            }
+        }
     }
 }

@@ -45,9 +45,10 @@ impl<'m> Hello<'m> {
         if header[..2] != [RECORD_HANDSHAKE, MAJOR] {
             return None;
         }
-        // The original minds neither the record's length nor the message's: all that follows may belong to the hello.
-        let record =
-            if face.is_original() { rest } else { rest.get(..u16::from_be_bytes([header[3], header[4]]) as usize)? };
+        // The original minds neither the record's length nor the message's: all that follows may belong to the hello. Further messages
+        // of the record, such as a certificate, may be cut.
+        let len = if face.is_original() { usize::MAX } else { u16::from_be_bytes([header[3], header[4]]) as usize };
+        let record = &rest[..rest.len().min(len)];
         Hello::of_handshake(record, face)
     }
 
@@ -151,6 +152,16 @@ impl<'m> Hello<'m> {
     }
 }
 
+/// From the record's first byte to the end of the ClientHello that a payload begins with, whether it is all there or not.
+pub fn client_len(payload: &[u8]) -> Option<usize> {
+    let &[kind, major, _, r1, r0, message, h2, h1, h0] = payload.first_chunk()?;
+    let record = u16::from_be_bytes([r1, r0]) as usize;
+    let handshake = HANDSHAKE_HEADER_LEN + u32::from_be_bytes([0, h2, h1, h0]) as usize;
+    // A hello in more than one record is not joined.
+    let starts = kind == RECORD_HANDSHAKE && major == MAJOR && message == Kind::Client as u8 && handshake <= record;
+    starts.then_some(RECORD_HEADER_LEN + handshake)
+}
+
 /// One extension.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<'m> {
@@ -226,4 +237,122 @@ fn list8(bytes: &[u8]) -> &[u8] {
 
 fn list16(bytes: &[u8]) -> &[u8] {
     split_list16(bytes).map_or(&[], |(list, _)| list)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// `bytes` behind their length in `width` bytes.
+    fn sized(width: usize, bytes: &[u8]) -> Vec<u8> {
+        [&(bytes.len() as u64).to_be_bytes()[8 - width..], bytes].concat()
+    }
+    fn wire(words: &[u16]) -> Vec<u8> {
+        words.iter().flat_map(|w| w.to_be_bytes()).collect()
+    }
+    fn block(extensions: &[(u16, &[u8])]) -> Vec<u8> {
+        let each = extensions.iter().flat_map(|(kind, data)| [wire(&[*kind]), sized(2, data)].concat());
+        sized(2, &each.collect::<Vec<_>>())
+    }
+
+    pub(crate) fn record(handshake: &[u8]) -> Vec<u8> {
+        [&[22, 3, 1][..], &sized(2, handshake)].concat()
+    }
+    /// A ClientHello as a handshake message; without extensions there is no block for them either.
+    pub(crate) fn client_hello(version: u16, ciphers: &[u16], extensions: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut body =
+            [wire(&[version]), vec![7; RANDOM_LEN], sized(1, &[9; 32]), sized(2, &wire(ciphers)), vec![1, 0]].concat();
+        if !extensions.is_empty() {
+            body.extend(block(extensions));
+        }
+        [vec![1], sized(3, &body)].concat()
+    }
+    pub(crate) fn server_hello(version: u16, extensions: &[(u16, &[u8])]) -> Vec<u8> {
+        let body =
+            [wire(&[version]), vec![7; RANDOM_LEN], sized(1, &[9; 32]), wire(&[0x1301]), vec![0], block(extensions)]
+                .concat();
+        [vec![2], sized(3, &body)].concat()
+    }
+    pub(crate) fn server_name(kind: u8, name: &[u8]) -> Vec<u8> {
+        sized(2, &[vec![kind], sized(2, name)].concat())
+    }
+    pub(crate) fn alpn(names: &[&[u8]]) -> Vec<u8> {
+        sized(2, &names.iter().flat_map(|n| sized(1, n)).collect::<Vec<_>>())
+    }
+    pub(crate) fn list16(words: &[u16]) -> Vec<u8> {
+        sized(2, &wire(words))
+    }
+    pub(crate) fn list8(bytes: &[u8]) -> Vec<u8> {
+        sized(1, bytes)
+    }
+
+    const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
+
+    #[test]
+    fn a_hello_must_be_whole() {
+        let whole = record(&client_hello(0x0303, &[1, 2], &[(21, &[0; 9])]));
+        for cut in 0..=whole.len() {
+            let known = FACES.map(|face| Hello::of_record(&whole[..cut], face).is_some());
+            // The original does not miss the last two bytes.
+            assert_eq!(known, [cut + 2 >= whole.len(), cut == whole.len()], "{cut} of {}", whole.len());
+        }
+        for (at, byte) in [(0, 23), (1, 2), (5, 3), (9, 2)] {
+            let mut other = whole.clone();
+            other[at] = byte;
+            assert!(FACES.iter().all(|face| Hello::of_record(&other, *face).is_none()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn what_follows_the_hello_may_be_cut() {
+        let certificate = [&[11, 0, 16, 0][..], &[0; 4096]].concat();
+        let hello = server_hello(0x0303, &[(16, &alpn(&[b"h2"]))]);
+        let end = RECORD_HEADER_LEN + hello.len();
+        let both = record(&[hello, certificate].concat());
+        for face in FACES {
+            assert!(Hello::of_record(&both[..1400], face).is_some_and(|h| h.protocols().eq([b"h2"])));
+        }
+        assert!(Hello::of_record(&both[..end - 1], Face::Native).is_none());
+    }
+
+    #[test]
+    fn a_hello_may_have_no_extensions() {
+        let bare = record(&client_hello(0x0301, &[0x2f], &[]));
+        assert!(Hello::of_record(&bare, Face::Ipfixprobe).is_none());
+        assert_eq!(Hello::of_record(&bare, Face::Native).map(|h| h.extensions().count()), Some(0));
+    }
+
+    #[test]
+    fn lying_extensions_end_the_list() {
+        let mut lying = record(&client_hello(0x0303, &[1], &[(5, b"ab"), (6, b"cd")]));
+        let at = lying.len() - 3;
+        lying[at] = 200;
+        for face in FACES {
+            let hello = Hello::of_record(&lying, face).expect("whole");
+            assert_eq!(hello.extensions().map(|e| e.kind).collect::<Vec<_>>(), [5]);
+        }
+    }
+
+    #[test]
+    fn grease() {
+        for (value, original, native) in [
+            (0x0a0a, true, true),
+            (0xfafa, true, true),
+            (0x1a2a, false, false),
+            (0, false, false),
+            (0x0202, true, false),
+            (0x3a3a, true, true),
+            (0x0505, false, false),
+        ] {
+            assert_eq!(FACES.map(|face| is_grease(value, face)), [original, native], "{value:04x}");
+        }
+    }
+
+    #[test]
+    fn the_length_of_a_begun_hello() {
+        let whole = record(&client_hello(0x0303, &[1], &[(21, &[0; 2000])]));
+        assert_eq!(client_len(&whole[..1400]), Some(whole.len()));
+        assert_eq!(client_len(&whole[..8]), None);
+        assert_eq!(client_len(&record(&server_hello(0x0303, &[]))), None);
+    }
 }

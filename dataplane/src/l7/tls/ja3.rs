@@ -42,3 +42,51 @@ impl<D: Digest> Write for Hashed<D> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::tests::{client_hello, list8, list16, record, server_name};
+    use super::*;
+
+    fn of(hello: &[u8], face: Face) -> (String, String) {
+        let record = record(hello);
+        let hello = Hello::of_record(&record, face).expect("whole");
+        let mut text = String::new();
+        write_ja3(&hello, face, &mut text);
+        (text, ja3(&hello, face).iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    #[test]
+    fn published_fingerprints() {
+        // The two examples of the JA3 README.
+        let name = server_name(0, b"a");
+        let ciphers = [47, 53, 5, 10, 49161, 49162, 49171, 49172, 50, 56, 19, 4];
+        let hello = client_hello(0x0301, &ciphers, &[(0, &name), (10, &list16(&[23, 24, 25])), (11, &list8(&[0]))]);
+        let text = "769,47-53-5-10-49161-49162-49171-49172-50-56-19-4,0-10-11,23-24-25,0";
+        assert_eq!(of(&hello, Face::Native), (text.into(), "ada70206e40642a3e4461f35503241d5".into()));
+        assert!(of(&hello, Face::Ipfixprobe).0.starts_with("259,47-"));
+
+        let bare = client_hello(0x0301, &[4, 5, 10, 9, 100, 98, 3, 6, 19, 18, 99], &[]);
+        let text = "769,4-5-10-9-100-98-3-6-19-18-99,,,";
+        assert_eq!(of(&bare, Face::Native), (text.into(), "de350869b8c85de67a350c8d186f11e6".into()));
+    }
+
+    #[test]
+    fn the_recorded_fingerprint() {
+        // fixtures/exporter/tls.csv, chrek.stdout.cz.
+        let ciphers =
+            [0x2a2a, 4865, 4866, 4867, 49195, 49199, 49196, 49200, 52393, 52392, 49171, 49172, 156, 157, 47, 53];
+        let groups = list16(&[0x4a4a, 29, 23, 24]);
+        let formats = list8(&[0]);
+        let kinds = [31354, 0, 23, 65281, 10, 11, 35, 16, 5, 13, 18, 51, 45, 43, 27, 17513, 10794, 21];
+        let extensions = kinds.map(|kind| match kind {
+            10 => (kind, &groups[..]),
+            11 => (kind, &formats[..]),
+            _ => (kind, &b""[..]),
+        });
+        let hello = client_hello(0x0303, &ciphers, &extensions);
+        for face in [Face::Ipfixprobe, Face::Native] {
+            assert_eq!(of(&hello, face).1, "cd08e31494f9531f560d64c695473da9");
+        }
+    }
+}

@@ -150,3 +150,101 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hello::tests::{alpn, client_hello, list8, list16, record, server_name};
+    use super::*;
+
+    const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
+
+    fn of(hello: &[u8]) -> [String; 2] {
+        let record = record(hello);
+        FACES.map(|face| {
+            let hello = Hello::of_record(&record, face).expect("whole");
+            String::from_utf8_lossy(ja4(&hello, 't', face).as_bytes()).into_owned()
+        })
+    }
+
+    /// FoxIO's example with GREASE in every list (JA4.md, "Example").
+    fn chrome(algorithms: &[u16]) -> Vec<u8> {
+        let ciphers = [
+            0xeaea, 0x1301, 0x1302, 0x1303, 0xc02b, 0xc02f, 0xc02c, 0xc030, 0xcca9, 0xcca8, 0xc013, 0xc014, 0x9c, 0x9d,
+            0x2f, 0x35,
+        ];
+        let kinds =
+            [0x0a0a, 0x1b, 0, 0x33, 0x10, 0x4469, 0x17, 0x2d, 0xd, 5, 0x23, 0x12, 0x2b, 0xff01, 0xb, 0xa, 0x15, 0x1a1a];
+        let (name, protocols) = (server_name(0, b"example.com"), alpn(&[b"h2", b"http/1.1"]));
+        let (algorithms, versions) = (list16(algorithms), list8(&[0x3a, 0x3a, 3, 4, 3, 3]));
+        let extensions = kinds.map(|kind| {
+            let data: &[u8] = match kind {
+                extension::SERVER_NAME => &name,
+                extension::ALPN => &protocols,
+                extension::SIGNATURE_ALGORITHMS => &algorithms,
+                extension::SUPPORTED_VERSIONS => &versions,
+                _ => b"",
+            };
+            (kind, data)
+        });
+        client_hello(0x0303, &ciphers, &extensions)
+    }
+
+    #[test]
+    fn published_fingerprints() {
+        let [original, native] = of(&chrome(&[0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601]));
+        assert_eq!(native, "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        // As in fixtures/exporter/tls.csv.
+        assert_eq!(original, "t13d1518h2_8daaf6152771_e5627efa2ab1");
+        let [original, native] = of(&chrome(&[]));
+        assert_eq!(native, "t13d1516h2_8daaf6152771_6d807ffa2a79");
+        assert_ne!(original[24..], native[24..], "the underscore of the original");
+    }
+
+    #[test]
+    fn empty_lists() {
+        let (name, versions) = (server_name(0, b"a"), list8(&[3, 4]));
+        let [original, native] = of(&client_hello(0x0303, &[], &[(0, &name)]));
+        assert_eq!(native, "t12d000100_000000000000_000000000000");
+        // The second hash is that of "_".
+        assert_eq!(original, "t12d0100_000000000000_d2e2adf7177b");
+        let [original, native] = of(&client_hello(0x0303, &[0x1301], &[(0, b""), (43, &versions)]));
+        assert_eq!((&original[..9], &native[..11]), ("t13i1200_", "t13d010200_"));
+    }
+
+    #[test]
+    fn protocol_labels() {
+        for (name, original, native) in [
+            (&b""[..], "00", "00"),
+            (b"h2", "h2", "h2"),
+            (b"http/1.1", "h1", "h1"),
+            (b"x", "xx", "xx"),
+            (b"\xab", "1B", "ab"),
+            (b"\x20", "20", "20"),
+            (b"\xab\xcd", "1D", "ad"),
+            (b"\x20\x61", "2a", "21"),
+            (b"\x30\xab", "0B", "3b"),
+            (b"\x61\x20", "a0", "60"),
+            (b"\x30\x31\xab\xcd", "0D", "3d"),
+            (b"\x30\xab\xcd\x31", "01", "01"),
+        ] {
+            let labels = FACES.map(|face| protocol_label(name, face));
+            assert_eq!(labels, [original, native].map(|l| [l.as_bytes()[0], l.as_bytes()[1]]), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn version_labels() {
+        for (legacy, offered, original, native) in [
+            (0x0303, &[][..], "12", "12"),
+            (0x0301, &[], "00", "10"),
+            (0x0303, &[0x03, 0x03, 0x03, 0x04], "13", "13"),
+            (0x0303, &[0xfe, 0xfd, 0x03, 0x03], "12", "d2"),
+            (0x0303, &[0x7f, 0x1c], "00", "00"),
+        ] {
+            let versions = list8(offered);
+            let hello = record(&client_hello(legacy, &[1], &[(43, &versions)]));
+            let labels = FACES.map(|face| version_label(&Hello::of_record(&hello, face).expect("whole"), face));
+            assert_eq!(labels, [original, native], "{legacy:04x} {offered:?}");
+        }
+    }
+}
