@@ -5,10 +5,9 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::{http::Http, sip::Sip, smtp::Smtp};
 use crate::packet::Direction;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
-use crate::stat::{basicplus::BasicPlus, icmp::Icmp, vlan::Vlan};
+use crate::stat::{icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
 use record::{Record, Schema, Sink};
 
@@ -193,10 +192,10 @@ macro_rules! plugins {
 plugins! {
     vlan: Vlan,
     icmp: Icmp,
-    http: Http,
-    sip: Sip,
-    smtp: Smtp,
-    basicplus: BasicPlus,
+    http: crate::l7::http::Http,
+    sip: crate::l7::sip::Sip,
+    smtp: crate::l7::smtp::Smtp,
+    basicplus: crate::stat::basicplus::BasicPlus,
 }
 
 #[derive(Clone, Copy)]
