@@ -195,3 +195,42 @@ fn interfaces_of_unknown_link_types_are_counted() {
     assert!(message.contains("block 11") && message.contains("interface 1"), "{message}");
     assert_eq!(told, Told::by_pieces(&file, vec![100_000]));
 }
+
+/// Reads standard input when it is run by the test below, else does nothing.
+#[test]
+fn in_a_child_with_a_capture_as_standard_input() {
+    if std::env::var_os("CAPTURE_IN_STDIN").is_some() {
+        let told = Told::by(&mut open("-", OpenOptions::default()).unwrap());
+        println!("\nread {} packets, error {:?}", told.stats.packets, told.error);
+    }
+}
+
+#[test]
+fn standard_input_may_be_packed_a_pipe_or_a_file() {
+    let plain = pcap(LinkType::Ethernet, &vec![60; 10_000]);
+    let packed = zstd::encode_all(&plain[..], 1).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for (file, expected) in [
+        (&plain[..], "read 10000 packets, error None"),
+        (&packed, "read 10000 packets, error None"),
+        (b"", "standard input is empty"),
+    ] {
+        for piped in [true, false] {
+            let path = written(dir.path(), file);
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            child
+                .args(["--exact", "--nocapture", "in_a_child_with_a_capture_as_standard_input"])
+                .env("CAPTURE_IN_STDIN", "1");
+            child.stdout(std::process::Stdio::piped());
+            let out = if piped {
+                let mut child = child.stdin(std::process::Stdio::piped()).spawn().unwrap();
+                child.stdin.take().unwrap().write_all(file).unwrap();
+                child.wait_with_output()
+            } else {
+                child.stdin(std::fs::File::open(&path).unwrap()).output()
+            };
+            let said = String::from_utf8(out.unwrap().stdout).unwrap();
+            assert!(said.contains(expected), "piped={piped}: {said}");
+        }
+    }
+}
