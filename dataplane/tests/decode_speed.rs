@@ -67,8 +67,9 @@ fn mixed(n: usize) -> Vec<u8> {
         (17, udp(&payload))
     };
     let (ethertype, ip) =
-        if (r >> 16) % 5 == 0 { (0x86dd, ipv6(proto, transport)) } else { (0x0800, ipv4(proto, transport)) };
-    let mut frame = if (r >> 24) % 10 == 0 { eth(0x8100, tag(100, ethertype, ip)) } else { eth(ethertype, ip) };
+        if (r >> 16).is_multiple_of(5) { (0x86dd, ipv6(proto, transport)) } else { (0x0800, ipv4(proto, transport)) };
+    let mut frame =
+        if (r >> 24).is_multiple_of(10) { eth(0x8100, tag(100, ethertype, ip)) } else { eth(ethertype, ip) };
     let at = frame.len() - payload.len() - 30;
     frame[at] = r as u8;
     frame
