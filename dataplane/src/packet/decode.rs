@@ -27,7 +27,16 @@ pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> 
     }
 }
 
-/// The same without the fast path.
+/// Reads the header lines of a burst before it is decoded. Frames that come from memory rather than cache cost about a third
+/// less so (tests/decode_speed.rs), frames in cache half a nanosecond more: these reads do not depend on each other, while a decoder that guesses wrong waits for each line by itself.
+#[inline(always)]
+pub fn warm(burst: &[Frame<'_>]) {
+    const LINE: usize = 64;
+    let byte = |f: &Frame<'_>, at: usize| f.bytes.get(at).copied().unwrap_or(0);
+    std::hint::black_box(burst.iter().fold(0, |sum, f| sum ^ byte(f, 12) ^ byte(f, 12 + LINE)));
+}
+
+/// [`decode`] without the fast path.
 #[cold]
 #[inline(never)]
 pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Result<(), PacketDrop> {
