@@ -10,6 +10,7 @@ mod pcap;
 mod pcapng;
 mod stream;
 mod unpack;
+pub mod memory;
 pub mod write;
 
 pub use file::{FileSource, OpenOptions, open, open_reader};

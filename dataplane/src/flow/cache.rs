@@ -10,6 +10,7 @@ use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
 use crate::registry::{Plugins, Wish};
 use record::Time;
+use std::io;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
@@ -80,10 +81,10 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub fn new(config: CacheConfig, plugins: Plugins) -> Cache {
-        let table = Table::new(config.shape);
+    pub fn new(config: CacheConfig, plugins: Plugins) -> io::Result<Cache> {
+        let table = Table::new(config.shape)?;
         let idle = Vec::with_capacity(table.capacity());
-        Cache { table, plugins, config, stats: CacheStats::default(), idle, sweep_debt: 0 }
+        Ok(Cache { table, plugins, config, stats: CacheStats::default(), idle, sweep_debt: 0 })
     }
 
     pub fn stats(&self) -> &CacheStats {

@@ -3,10 +3,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses, ports, protocol, IP version and outer VLAN id; the lower endpoint stands first, so both directions have one key
 /// (spec/exporter.md 9.1, compared in full).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct FlowKey {
     /// IPv4 uses two words: address, port and protocol, version (or VLAN). IPv6 uses all five.
     words: [u64; 5],
+}
+
+/// All words at once: a derived comparison becomes a call of memcmp.
+impl PartialEq for FlowKey {
+    #[inline(always)]
+    fn eq(&self, other: &FlowKey) -> bool {
+        self.words.iter().zip(other.words).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+    }
 }
 
 /// One end of a flow.
