@@ -34,9 +34,9 @@ pub const CLIENT_PORT: u16 = 40_000;
 pub const PAYLOAD_MAX: usize = 9_000;
 
 /// In the first byte: the frames carry an 802.1Q tag.
-const TAGGED: u8 = 0x10;
+pub const TAGGED: u8 = 0x10;
 /// In the first byte: a second conversation goes on in between.
-const DECOY: u8 = 0x20;
+pub const DECOY: u8 = 0x20;
 /// In a control byte: from the server.
 const REVERSE: u8 = 0x01;
 /// In a control byte: bits 3 and 4 choose the time since the step before.
