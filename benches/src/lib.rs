@@ -1,6 +1,6 @@
 //! Packets and captures made in code: the same seed gives the same bytes on every machine.
 //!
-//! [`frame`] builds one packet layer by layer, [`dialog`] tells whole conversations, [`cases`] names small golden captures and [`mix`]
+//! [`frame`] builds one packet layer by layer, [`dialog`] tells whole conversations, [`cases`](mod@cases) names small golden captures and [`mix`]
 //! streams captures of any size. Nothing here uses the decoder of `dataplane`: two independent readings of the RFCs that agree prove more.
 #![forbid(unsafe_code)]
 

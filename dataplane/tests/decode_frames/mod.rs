@@ -174,8 +174,28 @@ pub fn erspan3(with_subheader: bool, inner: Vec<u8>) -> Vec<u8> {
 // --- transport
 
 pub fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut h =
-        vec![0xc0, 1, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, ((20 + options.len()) / 4 << 4) as u8, flags, 0x20, 0, 0, 0, 0, 0];
+    let mut h = vec![
+        0xc0,
+        1,
+        0,
+        80,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        (((20 + options.len()) / 4) << 4) as u8,
+        flags,
+        0x20,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
     h.extend_from_slice(options);
     join(&h, payload)
 }
