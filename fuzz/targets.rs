@@ -5,14 +5,14 @@
 use record::fuzzing::Target;
 
 /// Every target of every crate.
-pub fn targets() -> Vec<Target> {
+pub(crate) fn targets() -> Vec<Target> {
     [record::fuzzing::TARGETS, trap::fuzzing::TARGETS, dataplane::fuzzing::TARGETS].concat()
 }
 
 /// The name that [`canary`] goes by; it is not in [`targets`].
-pub const CANARY: &str = "canary";
+pub(crate) const CANARY: &str = "canary";
 
 /// Fails for one input in 256: an engine that does not find it finds nothing.
-pub fn canary(data: &[u8]) {
+pub(crate) fn canary(data: &[u8]) {
     assert_ne!(data.first(), Some(&b'S'), "the canary sings");
 }

@@ -106,7 +106,7 @@ impl Sums {
 fn spelled(batch: &Batch, flow: &FlowRecord) -> String {
     let (mut json, mut text) = (Vec::new(), String::new());
     let mut writer = FlowWriter::new(&mut json);
-    writer.basic(&flow.basic, &[]);
+    writer.basic(&flow.basic);
     for link in batch.links(flow) {
         batch.json(*link, &mut writer);
         batch.text(*link, &mut text);

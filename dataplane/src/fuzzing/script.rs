@@ -4,6 +4,8 @@
 //! A script is a byte that names the service, then steps: a control byte, a length (16 bits, little endian), so many bytes of payload.
 use super::books::{self, Frames};
 use crate::capture::{Frame, LinkType};
+use crate::face::Face;
+use crate::lane::LaneConfig;
 use crate::packet::fuzzing::FACES;
 use crate::packet::{Direction, protocol, tcp};
 use crate::registry::PluginId;
@@ -56,23 +58,30 @@ pub fn write(service: (u8, u16), steps: &[(Direction, &[u8])]) -> Option<Vec<u8>
 }
 
 /// One conversation through a lane with this plugin alone. The books balance, all forms of the records are well formed, and a
-/// conversation says the same whether it is alone or others go on beside it.
+/// conversation says the same whether it is alone or another goes on beside it.
 pub(crate) fn fuzz_plugin(plugin: PluginId, script: &[u8]) {
     let Some((head, _)) = script.split_first() else { return };
     let alone = packets(script, false);
-    let among = packets(script, true);
     for face in FACES {
         let config = books::config(&[plugin], face, false);
         let records = run(&config, &alone);
-        if head & DECOY != 0 {
-            let mut both = run(&config, &among);
-            both.retain(|record| record.contains("\"10.0.0.1\""));
-            assert_eq!(records, both, "a conversation next to it shows");
+        // The original's face drops a plugin's last word by how a flow ended, which is a matter of when the sweep came by.
+        if head & DECOY != 0 && face == Face::Native {
+            let mut among = run(&config, &packets(script, true));
+            among.retain(|record| record.contains("\"10.0.0.1\""));
+            assert_eq!(told(&records), told(&among), "a conversation beside it shows");
         }
     }
 }
 
-fn run(config: &crate::lane::LaneConfig, packets: &[(Time, Vec<u8>)]) -> Vec<String> {
+/// Records without how and in which order they ended: that depends on when the sweep came by.
+fn told(records: &[String]) -> Vec<&str> {
+    let mut told: Vec<&str> = records.iter().filter_map(|record| record.split_once(',')).map(|(_, rest)| rest).collect();
+    told.sort_unstable();
+    told
+}
+
+fn run(config: &LaneConfig, packets: &[(Time, Vec<u8>)]) -> Vec<String> {
     let frames: Vec<Frame<'_>> = packets
         .iter()
         .map(|(at, bytes)| Frame { bytes, wire_len: bytes.len() as u32, at: *at, link: LinkType::Ethernet })

@@ -2,4 +2,6 @@
 use crate::Outcome;
 #[derive(clap::Args)]
 pub(crate) struct Args {}
-pub(crate) fn run(_: &Args) -> Outcome { Ok(()) }
+pub(crate) fn run(_: &Args) -> Outcome {
+    Ok(())
+}

@@ -30,10 +30,15 @@ pub(crate) fn run(args: &Args) -> Outcome {
         fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map_err(|e| format!("{name}: {e}"))?;
         println!("wrote {name}");
     }
-    if drifted.is_empty() { Ok(()) } else { Err(format!("{}: not up to date, run `cargo xtask docs`", drifted.join(", "))) }
+    if drifted.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}: not up to date, run `cargo xtask docs`", drifted.join(", ")))
+    }
 }
 
-const MADE: &str = "<!-- Made by `cargo xtask docs` from the declarations in the code. Change those, not this page. -->\n\n";
+const MADE: &str =
+    "<!-- Made by `cargo xtask docs` from the declarations in the code. Change those, not this page. -->\n\n";
 
 fn fields() -> String {
     let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA];

@@ -7,6 +7,7 @@ mod docs;
 mod fuzz;
 mod shell;
 mod synth;
+#[expect(dead_code, reason = "the canary is run by the engines only")]
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
 

@@ -19,6 +19,7 @@ use record::unirec::{Template, View, csv};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Cursor;
+use std::net::IpAddr;
 use std::path::Path;
 use trap::deframer::{Deframer, Item, Layout};
 use trap::{Format, Place, Spec, hello};
@@ -48,7 +49,8 @@ fn export(capture: &[u8], folder: &Path) -> Result<Said, String> {
     let ipfix = IpfixExporter::open(IpfixConfig { target, ..IpfixConfig::default() }, 1).map_err(|e| e.to_string())?;
     let groups: Vec<Group> =
         std::iter::once(Group::Basic).chain(PluginId::ALL.iter().map(|id| Group::Plugins(vec![*id]))).collect();
-    let spec: Vec<String> = (0..groups.len()).map(|n| format!("f:{}:w", folder.join(format!("unirec-{n}")).display())).collect();
+    let spec: Vec<String> =
+        (0..groups.len()).map(|n| format!("f:{}:w", folder.join(format!("unirec-{n}")).display())).collect();
     let interfaces = Spec::parse(&spec.join(",")).map_err(|e| e.to_string())?.into_iter().zip(groups).collect();
     let config = UnirecConfig { interfaces, id: 0, dir: 0, odid: false, eof: true };
     let unirec = UnirecExporter::open(config, &Place::default()).map_err(|e| e.to_string())?;
@@ -56,7 +58,10 @@ fn export(capture: &[u8], folder: &Path) -> Result<Said, String> {
     let mut said = Said::new();
     let mut take = |batch: &mut Batch| {
         for flow in batch.flows() {
-            *said.entry(ends_of_flow(&flow.basic)).or_default() |= flow.extensions;
+            // A plugin that cuts its flows leaves some that begin with the answer.
+            for ends in ends_of_flow(&flow.basic) {
+                *said.entry(ends).or_default() |= flow.extensions;
+            }
         }
         outputs.iter_mut().for_each(|output| output.export(batch));
         batch.clear();
@@ -112,7 +117,11 @@ fn add_scripts(seeds: &mut Seeds, capture: &[u8], said: &Said) {
         for plugin in PluginId::ALL.iter().filter(|plugin| set & plugin.bit() != 0) {
             // Tagged for the plugin that reads tags; with neighbours for all.
             script[0] |= if *plugin == PluginId::vlan { script::TAGGED } else { 0 } | script::DECOY;
-            seeds.add(&format!("plugin_{}", plugin.name()), conversation.ends.0.len() * 1_000 + script.len() / 64, &script);
+            seeds.add(
+                &format!("plugin_{}", plugin.name()),
+                conversation.ends.0.len() * 1_000 + script.len() / 64,
+                &script,
+            );
         }
     }
 }
@@ -163,10 +172,12 @@ fn add_records(seeds: &mut Seeds, name: &str, bytes: &[u8]) {
     }
 }
 
-fn ends_of_flow(basic: &Basic) -> Ends {
-    (ends(basic.src_ip, basic.src_port, basic.dst_ip, basic.dst_port), basic.protocol)
+/// In both directions.
+fn ends_of_flow(basic: &Basic) -> [Ends; 2] {
+    let (src, dst) = ((basic.src_ip, basic.src_port), (basic.dst_ip, basic.dst_port));
+    [(ends(src.0, src.1, dst.0, dst.1), basic.protocol), (ends(dst.0, dst.1, src.0, src.1), basic.protocol)]
 }
 
-fn ends(src: std::net::IpAddr, src_port: u16, dst: std::net::IpAddr, dst_port: u16) -> String {
+fn ends(src: IpAddr, src_port: u16, dst: IpAddr, dst_port: u16) -> String {
     format!("{src} {src_port} {dst} {dst_port}")
 }
