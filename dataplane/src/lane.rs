@@ -8,7 +8,7 @@ use crate::face::Face;
 use crate::flow::frag::{FragmentCache, FragmentStats};
 use crate::flow::key::HashSeed;
 use crate::flow::{Cache, CacheConfig, CacheStats};
-use crate::packet::decode::{DecodeConfig, decode};
+use crate::packet::decode::{DecodeConfig, decode, warm};
 use crate::packet::{Fragment, Packet, PacketDrop, PacketView};
 use crate::plugin::OptionError;
 use crate::registry::{PluginId, Plugins};
@@ -212,6 +212,7 @@ impl Lane {
 
     /// Decodes a burst; answers how many packets stand in `self.burst`.
     fn decode_all(&mut self, frames: &[Frame<'_>]) -> usize {
+        warm(frames);
         let mut decoded = 0;
         for (from, frame) in frames.iter().take(BURST).enumerate() {
             let packet = &mut self.burst.packets[decoded];

@@ -257,7 +257,8 @@ fn input_reconnects_to_a_restarted_sender() {
     }
     let (seen, connects) = reader.join().expect("reader");
     assert_eq!(seen, [message(0, 4), message(1, 4)]);
-    assert_eq!(connects, 2);
+    // A third connection is possible: to the first sender while it was closing.
+    assert!((2..=3).contains(&connects), "{connects} connections");
 }
 
 #[test]

@@ -163,3 +163,105 @@ fn v6(ip: IpAddr) -> [u8; 16] {
         IpAddr::V6(ip) => ip.octets(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Frame, LinkType};
+    use crate::packet::decode::{DecodeConfig, decode};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn cache(slots: usize) -> FragmentCache {
+        FragmentCache::new(slots, 3, HashSeed::fixed([1, 3, 5, 7]))
+    }
+
+    /// A UDP fragment from `host`; ports 1000 + host and 53 in the first.
+    fn v4(cache: &mut FragmentCache, host: u8, protocol: u8, is_first: bool, at: u64, split: bool) -> Packet {
+        let mut b = [0; 40];
+        b[..10].copy_from_slice(&[
+            0x45,
+            0,
+            0,
+            40,
+            0,
+            9,
+            if is_first { 0x20 } else { 0 },
+            !is_first as u8,
+            64,
+            protocol,
+        ]);
+        b[12..20].copy_from_slice(&[10, 0, 0, host, 9, 0, 0, 1]);
+        b[20..22].copy_from_slice(&(1000 + u16::from(host)).to_be_bytes());
+        b[23] = 53;
+        resolve(cache, &b, at, split)
+    }
+
+    fn v6(cache: &mut FragmentCache, next: u8, offset: u8, at: u64) -> Packet {
+        let mut b = [0; 72];
+        b[0] = 0x60;
+        b[5] = 32;
+        b[6] = 44;
+        b[8] = 0xfd;
+        b[24] = 0xfc;
+        b[40] = next;
+        b[43] = offset | 1;
+        b[48..56].copy_from_slice(&[17, 0, 1, 4, 0, 0, 0, 0]);
+        b[56..60].copy_from_slice(&[4, 0, 0, 53]);
+        resolve(cache, &b, at, false)
+    }
+
+    fn resolve(cache: &mut FragmentCache, bytes: &[u8], at: u64, split: bool) -> Packet {
+        let frame = Frame { bytes, wire_len: bytes.len() as u32, at: Time(at), link: LinkType::RawIp };
+        let mut packet = Packet::default();
+        decode(&frame, &DecodeConfig { split, ..DecodeConfig::default() }, &mut packet).expect("a sound fragment");
+        cache.resolve(&mut packet, bytes, split);
+        packet
+    }
+
+    #[test]
+    fn a_later_fragment_joins_the_flow_of_its_first_one() {
+        for split in [false, true] {
+            let mut cache = cache(100);
+            let first = v4(&mut cache, 1, 17, true, 0, split);
+            let later = v4(&mut cache, 1, 17, false, 3 * SECOND, split);
+            assert_eq!(
+                (later.src_port, later.dst_port, later.key, later.reversed),
+                (1001, 53, first.key, first.reversed)
+            );
+            assert_eq!(cache.stats(), FragmentStats { fragments: 2, first: 1, ..FragmentStats::default() });
+        }
+    }
+
+    #[test]
+    fn what_is_late_or_unknown_keeps_ports_of_zero() {
+        let mut cache = cache(100);
+        assert_eq!(v4(&mut cache, 1, 17, false, 0, false).src_port, 0, "before its first fragment");
+        v4(&mut cache, 1, 17, true, 0, false);
+        assert_eq!(v4(&mut cache, 1, 17, false, 3 * SECOND + 1, false).src_port, 0, "late");
+        assert_eq!(v4(&mut cache, 2, 17, false, 1, false).src_port, 0, "another sender");
+        assert_eq!(v4(&mut cache, 1, 1, false, 1, false).src_port, 0, "another protocol");
+        assert_eq!(cache.stats(), FragmentStats { fragments: 5, first: 1, not_found: 3, timed_out: 1 });
+    }
+
+    #[test]
+    fn the_oldest_of_a_slot_gives_way() {
+        let mut cache = cache(1);
+        for host in 0..=RING as u8 {
+            v4(&mut cache, host, 17, true, 0, false);
+        }
+        assert_eq!(v4(&mut cache, 0, 17, false, 1, false).src_port, 0);
+        for host in 1..=RING as u16 {
+            assert_eq!(v4(&mut cache, host as u8, 17, false, 1, false).src_port, 1000 + host);
+        }
+    }
+
+    #[test]
+    fn behind_ipv6_the_protocol_is_handed_on_too() {
+        let mut cache = cache(100);
+        let first = v6(&mut cache, 60, 0, 0);
+        let later = v6(&mut cache, 60, 16, 1);
+        assert_eq!((first.protocol, first.src_port), (17, 1024));
+        assert_eq!((later.protocol, later.key), (17, first.key));
+    }
+}

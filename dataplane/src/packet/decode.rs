@@ -27,7 +27,17 @@ pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> 
     }
 }
 
-/// The same without the fast path.
+/// Reads the header lines of a burst before it is decoded. These reads do not depend on each other, while a decoder that guesses
+/// wrong waits for each line by itself: frames that come from memory cost about a third less so, frames in cache half a nanosecond
+/// more (tests/decode_speed.rs).
+#[inline(always)]
+pub fn warm(burst: &[Frame<'_>]) {
+    const LINE: usize = 64;
+    let byte = |f: &Frame<'_>, at: usize| f.bytes.get(at).copied().unwrap_or(0);
+    std::hint::black_box(burst.iter().fold(0, |sum, f| sum ^ byte(f, 12) ^ byte(f, 12 + LINE)));
+}
+
+/// [`decode`] without the fast path.
 #[cold]
 #[inline(never)]
 pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Result<(), PacketDrop> {
