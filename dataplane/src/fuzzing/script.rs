@@ -76,7 +76,8 @@ pub(crate) fn fuzz_plugin(plugin: PluginId, script: &[u8]) {
 
 /// Records without how and in which order they ended: that depends on when the sweep came by.
 fn told(records: &[String]) -> Vec<&str> {
-    let mut told: Vec<&str> = records.iter().filter_map(|record| record.split_once(',')).map(|(_, rest)| rest).collect();
+    let mut told: Vec<&str> =
+        records.iter().filter_map(|record| record.split_once(',')).map(|(_, rest)| rest).collect();
     told.sort_unstable();
     told
 }
