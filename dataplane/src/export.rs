@@ -4,6 +4,7 @@ use record::{Ledger, reasons};
 
 pub mod ipfix;
 pub mod json;
+pub mod lines;
 pub mod table;
 pub mod text;
 pub mod unirec;

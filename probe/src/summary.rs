@@ -3,20 +3,20 @@ use crate::run::Outcome;
 use record::{Ledger, Reason};
 use std::fmt::Write;
 
+/// A shorter run says nothing about speed.
+const RATE_FROM_SECS: f64 = 0.1;
+
 /// The summary as text, one fact a line.
 pub(crate) fn summary(outcome: &Outcome) -> String {
     let mut out = String::new();
     for input in &outcome.inputs {
         let r = &input.report;
-        let _ = writeln!(
-            out,
-            "{}: {} packets, {} bytes on the wire in {:.3} s ({:.2} Mpps)",
-            input.name,
-            input.taken.packets,
-            input.taken.bytes,
-            input.time.as_secs_f64(),
-            input.taken.packets as f64 / input.time.as_secs_f64().max(1e-9) / 1e6,
-        );
+        let _ = write!(out, "{}: {} packets, {} bytes on the wire", input.name, input.taken.packets, input.taken.bytes);
+        let secs = input.time.as_secs_f64();
+        if secs >= RATE_FROM_SECS {
+            let _ = write!(out, " in {secs:.2} s ({:.2} Mpps)", input.taken.packets as f64 / secs / 1e6);
+        }
+        out.push('\n');
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
         let f = &r.fragments;
         if f.fragments > 0 {
@@ -27,19 +27,12 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             );
         }
         let c = &r.cache;
-        let _ = writeln!(
-            out,
-            "  flows   {} opened + {} continued = {} exported (idle {}, active {}, closed {}, forced {}, no room {}{})",
-            c.opened,
-            c.continued,
-            c.ended_total(),
-            c.ended[1],
-            c.ended[2],
-            c.ended[3],
-            c.ended[4],
-            c.ended[5],
-            if c.ended[0] > 0 { format!(", not said {}", c.ended[0]) } else { String::new() },
-        );
+        let ends = ["end not said", "idle", "active timeout", "closed", "forced", "no room"];
+        let ends: Vec<String> =
+            ends.iter().zip(c.ended).filter(|(_, n)| *n > 0).map(|(why, n)| format!("{n} {why}")).collect();
+        let (opened, continued, ended) = (c.opened, c.continued, c.ended_total());
+        let _ =
+            writeln!(out, "  flows   {opened} opened + {continued} continued = {ended} exported: {}", ends.join(" + "));
         for (plugin, n) in &r.refused {
             let _ = writeln!(
                 out,

@@ -1,24 +1,32 @@
 //! The readable table of `sonda probe`: one flow a line, what it said behind it.
-use crate::batch::Batch;
-use crate::export::text::Lines;
-use crate::export::{Books, Exporter, OpenError};
+use crate::batch::{Batch, FlowRecord};
+use crate::export::OpenError;
+use crate::export::lines::{Form, LineExporter};
 use crate::flow::Basic;
 use crate::packet::protocol;
 use std::fmt::Write;
 use std::net::IpAddr;
 
-/// Prints to standard output. Times are UTC.
-pub struct TableExporter {
-    out: Lines,
-    line: String,
-    books: Books,
+/// The form of a line; times are UTC.
+#[derive(Default)]
+pub struct TableForm {
+    text: String,
 }
 
+pub type TableExporter = LineExporter<TableForm>;
+
 impl TableExporter {
-    /// Writes the header at once.
+    /// Prints to standard output.
     pub fn open() -> Result<TableExporter, OpenError> {
-        let mut out = Lines::open(None)?;
-        let header = format!(
+        LineExporter::open_form(TableForm::default(), None)
+    }
+}
+
+impl Form for TableForm {
+    const NAME: &'static str = "table on";
+
+    fn header(&self) -> String {
+        format!(
             "{:<19} {:>9}  {:<6} {:>21} {:<3} {:<21} {:>8} {:>9}  {:<6} {:<8} {}\n",
             "FIRST SEEN (UTC)",
             "DURATION",
@@ -31,17 +39,31 @@ impl TableExporter {
             "FLAGS",
             "END",
             "SAYS"
-        );
-        out.add(header.as_bytes(), 0);
-        Ok(TableExporter { out, line: String::new(), books: Books::default() })
+        )
     }
 
+    fn line(&mut self, batch: &Batch, flow: &FlowRecord, out: &mut Vec<u8>) {
+        self.text.clear();
+        self.basic(&flow.basic);
+        for link in batch.links(flow) {
+            let before = self.text.len();
+            self.text.push(' ');
+            batch.summary(*link, &mut self.text);
+            if self.text.len() == before + 1 {
+                self.text.truncate(before);
+            }
+        }
+        out.extend_from_slice(self.text.trim_end().as_bytes());
+    }
+}
+
+impl TableForm {
     fn basic(&mut self, b: &Basic) {
         let secs = b.time_last.0.saturating_sub(b.time_first.0) as f64 / 1e9;
         let first = jiff::Timestamp::from_second(b.time_first.secs() as i64).unwrap_or_default();
         let arrow = if b.packets_rev > 0 { "<->" } else { "-->" };
         let _ = write!(
-            self.line,
+            self.text,
             "{} {secs:>8.3}s  {:<6} {:>21} {arrow} {:<21} {:>8} {:>9}  {:<6} {:<8}",
             first.strftime("%F %T"),
             protocol_name(b.protocol),
@@ -52,47 +74,6 @@ impl TableExporter {
             flags(b),
             reason(b.end_reason),
         );
-    }
-}
-
-impl Exporter for TableExporter {
-    fn name(&self) -> String {
-        "table on standard output".into()
-    }
-
-    fn export(&mut self, batch: &Batch) {
-        self.books.offer(batch);
-        for flow in batch.flows() {
-            self.line.clear();
-            self.basic(&flow.basic);
-            for link in batch.links(flow) {
-                let before = self.line.len();
-                self.line.push(' ');
-                batch.summary(*link, &mut self.line);
-                if self.line.len() == before + 1 {
-                    self.line.truncate(before);
-                }
-            }
-            let end = self.line.trim_end().len();
-            self.line.truncate(end);
-            self.line.push('\n');
-            self.out.add(self.line.as_bytes(), 1);
-            self.books.records.keep(1);
-        }
-        self.out.settle(&mut self.books);
-    }
-
-    fn tick(&mut self, _now_secs: u64) {
-        self.out.flush();
-        self.out.settle(&mut self.books);
-    }
-
-    fn finish(&mut self, now_secs: u64) {
-        self.tick(now_secs);
-    }
-
-    fn books(&self) -> &Books {
-        &self.books
     }
 }
 
