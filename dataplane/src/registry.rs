@@ -5,11 +5,9 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::l7::{dns::Dns, http::Http, passivedns::PassiveDns, sip::Sip, smtp::Smtp, tls::Tls};
 use crate::packet::Direction;
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
-use crate::stat::{basicplus::BasicPlus, icmp::Icmp, vlan::Vlan};
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
@@ -206,15 +204,15 @@ macro_rules! plugins {
 }
 
 plugins! {
-    vlan: Vlan,
-    icmp: Icmp,
-    http: Http,
-    sip: Sip,
-    smtp: Smtp,
-    basicplus: BasicPlus,
-    dns: Dns,
-    passivedns: PassiveDns,
-    tls: Tls,
+    basicplus: crate::stat::basicplus::BasicPlus,
+    vlan: crate::stat::vlan::Vlan,
+    icmp: crate::stat::icmp::Icmp,
+    http: crate::l7::http::Http,
+    dns: crate::l7::dns::Dns,
+    passivedns: crate::l7::passivedns::PassiveDns,
+    smtp: crate::l7::smtp::Smtp,
+    sip: crate::l7::sip::Sip,
+    tls: crate::l7::tls::Tls,
 }
 
 #[derive(Clone, Copy)]

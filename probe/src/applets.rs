@@ -3,23 +3,49 @@ use clap::CommandFactory;
 use std::ffi::OsString;
 use std::fmt::Write;
 
-/// A tool: its name, what it does in a line, and what runs it with the arguments behind its name and answers the exit status.
+/// A tool: its name, what it does in a line, and what runs it.
 pub(crate) struct Applet {
-    pub(crate) name: &'static str,
+    name: &'static str,
     about: &'static str,
-    pub(crate) run: fn(&[OsString]) -> u8,
+    main: Main,
+}
+
+/// Takes the arguments behind the name, answers the exit status.
+#[derive(Clone, Copy)]
+enum Main {
+    Raw(fn(&[OsString]) -> u8),
+    /// Where the syntax needs text.
+    Text(fn(&[String]) -> u8),
+}
+
+impl Applet {
+    pub(crate) fn run(&self, args: &[OsString]) -> u8 {
+        match self.main {
+            Main::Raw(main) => main(args),
+            Main::Text(main) => {
+                let text = args.iter().map(|a| a.to_str().map(String::from).ok_or(a));
+                match text.collect::<Result<Vec<String>, _>>() {
+                    Ok(args) => main(&args),
+                    Err(arg) => {
+                        eprintln!("{}: {} is not valid UTF-8; give another name", self.name, arg.display());
+                        1
+                    }
+                }
+            }
+        }
+    }
 }
 
 const OWN: &[Applet] = &[
     Applet {
         name: "probe",
         about: "read a capture, show its flows or export them as IPFIX, UniRec, JSON",
-        run: crate::probe::main,
+        main: Main::Raw(crate::probe::main),
     },
     Applet {
         name: "ipfixprobe",
         about: "drop-in for ipfixprobe: the same options, plugins and values",
-        run: crate::ipfixprobe::main,
+        main: Main::Text(crate::ipfixprobe::main),
     },
 ];
 
@@ -32,8 +58,8 @@ pub(crate) fn find(name: &str) -> Option<Applet> {
 }
 
 fn all() -> impl Iterator<Item = Applet> {
-    let own = OWN.iter().map(|a| Applet { name: a.name, about: a.about, run: a.run });
-    own.chain(detect::modules::ALL.iter().map(|m| Applet { name: m.name, about: m.about, run: m.run }))
+    let own = OWN.iter().map(|a| Applet { name: a.name, about: a.about, main: a.main });
+    own.chain(detect::modules::ALL.iter().map(|m| Applet { name: m.name, about: m.about, main: Main::Text(m.run) }))
 }
 
 pub(crate) fn help() -> String {
@@ -53,7 +79,7 @@ pub(crate) fn help() -> String {
 
 pub(crate) fn help_of(name: &str) -> u8 {
     match find(name) {
-        Some(applet) => (applet.run)(&["-h".into()]),
+        Some(applet) => applet.run(&["-h".into()]),
         None => unknown(name),
     }
 }

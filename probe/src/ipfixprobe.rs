@@ -9,15 +9,12 @@ use dataplane::Face;
 use dataplane::lane::LaneConfig;
 use options::Options;
 use plugins::PluginArgs;
-use std::ffi::OsString;
 use std::path::PathBuf;
 use trap::Stop;
 
 /// Runs with the arguments behind the name; answers the exit status.
-pub(crate) fn main(args: &[OsString]) -> u8 {
-    let args =
-        args.iter().map(|a| a.to_str().map(String::from).ok_or_else(|| format!("{} is not valid UTF-8", a.display())));
-    match args.collect::<Result<Vec<String>, String>>().and_then(|args| try_main(&args)) {
+pub(crate) fn main(args: &[String]) -> u8 {
+    match try_main(args) {
         Ok(status) => status,
         Err(message) => {
             eprintln!("Error: {message}");

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
     let link = args.first().and_then(|a| Path::new(a).file_name()).and_then(|n| n.to_str());
     let status = match link.and_then(applets::find) {
-        Some(applet) => (applet.run)(&args[1..]),
+        Some(applet) => applet.run(&args[1..]),
         None => by_name(args.get(1..).unwrap_or(&[])),
     };
     ExitCode::from(status)
@@ -36,7 +36,7 @@ fn by_name(args: &[OsString]) -> u8 {
         }
         ("completions", shell) => applets::completions(shell),
         _ => match applets::find(name) {
-            Some(applet) => (applet.run)(&args[1..]),
+            Some(applet) => applet.run(&args[1..]),
             None => applets::unknown(name),
         },
     }

@@ -1,7 +1,7 @@
 //! smtp: commands, replies, first sender and recipient of a mail session (spec/process_plugins.md, "smtp"; RFC 5321).
 //!
 //! Told by the port; each packet is looked at alone. We read every line of a packet and follow DATA, BDAT, AUTH and STARTTLS;
-//! the original reads the first line and is kept in [`original`].
+//! the original reads the first line and stands in `smtp/original.rs`.
 use super::headers::line;
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};

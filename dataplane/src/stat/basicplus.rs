@@ -3,7 +3,7 @@
 //! Most values are those of the direction's first packet; the TTL grows with larger ones, options gather over all packets.
 use crate::face::Face;
 use crate::packet::{Direction, PacketView, tcp};
-use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step};
+use crate::plugin::{Context, Layer, OptionError, Plugin, Slot, Slots, Step};
 use record::element::{cesnet, iana, reverse};
 use record::record;
 use std::fmt::Write;
@@ -47,6 +47,8 @@ pub struct Begun([bool; 2]);
 impl Plugin for BasicPlus {
     type Record = BasicPlusRecord;
     type State = Begun;
+
+    const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
     const PAYLOAD_ONLY: bool = false;
 

@@ -152,7 +152,16 @@ impl Input<'_> {
 }
 
 const fn of(kind: Kind, ipfix: Element) -> Field {
-    Field { name: "field", kind, bound: 0, ipfix: Some(ipfix), ipfix_v6: None, ipfix_width: None, unirec: None, doc: "" }
+    Field {
+        name: "field",
+        kind,
+        bound: 0,
+        ipfix: Some(ipfix),
+        ipfix_v6: None,
+        ipfix_width: None,
+        unirec: None,
+        doc: "",
+    }
 }
 
 macro_rules! pool {
