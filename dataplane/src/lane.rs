@@ -213,6 +213,10 @@ impl Lane {
                 self.books.drop(why, 1);
                 continue;
             }
+            if self.decode.face.is_original() {
+                // The original knows microseconds only.
+                packet.at = Time::from_micros(packet.at.micros());
+            }
             if packet.fragment != Fragment::No
                 && let Some(fragments) = &mut self.fragments
             {

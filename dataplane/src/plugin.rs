@@ -220,6 +220,20 @@ pub(crate) fn put_text(out: &mut String, bytes: &[u8]) {
     }
 }
 
+/// Characters of a value that a summary shows at the most.
+const SUMMARY_MAX: usize = 60;
+
+/// Appends the printable part of a value to a summary, shortened if it is long.
+pub(crate) fn put_short(out: &mut String, bytes: &[u8]) {
+    for chunk in bytes[..bytes.len().min(SUMMARY_MAX)].utf8_chunks() {
+        out.extend(chunk.valid().chars().map(|c| if c.is_control() { '.' } else { c }));
+        out.extend(chunk.invalid().iter().map(|_| '.'));
+    }
+    if bytes.len() > SUMMARY_MAX {
+        out.push('…');
+    }
+}
+
 /// What the registry knows of a plugin, for help and documentation.
 #[derive(Clone, Copy, Debug)]
 pub struct PluginInfo {

@@ -7,7 +7,7 @@
 //! Text: valid UTF-8 is written as it is (control characters, `"` and `\` escaped). A byte that is not part of valid UTF-8 is
 //! written as the escape `\u00XX` of its value, so nothing is lost or hidden: an escape from `\u0080` on always means such a byte,
 //! because characters that are valid UTF-8 are escaped only below U+0080.
-use crate::schema::{Field, Record, Sink};
+use crate::schema::{Field, Record, Shown, Sink};
 use crate::text;
 use crate::value::{ListRef, Value};
 
@@ -32,9 +32,9 @@ impl<'o> FlowWriter<'o> {
         FlowWriter { out, first: true, last: None }
     }
 
-    /// Fields at the top level, save those named in `omit`.
-    pub fn basic(&mut self, record: &impl Record, omit: &[&str]) {
-        let mut sink = JsonSink { out: self.out, first: self.first, omit };
+    /// Fields at the top level.
+    pub fn basic(&mut self, record: &impl Record) {
+        let mut sink = JsonSink { out: self.out, first: self.first };
         record.visit(&mut sink);
         self.first = sink.first;
     }
@@ -76,7 +76,7 @@ impl<'o> FlowWriter<'o> {
 /// Appends one record as an object of its own.
 pub fn object(out: &mut Vec<u8>, record: &impl Record) {
     out.push(b'{');
-    record.visit(&mut JsonSink { out, first: true, omit: &[] });
+    record.visit(&mut JsonSink { out, first: true });
     out.push(b'}');
 }
 
@@ -108,17 +108,18 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-struct JsonSink<'o, 'n> {
+struct JsonSink<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
-    omit: &'n [&'n str],
 }
 
-impl<'a> Sink<'a> for JsonSink<'_, '_> {
+impl<'a> Sink<'a> for JsonSink<'_> {
     fn put(&mut self, _at: usize, field: &'static Field, v: Value<'a>) {
-        if self.omit.contains(&field.name) {
-            return;
-        }
+        let v = match (field.shown, v) {
+            (Shown::Never, _) => return,
+            (Shown::AsText, Value::Bytes(text)) => Value::Text(text),
+            _ => v,
+        };
         separate(self.out, &mut self.first);
         string(self.out, field.name.as_bytes());
         self.out.push(b':');
@@ -239,7 +240,7 @@ mod tests {
         all.list.push(8);
         let mut out = Vec::new();
         let mut flow = FlowWriter::new(&mut out);
-        flow.basic(&all, &[]);
+        flow.basic(&all);
         flow.extension(&Small { id: 1 });
         flow.extension(&Small { id: 2 });
         flow.extension(&All::default());
@@ -264,7 +265,7 @@ mod tests {
             list.iter().for_each(|i| { all.list.push(*i); });
             let mut out = Vec::new();
             let mut flow = FlowWriter::new(&mut out);
-            flow.basic(&all, &[]);
+            flow.basic(&all);
             (0..ext).for_each(|id| flow.extension(&Small { id }));
             flow.extension(&all);
             flow.finish();

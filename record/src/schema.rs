@@ -19,7 +19,20 @@ pub struct Field {
     pub ipfix_width: Option<u16>,
     /// Name in UniRec, if exported there.
     pub unirec: Option<&'static str>,
+    /// How people see it, in JSON.
+    pub shown: Shown,
     pub doc: &'static str,
+}
+
+/// How a field appears in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// By its kind.
+    Plain,
+    /// Bytes that hold a text.
+    AsText,
+    /// Not at all: the field is set by an exporter, or spells another field for one wire form.
+    Never,
 }
 
 impl Field {
@@ -74,7 +87,8 @@ pub trait Record: Default {
 ///     }
 /// }
 /// ```
-/// `ipfix A | B` names the IPv4 and the IPv6 element of an address, `ipfix A as 8` sends the number in 8 octets. A list field names the element of its items and travels
+/// `ipfix A | B` names the IPv4 and the IPv6 element of an address, `ipfix A as 8` sends the number in 8 octets. `shown AsText` or
+/// `shown Never` ([`Shown`](crate::schema::Shown)) come last. A list field names the element of its items and travels
 /// as a basicList. Declaring the same element twice in one record does not compile.
 #[macro_export]
 macro_rules! record {
@@ -84,7 +98,7 @@ macro_rules! record {
         $vis:vis struct $name:ident = $id:literal {
             $(
                 $(#[doc = $fdoc:literal])+
-                $field:ident : $ty:ty $(, ipfix $el:path $(as $width:literal)? $(| $el6:path)?)? $(, unirec $ur:literal)?;
+                $field:ident : $ty:ty $(, ipfix $el:path $(as $width:literal)? $(| $el6:path)?)? $(, unirec $ur:literal)? $(, shown $shown:ident)?;
             )+
         }
     ) => {
@@ -111,6 +125,7 @@ macro_rules! record {
                     ipfix_v6: $crate::__optional!($($($el6)?)?),
                     ipfix_width: $crate::__optional!($($($width)?)?),
                     unirec: $crate::__optional!($($ur)?),
+                    shown: $crate::__shown!($($shown)?),
                     doc: concat!($($fdoc, "\n"),+),
                 } ),+],
             };
@@ -131,6 +146,17 @@ macro_rules! record {
         }
 
         const _: () = $crate::assert_distinct(&[<$name as $crate::Record>::SCHEMA], &[]);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __shown {
+    () => {
+        $crate::schema::Shown::Plain
+    };
+    ($how:ident) => {
+        $crate::schema::Shown::$how
     };
 }
 

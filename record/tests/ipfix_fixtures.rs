@@ -257,7 +257,17 @@ fn field(v4: &FieldSpec, v6: &FieldSpec, sample: &[u8]) -> Field {
         _ => scalar.scalar(),
     };
     let ipfix_v6 = (v4.id != v6.id).then(|| self::element(v6.pen, v6.id));
-    Field { name: "again", kind, bound: 0, ipfix: Some(element), ipfix_v6, ipfix_width: None, unirec: None, doc: "" }
+    Field {
+        name: "again",
+        kind,
+        bound: 0,
+        ipfix: Some(element),
+        ipfix_v6,
+        ipfix_width: None,
+        shown: record::schema::Shown::Plain,
+        unirec: None,
+        doc: "",
+    }
 }
 
 fn element(pen: u32, id: u16) -> Element {

@@ -37,7 +37,7 @@ pub fn fuzz_pcapng(data: &[u8]) {
 }
 
 /// All that a source lent and said.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Told {
     pub frames: Vec<(Vec<u8>, u32, Time, LinkType)>,
     pub stats: CaptureStats,

@@ -5,9 +5,6 @@ use crate::export::{Books, Exporter, OpenError};
 use record::json::FlowWriter;
 use std::path::PathBuf;
 
-/// Fields of the basic record that only other outputs set.
-const OMIT: &[&str] = &["ingress_interface", "link_bit_field", "odid", "dir_bit_field"];
-
 pub struct JsonExporter {
     out: Lines,
     line: Vec<u8>,
@@ -31,7 +28,7 @@ impl Exporter for JsonExporter {
         for flow in batch.flows() {
             self.line.clear();
             let mut writer = FlowWriter::new(&mut self.line);
-            writer.basic(&flow.basic, OMIT);
+            writer.basic(&flow.basic);
             for link in batch.links(flow) {
                 batch.json(*link, &mut writer);
             }

@@ -24,7 +24,7 @@ impl TextExporter {
     pub fn open(file: Option<PathBuf>, hide_mac: bool) -> Result<TextExporter, OpenError> {
         let mut out = Lines::open(file)?;
         let mac = if hide_mac { "" } else { "mac " };
-        out.add(&format!("{mac}conversation packets bytes tcp-flags time extensions\n").as_bytes(), 0);
+        out.add(format!("{mac}conversation packets bytes tcp-flags time extensions\n").as_bytes(), 0);
         Ok(TextExporter { out, hide_mac, zone: TimeZone::system(), line: String::new(), books: Books::default() })
     }
 

@@ -36,7 +36,7 @@ record! {
         /// Destination port.
         dst_port: u16, ipfix iana::destinationTransportPort, unirec "DST_PORT";
         /// Number of the interface of observation, set by the exporter (option `dir`).
-        ingress_interface: u32, ipfix iana::ingressInterface;
+        ingress_interface: u32, ipfix iana::ingressInterface, shown Never;
         /// Source address: the sender of the flow's first packet.
         src_ip: IpAddr, ipfix iana::sourceIPv4Address | iana::sourceIPv6Address, unirec "SRC_IP";
         /// Destination address.
@@ -46,11 +46,11 @@ record! {
         /// Destination MAC address of the first packet.
         dst_mac: Mac, ipfix iana::destinationMacAddress, unirec "DST_MAC";
         /// Link of observation, set by the exporter (option `id`).
-        link_bit_field: u64, unirec "LINK_BIT_FIELD";
+        link_bit_field: u64, unirec "LINK_BIT_FIELD", shown Never;
         /// Observation domain, in place of the link if the exporter is told so (option `odid`).
-        odid: u32, unirec "ODID";
+        odid: u32, unirec "ODID", shown Never;
         /// Direction of observation, set by the exporter (option `dir`).
-        dir_bit_field: u8, unirec "DIR_BIT_FIELD";
+        dir_bit_field: u8, unirec "DIR_BIT_FIELD", shown Never;
     }
 }
 

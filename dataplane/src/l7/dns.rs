@@ -7,7 +7,7 @@ pub mod rdata;
 
 use crate::face::Face;
 use crate::packet::{PacketView, protocol};
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use message::{Cursor, Malformed, Message, Stop};
 use rdata::kind;
 use record::element::cesnet;
@@ -38,7 +38,7 @@ record! {
         /// Name of the first question, in dots, case kept.
         name: Text<127>, ipfix cesnet::DNSName, unirec "DNS_NAME";
         /// Text of the first answer's data.
-        rdata: Blob<159>, ipfix cesnet::DNSRData, unirec "DNS_RDATA";
+        rdata: Blob<159>, ipfix cesnet::DNSRData, unirec "DNS_RDATA", shown AsText;
     }
 }
 
@@ -84,6 +84,28 @@ impl Plugin for Dns {
         let _ = write!(out, "rlength={},data=\"", record.rlength);
         put_text(out, until_nul(record.rdata.as_bytes()));
         let _ = write!(out, "\",psize={},dnsdo={dnssec_ok}", record.psize);
+    }
+
+    fn summary(r: &DnsRecord, out: &mut String) {
+        let _ = match rdata::type_name(r.qtype) {
+            Some(name) => write!(out, "dns {name} "),
+            None => write!(out, "dns type {} ", r.qtype),
+        };
+        put_short(out, if r.name.is_empty() { b"." } else { r.name.as_bytes() });
+        match (r.rcode, r.rdata.is_empty()) {
+            (0, true) => {}
+            (0, false) => {
+                out.push_str(" -> ");
+                put_short(out, r.rdata.as_bytes());
+            }
+            (3, _) => out.push_str(" -> NXDOMAIN"),
+            (rcode, _) => {
+                let _ = write!(out, " -> rcode {rcode}");
+            }
+        }
+        if r.answers > 1 {
+            let _ = write!(out, " (+{})", r.answers - 1);
+        }
     }
 }
 

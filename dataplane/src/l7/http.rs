@@ -4,7 +4,7 @@
 //! packet that holds the start line is read. The second request or response ends the record and begins the next one.
 use super::headers::{Fields, atoi, c_copy, is_token, line};
 use crate::face::Face;
-use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use memchr::{memchr, memchr_iter};
 use record::element::{cesnet, flowmon};
 use record::{Text, record};
@@ -82,6 +82,19 @@ impl Plugin for Http {
         out.push_str("\",set-cookie=\"");
         put_text(out, r.cookie_names.as_bytes());
         out.push('"');
+    }
+
+    fn summary(r: &HttpRecord, out: &mut String) {
+        put_short(out, r.method.as_bytes());
+        if !r.method.is_empty() {
+            out.push(' ');
+        }
+        put_short(out, r.host.as_bytes());
+        put_short(out, r.url.as_bytes());
+        if r.status != 0 {
+            let _ = write!(out, " -> {} ", r.status);
+            put_short(out, r.content_type.as_bytes());
+        }
     }
 }
 

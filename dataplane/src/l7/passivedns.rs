@@ -7,7 +7,7 @@ use crate::face::Face;
 use crate::l7::dns::message::{Message, ResourceRecord, Stop};
 use crate::l7::dns::rdata::{kind, write_ipv6};
 use crate::l7::dns::{PORT, message_of, until_nul};
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use record::element::cesnet;
 use record::{Blob, Text, record};
 use std::fmt::Write;
@@ -23,7 +23,7 @@ record! {
         /// Type of the answer: 1 A, 28 AAAA, 12 PTR.
         atype: u16, ipfix cesnet::DNSAType, unirec "DNS_ATYPE";
         /// The address as 4 or 16 bytes.
-        address: Blob<16>, ipfix cesnet::DNSRData;
+        address: Blob<16>, ipfix cesnet::DNSRData, shown Never;
         /// The name: owner of A and AAAA, target of PTR.
         name: Text<NAME_LEN_MAX>, ipfix cesnet::DNSName, unirec "DNS_NAME";
         /// The address.
@@ -76,6 +76,12 @@ impl Plugin for PassiveDns {
             IpAddr::V4(ip) => _ = write!(out, "{ip}"),
             IpAddr::V6(ip) => write_ipv6(ip, true, out),
         }
+    }
+
+    fn summary(r: &PassiveDnsRecord, out: &mut String) {
+        out.push_str("pdns ");
+        put_short(out, r.name.as_bytes());
+        let _ = write!(out, " = {}", r.ip);
     }
 }
 

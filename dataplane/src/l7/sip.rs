@@ -4,7 +4,7 @@
 //! one. Each packet is looked at alone; of several messages in one segment the first counts.
 use super::headers::{Fields, line};
 use crate::face::Face;
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use memchr::{memchr, memchr2};
 use record::element::cesnet;
 use record::{Text, record};
@@ -84,6 +84,18 @@ impl Plugin for Sip {
             put_text(out, value.as_bytes());
             out.push_str(next);
         }
+    }
+
+    fn summary(r: &SipRecord, out: &mut String) {
+        out.push_str("sip ");
+        if r.msg_type == REPLY {
+            let _ = write!(out, "{} to ", r.status);
+        }
+        put_short(out, r.cseq.as_bytes());
+        out.push(' ');
+        put_short(out, r.calling.as_bytes());
+        out.push_str(" -> ");
+        put_short(out, r.called.as_bytes());
     }
 }
 

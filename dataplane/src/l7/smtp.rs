@@ -4,7 +4,7 @@
 //! the original reads the first line and stands in `smtp/original.rs`.
 use super::headers::line;
 use crate::face::Face;
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use memchr::memchr;
 use record::element::cesnet;
 use record::{Text, record};
@@ -88,6 +88,16 @@ impl Plugin for Smtp {
             let _ = write!(out, ",{key}=\"");
             put_text(out, value.as_bytes());
             out.push('"');
+        }
+    }
+
+    fn summary(r: &SmtpRecord, out: &mut String) {
+        out.push_str("mail");
+        for (word, value) in [(" from ", &r.sender), (" to ", &r.recipient)] {
+            if !value.is_empty() {
+                out.push_str(word);
+                put_short(out, value.as_bytes());
+            }
         }
     }
 }

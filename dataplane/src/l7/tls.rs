@@ -11,7 +11,7 @@ pub mod segments;
 use crate::face::Face;
 use crate::l7::dns::until_nul;
 use crate::packet::{PacketView, protocol};
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use hello::{Hello, Kind};
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
@@ -30,7 +30,7 @@ record! {
         /// JA3 of the ClientHello, the raw MD5.
         ja3: Blob<16>, ipfix flowmon::tlsJa3Fingerprint, unirec "TLS_JA3";
         /// JA4 as it is sent in IPFIX: the original pads it with NUL to 36 bytes.
-        ja4_ipfix: Text<{ ja4::JA4_LEN }>, ipfix cesnet::tlsJa4Fingerprint;
+        ja4_ipfix: Text<{ ja4::JA4_LEN }>, ipfix cesnet::tlsJa4Fingerprint, shown Never;
         /// JA4 of the ClientHello.
         ja4: Text<{ ja4::JA4_LEN }>, unirec "TLS_JA4";
         /// Types of the ClientHello's extensions in their order, GREASE included.
@@ -104,6 +104,18 @@ impl Plugin for Tls {
         out.push_str("),tlsextlen=(");
         join(out, record.ext_lens.as_slice());
         out.push(')');
+    }
+
+    fn summary(r: &TlsRecord, out: &mut String) {
+        let _ = match r.version {
+            0x0300 => write!(out, "ssl3 "),
+            0x0301..=0x0304 => write!(out, "tls1.{} ", r.version - 0x0301),
+            version => write!(out, "tls 0x{version:04x} "),
+        };
+        for value in [r.sni.as_bytes(), r.alpn.as_bytes(), r.ja4.as_bytes()].iter().filter(|v| !v.is_empty()) {
+            put_short(out, value);
+            out.push(' ');
+        }
     }
 }
 

@@ -99,6 +99,10 @@ impl Plugin for BasicPlus {
             r.syn_size
         );
     }
+
+    fn summary(r: &BasicPlusRecord, out: &mut String) {
+        let _ = write!(out, "ttl {}/{}", r.ttl, r.ttl_rev);
+    }
 }
 
 impl BasicPlus {

@@ -41,4 +41,9 @@ impl Plugin for Icmp {
         let [kind, code] = record.type_code.to_be_bytes();
         let _ = write!(out, "type=\"{kind}\",code=\"{code}\"");
     }
+
+    fn summary(record: &IcmpRecord, out: &mut String) {
+        let [kind, code] = record.type_code.to_be_bytes();
+        let _ = write!(out, "icmp type {kind} code {code}");
+    }
 }

@@ -36,4 +36,10 @@ impl Plugin for Vlan {
     fn text(record: &VlanRecord, out: &mut String) {
         let _ = write!(out, "vlan_id=\"{}\"", record.vlan_id);
     }
+
+    fn summary(record: &VlanRecord, out: &mut String) {
+        if record.vlan_id != 0 {
+            let _ = write!(out, "vlan {}", record.vlan_id);
+        }
+    }
 }

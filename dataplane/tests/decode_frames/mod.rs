@@ -55,6 +55,15 @@ pub fn mpls(labels: usize, inner: Vec<u8>) -> Vec<u8> {
     join(&head, &inner)
 }
 
+/// An Ethernet frame behind labels, of which the last one is [`WIRE_LABEL`].
+pub fn pseudowire(labels: usize, frame: Vec<u8>) -> Vec<u8> {
+    let mut stack = mpls(labels, control_word(frame));
+    stack[labels * 4 - 4..labels * 4 - 1].copy_from_slice(&[0, 0x3e, 0x71]);
+    stack
+}
+
+pub const WIRE_LABEL: u32 = 999;
+
 pub fn control_word(inner: Vec<u8>) -> Vec<u8> {
     join(&[0; 4], &inner)
 }
@@ -165,8 +174,28 @@ pub fn erspan3(with_subheader: bool, inner: Vec<u8>) -> Vec<u8> {
 // --- transport
 
 pub fn tcp(flags: u8, options: &[u8], payload: &[u8]) -> Vec<u8> {
-    let mut h =
-        vec![0xc0, 1, 0, 80, 1, 2, 3, 4, 5, 6, 7, 8, ((20 + options.len()) / 4 << 4) as u8, flags, 0x20, 0, 0, 0, 0, 0];
+    let mut h = vec![
+        0xc0,
+        1,
+        0,
+        80,
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        (((20 + options.len()) / 4) << 4) as u8,
+        flags,
+        0x20,
+        0,
+        0,
+        0,
+        0,
+        0,
+    ];
     h.extend_from_slice(options);
     join(&h, payload)
 }
@@ -258,8 +287,8 @@ pub fn catalogue() -> Vec<Sample> {
         ethernet("mpls", 0x8847, mpls(1, ip()));
         ethernet("mpls 3", 0x8848, mpls(3, ip()));
         ethernet("vlan mpls", 0x8100, tag(5, 0x8847, mpls(2, ip())));
-        ethernet("eompls", 0x8847, mpls(2, control_word(inner())));
-        ethernet("eompls vlan", 0x8847, mpls(1, control_word(eth(0x8100, tagged(7)))));
+        ethernet("eompls", 0x8847, pseudowire(2, inner()));
+        ethernet("eompls vlan", 0x8847, pseudowire(1, eth(0x8100, tagged(7))));
         ethernet("pppoe", 0x8864, pppoe(ppp, ip()));
         ethernet("vlan pppoe", 0x8100, tag(6, 0x8864, pppoe(ppp, ip())));
         ethernet("trill", 0x22f3, trill(0, inner()));

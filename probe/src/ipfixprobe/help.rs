@@ -4,7 +4,10 @@ use super::plugins::{CACHE, IPFIX, Known, PCAP, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
-const KINDS: &[(&str, &[(&str, &str, &[Known])])] = &[
+/// A plugin that is no process plugin: name, what it does, options.
+type BuiltIn = (&'static str, &'static str, &'static [Known]);
+
+const KINDS: &[(&str, &[BuiltIn])] = &[
     ("input", &[("pcap", "read packets from a capture file", PCAP)]),
     ("storage", &[("cache", "keep flows in a hash table", CACHE)]),
     (

@@ -8,25 +8,44 @@ use record::{Blob, Text};
 use std::fmt::{self, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Resource record types.
-pub mod kind {
-    pub const A: u16 = 1;
-    pub const NS: u16 = 2;
-    pub const CNAME: u16 = 5;
-    pub const SOA: u16 = 6;
-    pub const PTR: u16 = 12;
-    pub const HINFO: u16 = 13;
-    pub const MINFO: u16 = 14;
-    pub const MX: u16 = 15;
-    pub const TXT: u16 = 16;
-    pub const ISDN: u16 = 20;
-    pub const AAAA: u16 = 28;
-    pub const SRV: u16 = 33;
-    pub const DNAME: u16 = 39;
-    pub const OPT: u16 = 41;
-    pub const DS: u16 = 43;
-    pub const RRSIG: u16 = 46;
-    pub const DNSKEY: u16 = 48;
+macro_rules! kinds {
+    ($($name:ident $number:literal,)+) => {
+        /// Resource record types that have a text form of their own.
+        pub mod kind {
+            $(pub const $name: u16 = $number;)+
+        }
+
+        /// The mnemonic of a type, where it is a common one.
+        pub fn type_name(number: u16) -> Option<&'static str> {
+            match number {
+                $(kind::$name => Some(stringify!($name)),)+
+                64 => Some("SVCB"),
+                65 => Some("HTTPS"),
+                255 => Some("ANY"),
+                _ => None,
+            }
+        }
+    };
+}
+
+kinds! {
+    A 1,
+    NS 2,
+    CNAME 5,
+    SOA 6,
+    PTR 12,
+    HINFO 13,
+    MINFO 14,
+    MX 15,
+    TXT 16,
+    ISDN 20,
+    AAAA 28,
+    SRV 33,
+    DNAME 39,
+    OPT 41,
+    DS 43,
+    RRSIG 46,
+    DNSKEY 48,
 }
 
 /// Appends the text of a record's data, cut at the bound of `out`.

@@ -159,6 +159,7 @@ const fn of(kind: Kind, ipfix: Element) -> Field {
         ipfix: Some(ipfix),
         ipfix_v6: None,
         ipfix_width: None,
+        shown: crate::schema::Shown::Plain,
         unirec: None,
         doc: "",
     }
