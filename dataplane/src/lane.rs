@@ -167,7 +167,7 @@ impl Lane {
 
     /// Ends every live flow; hands batches to `full` as they fill, the last one too.
     pub fn finish(&mut self, mut full: impl FnMut(&mut Batch)) {
-        self.cache.flush(&mut self.batch, &mut full);
+        self.cache.flush(self.now, &mut self.batch, &mut full);
         if !self.batch.is_empty() {
             full(&mut self.batch);
         }

@@ -162,11 +162,16 @@ impl Cache {
         self.idle = idle;
     }
 
-    /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled.
-    pub fn flush(&mut self, batch: &mut Batch, mut full: impl FnMut(&mut Batch)) {
+    /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled. `now` is the time of the
+    /// newest packet: a flow that is quiet too long by then has ended by itself, whether or not the sweep came by. The original
+    /// calls all of them forced.
+    pub fn flush(&mut self, now: Time, batch: &mut Batch, mut full: impl FnMut(&mut Batch)) {
         let live: Vec<Slot> = self.table.slots().collect();
         for slot in live {
-            self.end(slot, EndReason::Forced as u8, true, batch);
+            let flow = self.table.flow(slot);
+            let quiet = now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs;
+            let reason = if quiet && !self.config.face.is_original() { quiet_reason(flow) } else { EndReason::Forced };
+            self.end(slot, reason as u8, true, batch);
             if batch.is_full() {
                 full(batch);
             }
