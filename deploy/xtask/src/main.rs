@@ -1,6 +1,7 @@
 //! Chores of the project: `cargo xtask NAME`. One chore is one file.
 #![forbid(unsafe_code)]
 
+mod cases;
 mod compare;
 mod corpus;
 mod docs;
@@ -25,6 +26,7 @@ struct Args {
 enum Chore {
     Docs(docs::Args),
     Synth(synth::Args),
+    Cases(cases::Args),
     Corpus(corpus::Args),
     Fuzz(fuzz::Args),
     Compare(compare::Args),
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let outcome = match Args::parse().chore {
         Chore::Docs(args) => docs::run(&args),
         Chore::Synth(args) => synth::run(&args),
+        Chore::Cases(args) => cases::run(&args),
         Chore::Corpus(args) => corpus::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Compare(args) => compare::run(&args),
