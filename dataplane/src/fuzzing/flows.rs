@@ -41,7 +41,7 @@ pub(super) fn fuzz_cache(data: &[u8]) {
             let stats = cache.stats();
             assert_eq!(stats.opened + stats.continued, stats.ended_total() + cache.live() as u64);
         }
-        cache.flush(&mut batch, |batch| take(batch, &mut got));
+        cache.flush(Time(at_ms as u64 * 1_000_000), &mut batch, |batch| take(batch, &mut got));
         take(&mut batch, &mut got);
         assert_eq!(put, got);
         assert_eq!(cache.live(), 0);
