@@ -14,10 +14,17 @@ fn main() {
     let mut pcap = Vec::new();
     write_capture(Profile::Small64, packets, flows, 1, &mut pcap).expect("memory takes it");
     let mut source = MemorySource::new(64);
-    source.fill(&mut open_reader("memory", std::io::Cursor::new(pcap), OpenOptions::default())).expect("our own capture");
+    source
+        .fill(&mut open_reader("memory", std::io::Cursor::new(pcap), OpenOptions::default()))
+        .expect("our own capture");
     let size_exp = (flows * 3 / 2).next_power_of_two().trailing_zeros();
     let config = LaneConfig {
-        cache: CacheConfig { shape: Shape { size_exp, line_exp: 4 }, active_secs: 1 << 40, inactive_secs: 30, ..CacheConfig::default() },
+        cache: CacheConfig {
+            shape: Shape { size_exp, line_exp: 4 },
+            active_secs: 1 << 40,
+            inactive_secs: 30,
+            ..CacheConfig::default()
+        },
         ..LaneConfig::default()
     };
     let mut lane = Lane::new(&config).expect("fine");
@@ -35,6 +42,10 @@ fn main() {
     let _ = source.stats();
     rates.remove(0);
     rates.sort_by(f64::total_cmp);
-    println!("{flows} flows, 2^{size_exp} slots: median {:.1} Mpps, best {:.1} Mpps", rates[rates.len() / 2], rates[rates.len() - 1]);
+    println!(
+        "{flows} flows, 2^{size_exp} slots: median {:.1} Mpps, best {:.1} Mpps",
+        rates[rates.len() / 2],
+        rates[rates.len() - 1]
+    );
     println!("{:?}", lane.report(&source).cache);
 }

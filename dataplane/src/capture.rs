@@ -6,11 +6,11 @@ pub mod fuzzing;
 mod interface;
 mod link;
 mod map;
+pub mod memory;
 mod pcap;
 mod pcapng;
 mod stream;
 mod unpack;
-pub mod memory;
 pub mod write;
 
 pub use file::{FileSource, OpenOptions, open, open_reader};

@@ -80,6 +80,8 @@ pub struct LaneReport {
     pub fragments: FragmentStats,
     /// Flows still live.
     pub live: usize,
+    /// Slots in the plugins' pools that are in use; a flow's are given back when it ends (identity I15).
+    pub plugin_slots: usize,
     /// Extension records that found their pool exhausted.
     pub refused: Vec<(PluginId, u64)>,
 }
@@ -98,6 +100,9 @@ impl LaneReport {
         must("packets decoded = counted into flows", self.packets.kept, c.packets + c.uncounted);
         must("packets counted = packets exported", c.packets, c.exported_packets);
         must("bytes counted = bytes exported", c.bytes, c.exported_bytes);
+        if self.live == 0 {
+            must("slots of plugins without a flow", self.plugin_slots as u64, 0);
+        }
         must("flows opened = ended + live", c.opened + c.continued, c.ended_total() + self.live as u64);
         wrong
     }
@@ -171,7 +176,7 @@ impl Lane {
 
     /// Ends every live flow; hands batches to `full` as they fill, the last one too.
     pub fn finish(&mut self, mut full: impl FnMut(&mut Batch)) {
-        self.cache.flush(&mut self.batch, &mut full);
+        self.cache.flush(self.now, &mut self.batch, &mut full);
         if !self.batch.is_empty() {
             full(&mut self.batch);
         }
@@ -189,6 +194,7 @@ impl Lane {
             cache: *self.cache.stats(),
             fragments: self.fragments.as_ref().map_or_else(Default::default, |f| f.stats()),
             live: self.cache.live(),
+            plugin_slots: self.cache.plugins().in_use(),
             refused: self.cache.plugins().refused(),
         }
     }
@@ -201,7 +207,7 @@ impl Lane {
             self.cache.prefetch_tags(packet.hash);
         }
         for packet in &packets[..decoded] {
-            self.cache.prefetch_flow(packet.hash);
+            self.cache.prefetch_flow(packet);
         }
         for (packet, from) in packets[..decoded].iter().zip(origin.iter()) {
             let view = PacketView { packet, bytes: frames[*from as usize].bytes };

@@ -10,6 +10,7 @@ pub mod capture;
 pub mod export;
 pub mod face;
 pub mod flow;
+pub mod fuzzing;
 pub mod l7;
 pub mod lane;
 pub mod packet;

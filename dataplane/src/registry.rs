@@ -64,6 +64,10 @@ macro_rules! plugins {
             }
         }
 
+        /// The fuzz targets: one for each plugin (RELIABILITY.md F6, F7).
+        pub(crate) const TARGETS: [record::fuzzing::Target; PluginId::COUNT] =
+            [$((concat!("plugin_", stringify!($id)), |data| crate::fuzzing::script::fuzz_plugin(PluginId::$id, data))),+];
+
         const _: () = {
             record::assert_distinct(
                 &[<crate::flow::Basic as Record>::SCHEMA, $(<<$plugin as Plugin>::Record as Record>::SCHEMA),+],

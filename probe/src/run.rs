@@ -2,6 +2,7 @@
 use dataplane::batch::Batch;
 use dataplane::capture::{CaptureError, CaptureSource, CaptureStats, FileSource, Poll};
 use dataplane::export::Exporter;
+use dataplane::flow::key::HashSeed;
 use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -61,7 +62,7 @@ pub(crate) fn run(job: Job) -> Result<Outcome, LaneError> {
     let mut sinks = Sinks { outputs: job.outputs, pace: Pace::new(job.flows_per_sec), stop: job.stop.clone() };
     let mut outcome = Outcome { inputs: Vec::new(), outputs: Vec::new(), interrupted: None, time: Duration::ZERO };
     for (name, source) in job.inputs {
-        let mut lane = Lane::new(&job.lane)?;
+        let mut lane = Lane::with_seed(&job.lane, HashSeed::FILES)?;
         let bar = if job.progress { bar(&source, &name) } else { None };
         let input = one(name, source, &mut lane, &mut sinks, bar, &job.stop, &mut outcome.interrupted);
         outcome.inputs.push(input);

@@ -163,14 +163,14 @@ proptest! {
 
     #[test]
     fn no_bytes_make_it_panic(input in vec(any::<u8>(), 0..200)) {
-        fuzzing::ALL.iter().for_each(|(_, harness)| harness(&input));
+        record::fuzzing::TARGETS.iter().for_each(|(_, harness)| harness(&input));
     }
 
     #[test]
     fn no_bytes_behind_a_good_header_make_it_panic(template in templates(), tail in vec(any::<u8>(), 0..300), small in vec(0..4u8, 0..300)) {
         for tail in [tail, small] {
             let input = [template.spec().as_bytes(), b"\n", &tail].concat();
-            fuzzing::ALL.iter().for_each(|(_, harness)| harness(&input));
+            record::fuzzing::TARGETS.iter().for_each(|(_, harness)| harness(&input));
         }
     }
 

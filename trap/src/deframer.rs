@@ -211,7 +211,9 @@ impl Deframer {
     }
 
     fn next_message(&mut self, left: usize) -> Result<Item, StreamError> {
-        let len = self.unread().first_chunk::<LEN_PREFIX>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
+        // Not beyond the container: what follows it may have come already or not.
+        let inside = self.unread().get(..left).unwrap_or_default();
+        let len = inside.first_chunk::<LEN_PREFIX>().map_or(0, |len| usize::from(u16::from_be_bytes(*len)));
         if LEN_PREFIX + len > left {
             if self.lenient {
                 (self.start, self.phase) = (self.end, Phase::Header);

@@ -8,19 +8,17 @@ use crate::expand;
 use crate::format::{self, Format, Verdict};
 use crate::hello::{self, HELLO_LEN, SPEC_MAX};
 use crate::spec::Spec;
-
-/// A harness: its name and the function that takes any bytes.
-pub type Target = (&'static str, fn(&[u8]));
+use record::fuzzing::Target;
 
 /// Every harness.
 pub const TARGETS: &[Target] = &[
-    ("spec", fuzz_spec),
-    ("expand", fuzz_expand),
-    ("hello", fuzz_hello),
-    ("negotiate", fuzz_negotiate),
-    ("wire_stream", fuzz_wire_stream),
-    ("file_stream", fuzz_file_stream),
-    ("header", fuzz_header),
+    ("trap_spec", fuzz_spec),
+    ("trap_expand", fuzz_expand),
+    ("trap_hello", fuzz_hello),
+    ("trap_negotiate", fuzz_negotiate),
+    ("trap_wire_stream", fuzz_wire_stream),
+    ("trap_file_stream", fuzz_file_stream),
+    ("trap_header", fuzz_header),
 ];
 
 /// Interface specifiers: each interface found reads as input or output or says why not; bounds hold.

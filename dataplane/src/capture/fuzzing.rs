@@ -69,6 +69,23 @@ impl Told {
     }
 }
 
+/// `data` as a capture that lies in memory, not packed.
+pub(crate) fn in_memory(data: &[u8]) -> impl CaptureSource {
+    Memory(Source::new(NAME, Slice(data), None))
+}
+
+struct Memory<'d>(Source<Slice<'d>>);
+
+impl CaptureSource for Memory<'_> {
+    fn burst(&mut self, take: impl FnMut(&[Frame<'_>])) -> Result<Poll, CaptureError> {
+        self.0.burst(take)
+    }
+
+    fn stats(&self) -> CaptureStats {
+        self.0.stats()
+    }
+}
+
 const NAME: &str = "input";
 
 fn check(data: &[u8], piece: usize) {

@@ -105,8 +105,8 @@ impl Cache {
 
     /// Second pass over a burst, see [`Table::prefetch_flow`].
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64) {
-        self.table.prefetch_flow(hash);
+    pub fn prefetch_flow(&self, packet: &Packet) {
+        self.table.prefetch_flow(packet.hash, &packet.key);
     }
 
     /// Counts one packet; flows that end by it go to `batch`.
@@ -163,11 +163,16 @@ impl Cache {
         self.idle = idle;
     }
 
-    /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled.
-    pub fn flush(&mut self, batch: &mut Batch, mut full: impl FnMut(&mut Batch)) {
+    /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled. `now` is the time of the
+    /// newest packet: a flow that is quiet too long by then has ended by itself, whether or not the sweep came by. The original
+    /// calls all of them forced.
+    pub fn flush(&mut self, now: Time, batch: &mut Batch, mut full: impl FnMut(&mut Batch)) {
         let live: Vec<Slot> = self.table.slots().collect();
         for slot in live {
-            self.end(slot, EndReason::Forced as u8, true, batch);
+            let flow = self.table.flow(slot);
+            let quiet = now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs;
+            let reason = if quiet && !self.config.face.is_original() { quiet_reason(flow) } else { EndReason::Forced };
+            self.end(slot, reason as u8, true, batch);
             if batch.is_full() {
                 full(batch);
             }
@@ -197,7 +202,7 @@ impl Cache {
             }
         };
         let (src_mac, dst_mac) = view.macs();
-        let flow = Flow { key: p.key, first: p.at, src_mac, dst_mac, reversed: p.reversed, ..Flow::default() };
+        let flow = Flow { first: p.at, src_mac, dst_mac, reversed: p.reversed, ..Flow::of(p.key) };
         self.table.insert(slot, p.hash, flow);
         self.stats.opened += 1;
         self.count(slot, p, Direction::Forward);

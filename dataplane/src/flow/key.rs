@@ -61,6 +61,24 @@ impl FlowKey {
         (FlowKey { words: [last, (a >> 64) as u64, a as u64, (b >> 64) as u64, b as u64] }, reversed)
     }
 
+    /// The first two words, and the rest: zero if the key [is short](Self::is_short).
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> ([u64; 2], [u64; 3]) {
+        let [a, b, c, d, e] = self.words;
+        ([a, b], [c, d, e])
+    }
+
+    pub(crate) fn of_parts([a, b]: [u64; 2], [c, d, e]: [u64; 3]) -> FlowKey {
+        FlowKey { words: [a, b, c, d, e] }
+    }
+
+    /// Whether the first two words are all of it (IPv4).
+    #[inline(always)]
+    pub(crate) fn is_short(&self) -> bool {
+        self.ip_version() == 4
+    }
+
+    #[inline(always)]
     pub fn ip_version(&self) -> u8 {
         (self.words[0] >> 56) as u8
     }
@@ -107,6 +125,11 @@ impl HashSeed {
     pub const fn fixed(words: [u64; 4]) -> HashSeed {
         HashSeed(words)
     }
+
+    /// For captures in files: two runs over one capture give the same records, also when lines of the table are full. What chosen
+    /// collisions can do there is bounded: they push each other out of one line.
+    pub const FILES: HashSeed =
+        HashSeed([0x9E37_79B9_7F4A_7C15, 0xA076_1D64_78BD_642F, 0xE703_7ED1_A0B4_28DB, 0x8EBC_6AF0_9C88_C6E3]);
 
     /// From the operating system's randomness, by way of the standard library's hasher.
     pub fn random() -> HashSeed {

@@ -20,6 +20,9 @@ struct TagLine {
     seen: [u16; WAYS],
 }
 
+/// Tag lines that are asked for ahead of the next sweep.
+const SWEEP_AHEAD: usize = 64;
+
 /// Place of a flow in the table; valid until the flow is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u32);
@@ -100,13 +103,15 @@ impl Table {
 
     /// Asks for the flow that a lookup of this hash will probably touch; the tag line should have arrived.
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64) {
+    pub fn prefetch_flow(&self, hash: u64, key: &FlowKey) {
         let bucket = self.bucket(hash);
         let hits = sys::lanes::equal(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
         let way = if hits != 0 { hits.trailing_zeros() as usize } else { 0 };
         let flow = &self.flows[(bucket << self.line_exp) + (way & (self.ways - 1))];
         sys::prefetch(flow);
-        sys::prefetch(&flow.packets);
+        if !key.is_short() {
+            sys::prefetch(&flow.row);
+        }
     }
 
     #[inline(always)]
@@ -119,7 +124,7 @@ impl Table {
             while hits != 0 {
                 let way = n * WAYS + hits.trailing_zeros() as usize;
                 let at = (bucket << self.line_exp) + way;
-                if self.flows[at].key == *key {
+                if self.flows[at].is_of(key) {
                     return Some(Slot(at as u32));
                 }
                 hits &= hits - 1;
@@ -182,6 +187,8 @@ impl Table {
             }
             self.hand = if self.hand + 1 == self.lines.len() { 0 } else { self.hand + 1 };
         }
+        // The next sweep is about as long as this one.
+        self.lines[self.hand..].iter().take(lines.min(SWEEP_AHEAD)).for_each(sys::prefetch);
     }
 
     /// The live flows, in table order.
@@ -218,7 +225,6 @@ fn tag(hash: u64) -> u16 {
     (hash >> 48) as u16 | 1
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +241,7 @@ mod tests {
     fn insert(t: &mut Table, n: u32, second: u64) -> Option<Slot> {
         let (key, hash) = key(n);
         let slot = t.room(hash, second).ok()?;
-        t.insert(slot, hash, Flow { key, last: Time(second * 1_000_000_000), ..Flow::default() });
+        t.insert(slot, hash, Flow { last: Time(second * 1_000_000_000), ..Flow::of(key) });
         Some(slot)
     }
 
@@ -248,7 +254,7 @@ mod tests {
             for n in &held {
                 let (k, h) = key(*n);
                 let slot = t.find(h, &k).expect("what was inserted is found");
-                assert_eq!(t.flow(slot).key, k);
+                assert_eq!(t.flow(slot).key(), k);
             }
             assert_eq!(t.slots().count(), held.len());
             for n in &held {

@@ -47,7 +47,6 @@ pub(super) fn link(walk: &mut Walk<'_, '_>, link: LinkType) -> Result<Next, Pack
             _ => Err(PacketDrop::NotIp),
         },
         // The original does not open such captures.
-        LinkType::Null | LinkType::Loop if !walk.native => Err(PacketDrop::UnknownLink),
         LinkType::Null => {
             // The writer's byte order is not known, but families are small numbers.
             let family = u32::from_be_bytes(*walk.take::<4>()?);

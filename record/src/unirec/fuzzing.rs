@@ -48,13 +48,6 @@ pub fn fuzz_time(input: &[u8]) {
     }
 }
 
-/// A harness.
-pub type Harness = fn(&[u8]);
-
-/// The names and harnesses of this module.
-pub const ALL: &[(&str, Harness)] =
-    &[("unirec_spec", fuzz_spec), ("unirec_record", fuzz_record), ("unirec_csv", fuzz_csv), ("unirec_time", fuzz_time)];
-
 fn split_line(input: &[u8]) -> (&[u8], &[u8]) {
     let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
     (&input[..end], input.get(end + 1..).unwrap_or(&[]))

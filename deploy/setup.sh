@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what building and testing need beside git and Rust (Debian, Ubuntu): as root or by sudo, without questions.
+# Quick when all is there.
+set -euo pipefail
+
+# What must be found, and the package that brings it.
+need=(
+    cc=gcc
+    pkg-config=pkg-config
+    python3=python3
+    taskset=util-linux
+    tshark=tshark
+    capinfos=wireshark-common
+    editcap=wireshark-common
+    nfcapd=nfdump
+    nfdump=nfdump
+    softflowd=softflowd
+    /usr/include/pcap.h=libpcap-dev
+)
+
+PATH=$PATH:/usr/sbin:/sbin
+missing=()
+for pair in "${need[@]}"; do
+    what=${pair%%=*}
+    [ -e "$what" ] || command -v "$what" >/dev/null || missing+=("${pair#*=}")
+done
+
+if [ ${#missing[@]} -gt 0 ]; then
+    command -v apt-get >/dev/null || { echo "setup: install these first, there is no apt-get here: ${missing[*]}" >&2; exit 1; }
+    as_root=()
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || { echo "setup: run as root, or install: ${missing[*]}" >&2; exit 1; }
+        as_root=(sudo)
+    fi
+    apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+    echo "setup: installing ${missing[*]}"
+    "${apt[@]}" update
+    "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+if command -v rustup >/dev/null; then
+    have=$(rustup component list --installed)
+    for component in rustfmt clippy; do
+        grep -q "^$component" <<<"$have" || rustup --quiet component add "$component"
+    done
+fi

@@ -1,0 +1,75 @@
+//! Seeds that are written down: small languages, and step lists for the models.
+use super::Seeds;
+use benches::Rng;
+use trap::container::Builder;
+use trap::{Format, hello};
+
+const SPECIFIERS: &[&str] = &[
+    "u:flows,t:127.0.0.1:8000,f:/data/%Y/flows.trapcap:w:time=5:size=10,b:",
+    "t:7600:max_clients=9:buffer=off:timeout=HALF_WAIT:autoflush=500000",
+    "u:x:buffer_count=3:buffer_size=1024",
+    "T:host:7:key.pem:cert.pem:ca.pem",
+    "f:~/out:a",
+    "f:$HOME/\"two words\"'three'`no`\\ four",
+    "g:",
+    "s:service",
+];
+const TIMES: &[&str] = &[
+    "2020-09-13T12:26:40.000001Z",
+    "2020-09-13T12:26:40",
+    "1969-12-31T23:59:59.999Z",
+    "2038-01-19T03:14:08.5",
+    "0000-00-00T00:00:00",
+];
+const TEMPLATES: &[&str] = &["uint8 A", "uint8 B,string C", "time T,ipaddr SRC_IP,uint16* PORTS", ""];
+const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600}".as_bytes()];
+/// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
+const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache"];
+
+pub(crate) fn add(seeds: &mut Seeds) {
+    for text in SPECIFIERS {
+        seeds.add("trap_spec", text, text.as_bytes());
+        seeds.add("trap_expand", text, text.as_bytes());
+    }
+    for text in TIMES {
+        seeds.add("unirec_time", text, text.as_bytes());
+    }
+    for text in STRINGS {
+        seeds.add("record_json", text.escape_ascii(), text);
+    }
+    for one in TEMPLATES {
+        for other in TEMPLATES {
+            let both = format!("{one}\n{other}");
+            seeds.add("trap_negotiate", &both, both.as_bytes());
+        }
+        seeds.add("unirec_spec", one, one.as_bytes());
+        let format = Format::UniRec((*one).to_owned());
+        seeds.add("trap_hello", one, &hello::encode(&format));
+    }
+    for format in [Format::Raw, Format::Json("flows".into())] {
+        seeds.add("trap_hello", format!("{format:?}"), &hello::encode(&format));
+    }
+    wire(seeds);
+    let mut rng = Rng::new(1);
+    for target in MODELS {
+        for steps in [6, 60, 600] {
+            let data: Vec<u8> = (0..steps).map(|_| rng.draw() as u8 >> rng.below(8)).collect();
+            seeds.add(target, steps, &data);
+        }
+    }
+}
+
+/// A connection as a client sees it: HELLO, then two containers.
+fn wire(seeds: &mut Seeds) {
+    let mut bytes = hello::encode(&Format::UniRec("uint16 A,string S".into()));
+    for messages in [&[&b"\x00\x01\x00\x00\x00\x00"[..], b"second"][..], &[b""]] {
+        let mut container = Builder::wire(1_000);
+        for message in messages {
+            assert!(container.push(message), "a few bytes fit into a thousand");
+        }
+        let sealed = container.seal(7);
+        seeds.add("trap_header", messages.len(), &sealed[..14]);
+        bytes.extend_from_slice(sealed);
+        seeds.add("trap_wire_stream", messages.len(), &bytes);
+    }
+}

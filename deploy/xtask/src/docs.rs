@@ -1,0 +1,63 @@
+//! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
+use crate::{Outcome, shell};
+use dataplane::export::RecordDrop;
+use dataplane::flow::Basic;
+use dataplane::packet::PacketDrop;
+use dataplane::registry::PluginId;
+use record::{Record, Schema, docs};
+use std::fs;
+
+/// Write docs/fields.md and docs/drops.md from the declarations
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Write nothing; fail where a page is not what the declarations say
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Outcome {
+    let mut drifted = Vec::new();
+    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops())] {
+        let path = shell::top().join(name);
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            continue;
+        }
+        if args.check {
+            drifted.push(name);
+            continue;
+        }
+        let folder = path.parent().unwrap_or(&path);
+        fs::create_dir_all(folder).and_then(|()| fs::write(&path, text)).map_err(|e| format!("{name}: {e}"))?;
+        println!("wrote {name}");
+    }
+    if drifted.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}: not up to date, run `cargo xtask docs`", drifted.join(", ")))
+    }
+}
+
+const MADE: &str =
+    "<!-- Made by `cargo xtask docs` from the declarations in the code. Change those, not this page. -->\n\n";
+
+fn fields() -> String {
+    let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA];
+    schemas.extend(PluginId::ALL.iter().map(|plugin| plugin.schema()));
+    let head = "# Fields\n\n\
+        What a flow record says: the basic record, which every flow has, then one section for each process plugin. Names are those of\n\
+        JSON; the other columns say what a field is called in IPFIX (enterprise number and element id in brackets) and in UniRec.\n\n";
+    page(head, &docs::fields(&schemas))
+}
+
+fn drops() -> String {
+    let head = "# Drop reasons\n\n\
+        Nothing is lost without a reason that is counted: for each stage, taken = kept + sum of dropped(reason).\n\n";
+    let packets = docs::reasons::<PacketDrop>("Why a packet did not reach the flow cache.");
+    let records = docs::reasons::<RecordDrop>("Why a record did not leave through an output.");
+    page(head, &(packets + &records))
+}
+
+/// One line end at the end of the file.
+fn page(head: &str, body: &str) -> String {
+    format!("{MADE}{head}{}\n", body.trim_end())
+}

@@ -1,0 +1,120 @@
+//! Collectors of the tests: they take what the exporter sends and hand it over as messages.
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+
+/// A UDP collector on a free port of the loopback.
+pub(crate) struct Udp {
+    to: SocketAddr,
+    reader: JoinHandle<Vec<Vec<u8>>>,
+}
+
+impl Udp {
+    pub(crate) fn start() -> Udp {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        let to = socket.local_addr().expect("bound");
+        let reader = std::thread::spawn(move || {
+            let (mut messages, mut buffer) = (Vec::new(), vec![0; 65_536]);
+            loop {
+                match socket.recv(&mut buffer).expect("datagrams") {
+                    0 => return messages,
+                    n => messages.push(buffer[..n].to_vec()),
+                }
+            }
+        });
+        Udp { to, reader }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.to.port()
+    }
+
+    /// What came. The loopback keeps the order, so an empty datagram of ours says that the exporter's are all there.
+    pub(crate) fn finish(self) -> Vec<Vec<u8>> {
+        UdpSocket::bind("127.0.0.1:0").and_then(|s| s.send_to(&[], self.to)).expect("the loopback is up");
+        self.reader.join().expect("the reader reads on")
+    }
+}
+
+/// How a session ends, from the collector's side.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Close {
+    /// Closed in order after this many bytes.
+    After(usize),
+    /// Broken off by a reset after this many bytes: some of what came is left unread.
+    ResetAfter(usize),
+}
+
+/// A TCP collector on a free port of the loopback.
+pub(crate) struct Tcp {
+    to: SocketAddr,
+    over: Arc<AtomicBool>,
+    reader: JoinHandle<Vec<Vec<u8>>>,
+    /// Says the number of each session that the collector closed.
+    pub(crate) closed: Receiver<usize>,
+}
+
+impl Tcp {
+    pub(crate) fn start() -> Tcp {
+        Tcp::closing(&[])
+    }
+
+    /// Closes the first sessions as told, reads the others to their end.
+    pub(crate) fn closing(closes: &[Close]) -> Tcp {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let to = listener.local_addr().expect("bound");
+        let over = Arc::new(AtomicBool::new(false));
+        let (say, closed) = channel();
+        let (closes, ended) = (closes.to_vec(), Arc::clone(&over));
+        let reader = std::thread::spawn(move || {
+            let mut sessions = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().expect("sessions");
+                if ended.load(Ordering::SeqCst) {
+                    return sessions;
+                }
+                let close = closes.get(sessions.len());
+                sessions.push(session(stream, close));
+                if close.is_some() {
+                    let _ = say.send(sessions.len() - 1);
+                }
+            }
+        });
+        Tcp { to, over, reader, closed }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.to.port()
+    }
+
+    /// The bytes of each session. Call it when the exporter is gone.
+    pub(crate) fn finish(self) -> Vec<Vec<u8>> {
+        self.over.store(true, Ordering::SeqCst);
+        TcpStream::connect(self.to).and_then(|mut s| s.flush()).expect("the collector listens");
+        self.reader.join().expect("the reader reads on")
+    }
+}
+
+fn session(mut stream: TcpStream, close: Option<&Close>) -> Vec<u8> {
+    let mut got = Vec::new();
+    match close {
+        None => {
+            stream.read_to_end(&mut got).expect("the exporter closes in order");
+        }
+        Some(Close::After(bytes)) => {
+            (&mut stream).take(*bytes as u64).read_to_end(&mut got).expect("bytes");
+            // Whatever else is there is read too: bytes left unread would make it a reset.
+            stream.set_nonblocking(true).expect("sockets can");
+            let _ = stream.read_to_end(&mut got);
+        }
+        Some(Close::ResetAfter(bytes)) => {
+            (&mut stream).take(*bytes as u64).read_to_end(&mut got).expect("bytes");
+            // Wait for one byte more and leave it: closing with unread data resets the connection.
+            stream.peek(&mut [0]).expect("more bytes");
+        }
+    }
+    got
+}
