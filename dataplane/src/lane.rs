@@ -65,7 +65,7 @@ impl Default for FragmentConfig {
 pub enum LaneError {
     #[error(transparent)]
     Option(#[from] OptionError),
-    #[error("no memory for {flows} flows ({} MiB): {cause}; lower the size of the flow cache", flows * 132 >> 20)]
+    #[error("no memory for {flows} flows ({} MiB): {cause}; lower the size of the flow cache", (flows * 132) >> 20)]
     Memory { flows: usize, cause: std::io::Error },
 }
 

@@ -8,6 +8,8 @@ pub struct MemorySource {
     bytes: Vec<u8>,
     frames: Vec<Kept>,
     next: usize,
+    /// Nanoseconds added to all times.
+    later: u64,
     /// Frames lent at a time, at most [`BURST`].
     burst: usize,
     stats: CaptureStats,
@@ -42,8 +44,11 @@ impl MemorySource {
         self.frames.push(Kept { at: frame.at, offset, len, wire_len: frame.wire_len, link: frame.link });
     }
 
-    /// Begins anew; the counters go on.
+    /// Begins anew; the counters go on, and so does time: the frames come again later by the length of the capture.
     pub fn rewind(&mut self) {
+        if let (Some(first), Some(last)) = (self.frames.first(), self.frames.last()) {
+            self.later += last.at.0.saturating_sub(first.at.0) + 1;
+        }
         self.next = 0;
     }
 
@@ -64,7 +69,7 @@ impl CaptureSource for MemorySource {
         let mut frames = [Frame::default(); BURST];
         for (frame, k) in frames.iter_mut().zip(kept) {
             let bytes = &self.bytes[k.offset as usize..][..k.len as usize];
-            *frame = Frame { bytes, wire_len: k.wire_len, at: k.at, link: k.link };
+            *frame = Frame { bytes, wire_len: k.wire_len, at: Time(k.at.0 + self.later), link: k.link };
             self.stats.bytes += u64::from(k.wire_len);
         }
         self.stats.packets += kept.len() as u64;
