@@ -6,6 +6,7 @@ pub mod fuzzing;
 mod interface;
 mod link;
 mod map;
+pub mod memory;
 mod pcap;
 mod pcapng;
 mod stream;

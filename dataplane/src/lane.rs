@@ -60,6 +60,15 @@ impl Default for FragmentConfig {
     }
 }
 
+/// Why a lane cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum LaneError {
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error("no memory for {flows} flows ({} MiB): {cause}; lower the size of the flow cache", (flows * 132) >> 20)]
+    Memory { flows: usize, cause: std::io::Error },
+}
+
 /// Where a lane has got to.
 #[derive(Clone, Debug, Default)]
 pub struct LaneReport {
@@ -121,12 +130,12 @@ struct Burst {
 }
 
 impl Lane {
-    pub fn new(config: &LaneConfig) -> Result<Lane, OptionError> {
+    pub fn new(config: &LaneConfig) -> Result<Lane, LaneError> {
         Lane::with_seed(config, HashSeed::random())
     }
 
     /// With a known hash seed, for benches and tests.
-    pub fn with_seed(config: &LaneConfig, seed: HashSeed) -> Result<Lane, OptionError> {
+    pub fn with_seed(config: &LaneConfig, seed: HashSeed) -> Result<Lane, LaneError> {
         let mut plugins = Plugins::default();
         let flows = 1usize << config.cache.shape.size_exp;
         for (id, options) in &config.plugins {
@@ -135,7 +144,7 @@ impl Lane {
         }
         Ok(Lane {
             decode: DecodeConfig { face: config.face(), split: config.split },
-            cache: Cache::new(config.cache, plugins),
+            cache: Cache::new(config.cache, plugins).map_err(|cause| LaneError::Memory { flows, cause })?,
             fragments: config.fragments.map(|f| FragmentCache::new(f.slots, f.timeout_secs, seed)),
             seed,
             books: Ledger::default(),
@@ -198,7 +207,7 @@ impl Lane {
             self.cache.prefetch_tags(packet.hash);
         }
         for packet in &packets[..decoded] {
-            self.cache.prefetch_flow(packet.hash);
+            self.cache.prefetch_flow(packet);
         }
         for (packet, from) in packets[..decoded].iter().zip(origin.iter()) {
             let view = PacketView { packet, bytes: frames[*from as usize].bytes };

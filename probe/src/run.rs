@@ -3,8 +3,7 @@ use dataplane::batch::Batch;
 use dataplane::capture::{CaptureError, CaptureSource, CaptureStats, FileSource, Poll};
 use dataplane::export::Exporter;
 use dataplane::flow::key::HashSeed;
-use dataplane::lane::{Lane, LaneConfig, LaneReport};
-use dataplane::plugin::OptionError;
+use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -58,7 +57,7 @@ impl Outcome {
 }
 
 /// Runs the inputs one after the other, each with a flow cache of its own, into all outputs.
-pub(crate) fn run(job: Job) -> Result<Outcome, OptionError> {
+pub(crate) fn run(job: Job) -> Result<Outcome, LaneError> {
     let started = Instant::now();
     let mut sinks = Sinks { outputs: job.outputs, pace: Pace::new(job.flows_per_sec), stop: job.stop.clone() };
     let mut outcome = Outcome { inputs: Vec::new(), outputs: Vec::new(), interrupted: None, time: Duration::ZERO };

@@ -65,31 +65,37 @@ pub enum EndReason {
     LackOfResources = 5,
 }
 
-/// One live biflow. All that a packet touches stands in its two cache lines.
+/// One live biflow. What a packet touches stands in the first cache line; the second is for IPv6 keys, and for the plugins.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub struct Flow {
-    pub key: FlowKey,
+    /// The part of the key that is all of it for IPv4.
+    pub(crate) head: [u64; 2],
     pub first: Time,
     pub last: Time,
     /// Forward, reverse.
     pub bytes: [u64; 2],
     pub packets: [u32; 2],
-    pub src_mac: Mac,
-    pub dst_mac: Mac,
-    /// What the plugins keep of this flow: a row of the registry, [`NONE`](crate::plugin::NONE) if nothing.
-    pub row: u32,
     /// Plugins that want to see more packets.
     pub interest: PluginSet,
     pub tcp_flags: [u8; 2],
     /// Whether the source stands second in the key.
     pub reversed: bool,
+    /// The rest of an IPv6 key.
+    pub(crate) tail: [u64; 3],
+    pub src_mac: Mac,
+    pub dst_mac: Mac,
+    /// What the plugins keep of this flow: a row of the registry, [`NONE`](crate::plugin::NONE) if nothing.
+    pub row: u32,
 }
+
+const _: () = assert!(size_of::<Flow>() == 128 && std::mem::offset_of!(Flow, tail) == 64);
 
 impl Default for Flow {
     fn default() -> Self {
         Flow {
-            key: FlowKey::default(),
+            head: [0; 2],
+            tail: [0; 3],
             first: Time(0),
             last: Time(0),
             bytes: [0; 2],
@@ -105,9 +111,26 @@ impl Default for Flow {
 }
 
 impl Flow {
+    /// A flow of this key that has seen nothing yet.
+    pub fn of(key: FlowKey) -> Flow {
+        let (head, tail) = key.parts();
+        Flow { head, tail, ..Flow::default() }
+    }
+
+    pub fn key(&self) -> FlowKey {
+        FlowKey::of_parts(self.head, self.tail)
+    }
+
+    /// Whether this is the flow of a key; the second line is looked at for IPv6 only.
+    #[inline(always)]
+    pub fn is_of(&self, key: &FlowKey) -> bool {
+        let (head, tail) = key.parts();
+        self.head == head && (key.is_short() || self.tail == tail)
+    }
+
     /// (source, destination): the source sent the first packet.
     pub fn endpoints(&self) -> (Endpoint, Endpoint) {
-        let (a, b) = self.key.endpoints();
+        let (a, b) = self.key().endpoints();
         if self.reversed { (b, a) } else { (a, b) }
     }
 
@@ -122,8 +145,8 @@ impl Flow {
             packets_rev: self.packets[1],
             time_first: self.first,
             time_last: self.last,
-            ip_version: self.key.ip_version(),
-            protocol: self.key.protocol(),
+            ip_version: self.key().ip_version(),
+            protocol: self.key().protocol(),
             tcp_flags: self.tcp_flags[0],
             tcp_flags_rev: self.tcp_flags[1],
             src_port: src.port,

@@ -10,6 +10,7 @@ use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
 use crate::registry::{Plugins, Wish};
 use record::Time;
+use std::io;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
@@ -80,10 +81,10 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub fn new(config: CacheConfig, plugins: Plugins) -> Cache {
-        let table = Table::new(config.shape);
+    pub fn new(config: CacheConfig, plugins: Plugins) -> io::Result<Cache> {
+        let table = Table::new(config.shape)?;
         let idle = Vec::with_capacity(table.capacity());
-        Cache { table, plugins, config, stats: CacheStats::default(), idle, sweep_debt: 0 }
+        Ok(Cache { table, plugins, config, stats: CacheStats::default(), idle, sweep_debt: 0 })
     }
 
     pub fn stats(&self) -> &CacheStats {
@@ -104,8 +105,8 @@ impl Cache {
 
     /// Second pass over a burst, see [`Table::prefetch_flow`].
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64) {
-        self.table.prefetch_flow(hash);
+    pub fn prefetch_flow(&self, packet: &Packet) {
+        self.table.prefetch_flow(packet.hash, &packet.key);
     }
 
     /// Counts one packet; flows that end by it go to `batch`.
@@ -201,7 +202,7 @@ impl Cache {
             }
         };
         let (src_mac, dst_mac) = view.macs();
-        let flow = Flow { key: p.key, first: p.at, src_mac, dst_mac, reversed: p.reversed, ..Flow::default() };
+        let flow = Flow { first: p.at, src_mac, dst_mac, reversed: p.reversed, ..Flow::of(p.key) };
         self.table.insert(slot, p.hash, flow);
         self.stats.opened += 1;
         self.count(slot, p, Direction::Forward);

@@ -3,10 +3,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses, ports, protocol, IP version and outer VLAN id; the lower endpoint stands first, so both directions have one key
 /// (spec/exporter.md 9.1, compared in full).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, Eq)]
 pub struct FlowKey {
     /// IPv4 uses two words: address, port and protocol, version (or VLAN). IPv6 uses all five.
     words: [u64; 5],
+}
+
+/// All words at once: a derived comparison becomes a call of memcmp.
+impl PartialEq for FlowKey {
+    #[inline(always)]
+    fn eq(&self, other: &FlowKey) -> bool {
+        self.words.iter().zip(other.words).fold(0, |different, (a, b)| different | (a ^ b)) == 0
+    }
 }
 
 /// One end of a flow.
@@ -53,6 +61,24 @@ impl FlowKey {
         (FlowKey { words: [last, (a >> 64) as u64, a as u64, (b >> 64) as u64, b as u64] }, reversed)
     }
 
+    /// The first two words, and the rest: zero if the key [is short](Self::is_short).
+    #[inline(always)]
+    pub(crate) fn parts(&self) -> ([u64; 2], [u64; 3]) {
+        let [a, b, c, d, e] = self.words;
+        ([a, b], [c, d, e])
+    }
+
+    pub(crate) fn of_parts([a, b]: [u64; 2], [c, d, e]: [u64; 3]) -> FlowKey {
+        FlowKey { words: [a, b, c, d, e] }
+    }
+
+    /// Whether the first two words are all of it (IPv4).
+    #[inline(always)]
+    pub(crate) fn is_short(&self) -> bool {
+        self.ip_version() == 4
+    }
+
+    #[inline(always)]
     pub fn ip_version(&self) -> u8 {
         (self.words[0] >> 56) as u8
     }

@@ -4,9 +4,12 @@
 //! so a miss, an expiry sweep and the choice of a victim read that line only; the flow itself is touched when its tag matches.
 //! Lines of more than 16 flows (option `line`) take several such lines.
 use crate::flow::{Flow, FlowKey};
+use std::io;
+use sys::Pages;
 
 /// Ways in one tag line: 16 tags and 16 times of 2 bytes fill 64 bytes.
-const WAYS: usize = 16;
+const WAYS: usize = 1 << WAYS_EXP;
+const WAYS_EXP: u32 = 4;
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -16,6 +19,9 @@ struct TagLine {
     /// Low 16 bits of the second of the last packet.
     seen: [u16; WAYS],
 }
+
+/// Tag lines that are asked for ahead of the next sweep.
+const SWEEP_AHEAD: usize = 64;
 
 /// Place of a flow in the table; valid until the flow is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +45,11 @@ impl Default for Shape {
 
 /// Flows by key.
 pub struct Table {
-    lines: Vec<TagLine>,
-    flows: Vec<Flow>,
-    /// Flows in a bucket.
+    lines: Pages<TagLine>,
+    flows: Pages<Flow>,
+    /// Flows in a bucket, and their log2.
     ways: usize,
+    line_exp: u32,
     /// Tag lines in a bucket.
     lines_per_bucket: usize,
     bucket_mask: usize,
@@ -52,21 +59,23 @@ pub struct Table {
 }
 
 impl Table {
-    /// Takes and touches all memory: 128 bytes a flow, 64 bytes for each 16 flows.
-    pub fn new(shape: Shape) -> Table {
+    /// Takes and touches all memory: 128 bytes a flow, 64 bytes for each 16 flows; fails if there is not that much.
+    pub fn new(shape: Shape) -> io::Result<Table> {
         let size = 1usize << shape.size_exp;
-        let ways = 1usize << shape.line_exp.min(shape.size_exp);
+        let line_exp = shape.line_exp.min(shape.size_exp);
+        let ways = 1usize << line_exp;
         let buckets = size / ways;
         let lines_per_bucket = ways.div_ceil(WAYS);
-        Table {
-            lines: vec![TagLine { tags: [0; WAYS], seen: [0; WAYS] }; buckets * lines_per_bucket],
-            flows: vec![Flow::default(); size],
+        Ok(Table {
+            lines: Pages::new(buckets * lines_per_bucket, TagLine { tags: [0; WAYS], seen: [0; WAYS] })?,
+            flows: Pages::new(size, Flow::default())?,
             ways,
+            line_exp,
             lines_per_bucket,
             bucket_mask: buckets - 1,
             live: 0,
             hand: 0,
-        }
+        })
     }
 
     /// Flows that fit.
@@ -94,13 +103,15 @@ impl Table {
 
     /// Asks for the flow that a lookup of this hash will probably touch; the tag line should have arrived.
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64) {
+    pub fn prefetch_flow(&self, hash: u64, key: &FlowKey) {
         let bucket = self.bucket(hash);
-        let hits = matches(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
+        let hits = sys::lanes::equal(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
         let way = if hits != 0 { hits.trailing_zeros() as usize } else { 0 };
-        let flow = &self.flows[bucket * self.ways + way % self.ways];
+        let flow = &self.flows[(bucket << self.line_exp) + (way & (self.ways - 1))];
         sys::prefetch(flow);
-        sys::prefetch(&flow.packets);
+        if !key.is_short() {
+            sys::prefetch(&flow.row);
+        }
     }
 
     #[inline(always)]
@@ -109,11 +120,11 @@ impl Table {
         let tag = tag(hash);
         let first = bucket * self.lines_per_bucket;
         for (n, line) in self.lines[first..first + self.lines_per_bucket].iter().enumerate() {
-            let mut hits = matches(&line.tags, tag);
+            let mut hits = sys::lanes::equal(&line.tags, tag);
             while hits != 0 {
                 let way = n * WAYS + hits.trailing_zeros() as usize;
-                let at = bucket * self.ways + way;
-                if self.flows[at].key == *key {
+                let at = (bucket << self.line_exp) + way;
+                if self.flows[at].is_of(key) {
                     return Some(Slot(at as u32));
                 }
                 hits &= hits - 1;
@@ -169,17 +180,15 @@ impl Table {
     pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, idle: &mut Vec<Slot>) {
         for _ in 0..lines.min(self.lines.len()) {
             let line = &self.lines[self.hand];
-            let mut old = 0u32;
-            for way in 0..WAYS {
-                let quiet = (second as u16).wrapping_sub(line.seen[way]);
-                old |= ((quiet >= timeout && line.tags[way] != 0) as u32) << way;
-            }
+            let mut old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
             while old != 0 {
                 idle.push(self.slot(self.hand, old.trailing_zeros() as usize));
                 old &= old - 1;
             }
-            self.hand = (self.hand + 1) % self.lines.len();
+            self.hand = if self.hand + 1 == self.lines.len() { 0 } else { self.hand + 1 };
         }
+        // The next sweep is about as long as this one.
+        self.lines[self.hand..].iter().take(lines.min(SWEEP_AHEAD)).for_each(sys::prefetch);
     }
 
     /// The live flows, in table order.
@@ -197,29 +206,23 @@ impl Table {
     /// Tag line and way of a slot.
     #[inline(always)]
     fn place(&self, slot: Slot) -> (usize, usize) {
-        let (bucket, way) = (slot.0 as usize / self.ways, slot.0 as usize % self.ways);
-        (bucket * self.lines_per_bucket + way / WAYS, way % WAYS)
+        let slot = slot.0 as usize;
+        if self.line_exp >= WAYS_EXP {
+            return (slot >> WAYS_EXP, slot & (WAYS - 1));
+        }
+        // A small bucket has a tag line of its own too.
+        (slot >> self.line_exp, slot & (self.ways - 1))
     }
 
+    #[inline(always)]
     fn slot(&self, line: usize, way: usize) -> Slot {
-        let (bucket, part) = (line / self.lines_per_bucket, line % self.lines_per_bucket);
-        Slot((bucket * self.ways + part * WAYS + way) as u32)
+        Slot(((line << self.line_exp.min(WAYS_EXP)) + way) as u32)
     }
 }
 
 #[inline(always)]
 fn tag(hash: u64) -> u16 {
     (hash >> 48) as u16 | 1
-}
-
-/// One bit for each way whose tag is equal; compiles to one vector comparison.
-#[inline(always)]
-fn matches(tags: &[u16; WAYS], tag: u16) -> u32 {
-    let mut hits = 0;
-    for (way, t) in tags.iter().enumerate() {
-        hits |= ((*t == tag) as u32) << way;
-    }
-    hits
 }
 
 #[cfg(test)]
@@ -238,20 +241,20 @@ mod tests {
     fn insert(t: &mut Table, n: u32, second: u64) -> Option<Slot> {
         let (key, hash) = key(n);
         let slot = t.room(hash, second).ok()?;
-        t.insert(slot, hash, Flow { key, last: Time(second * 1_000_000_000), ..Flow::default() });
+        t.insert(slot, hash, Flow { last: Time(second * 1_000_000_000), ..Flow::of(key) });
         Some(slot)
     }
 
     #[test]
     fn every_shape_finds_what_it_holds() {
         for (size_exp, line_exp) in [(4, 0), (4, 4), (8, 2), (10, 4), (10, 7), (6, 6)] {
-            let mut t = Table::new(Shape { size_exp, line_exp });
+            let mut t = Table::new(Shape { size_exp, line_exp }).expect("memory");
             let held: Vec<u32> = (0..1 << size_exp).filter(|n| insert(&mut t, *n, 5).is_some()).collect();
             assert_eq!(t.live(), held.len());
             for n in &held {
                 let (k, h) = key(*n);
                 let slot = t.find(h, &k).expect("what was inserted is found");
-                assert_eq!(t.flow(slot).key, k);
+                assert_eq!(t.flow(slot).key(), k);
             }
             assert_eq!(t.slots().count(), held.len());
             for n in &held {
@@ -266,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_quietest_flow_of_a_full_bucket_is_the_victim() {
-        let mut t = Table::new(Shape { size_exp: 4, line_exp: 4 });
+        let mut t = Table::new(Shape { size_exp: 4, line_exp: 4 }).expect("memory");
         for n in 0..16 {
             insert(&mut t, n, 100 + n as u64).expect("room for 16");
         }
@@ -279,7 +282,7 @@ mod tests {
 
     #[test]
     fn the_sweep_finds_quiet_flows_in_one_round() {
-        let mut t = Table::new(Shape { size_exp: 8, line_exp: 4 });
+        let mut t = Table::new(Shape { size_exp: 8, line_exp: 4 }).expect("memory");
         for n in 0..100 {
             insert(&mut t, n, if n % 2 == 0 { 1000 } else { 1040 });
         }

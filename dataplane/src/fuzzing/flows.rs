@@ -22,7 +22,8 @@ type Sums = BTreeMap<u16, (u64, u64)>;
 pub(super) fn fuzz_cache(data: &[u8]) {
     for face in FACES {
         let shape = Shape { size_exp: 4, line_exp: 2 };
-        let mut cache = Cache::new(CacheConfig { shape, face, ..CacheConfig::default() }, Plugins::default());
+        let mut cache = Cache::new(CacheConfig { shape, face, ..CacheConfig::default() }, Plugins::default())
+            .expect("16 flows fit");
         let (mut batch, mut put, mut got) = (Batch::default(), Sums::new(), Sums::new());
         let mut at_ms = 1_600_000_000_000i64;
         for step in data.chunks_exact(3) {

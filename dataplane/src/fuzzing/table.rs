@@ -12,7 +12,8 @@ const SEED: HashSeed = HashSeed::fixed([2, 4, 6, 9]);
 /// exactly the flows of the map, and finds each.
 pub(super) fn fuzz_table(data: &[u8]) {
     let Some((shape, steps)) = data.split_first() else { return };
-    let mut table = Table::new(Shape { size_exp: 4 + u32::from(shape & 3), line_exp: u32::from(shape >> 2 & 7) });
+    let mut table = Table::new(Shape { size_exp: 4 + u32::from(shape & 3), line_exp: u32::from(shape >> 2 & 7) })
+        .expect("a small table fits");
     let mut model: BTreeMap<u8, u64> = BTreeMap::new();
     let mut second = 1_600_000_000;
     for step in steps.chunks_exact(3) {
@@ -20,7 +21,7 @@ pub(super) fn fuzz_table(data: &[u8]) {
         second += u64::from(wait);
         let (key, hash) = key(number);
         table.prefetch_tags(hash);
-        table.prefetch_flow(hash);
+        table.prefetch_flow(hash, &key);
         let found = table.find(hash, &key);
         assert_eq!(found.is_some(), model.contains_key(&number));
         match (what % 4, found) {
@@ -51,7 +52,7 @@ fn open(table: &mut Table, model: &mut BTreeMap<u8, u64>, number: u8, second: u6
             victim
         }
     };
-    table.insert(slot, hash, Flow { key, last: Time(second * 1_000_000_000), ..Flow::default() });
+    table.insert(slot, hash, Flow { last: Time(second * 1_000_000_000), ..Flow::of(key) });
     model.insert(number, second);
 }
 
@@ -80,7 +81,7 @@ fn check(table: &Table, model: &BTreeMap<u8, u64>) {
 }
 
 fn owner(table: &Table, slot: Slot) -> u8 {
-    table.flow(slot).key.endpoints().0.port as u8
+    table.flow(slot).key().endpoints().0.port as u8
 }
 
 /// The flow's number is the port of its first endpoint.

@@ -55,7 +55,7 @@ impl<P: Plugin> Harness<P> {
         packet.at = Time(self.clock_ms * 1_000_000);
         let view = PacketView { packet: &packet, bytes };
         let Some(mut flow) = self.flow.take() else {
-            let flow = Flow { key: packet.key, reversed: packet.reversed, first: packet.at, ..Flow::default() };
+            let flow = Flow { reversed: packet.reversed, first: packet.at, ..Flow::of(packet.key) };
             return self.create(counted(flow, &view, direction), view, direction);
         };
         let wanted = self.interested && !(P::PAYLOAD_ONLY && view.payload().is_empty());

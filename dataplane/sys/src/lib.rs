@@ -3,11 +3,14 @@
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 mod bpf;
+pub mod lanes;
 mod map;
+mod pages;
 mod prefetch;
 mod ready;
 
 pub use bpf::bpf_accepts;
 pub use map::FileMap;
+pub use pages::Pages;
 pub use prefetch::{prefetch, prefetch_bytes};
 pub use ready::{open_at_once, readable};
