@@ -22,6 +22,8 @@ reasons! {
         Down = "down",
         /// The file system refused it: disk full, pipe closed.
         WriteFailed = "write_failed",
+        /// Whoever read our standard output wanted no more of it: `| head`.
+        ReaderGone = "reader_gone",
         /// The flow has none of the fields that this output carries.
         NoExtension = "no_extension",
         /// A TRAP interface did not take it: client too slow, timeout, interface closed.
@@ -32,7 +34,7 @@ reasons! {
 impl RecordDrop {
     /// Whether the record was meant to stay behind: not a loss.
     pub fn is_intended(self) -> bool {
-        self == RecordDrop::NoExtension
+        matches!(self, RecordDrop::NoExtension | RecordDrop::ReaderGone)
     }
 }
 

@@ -144,7 +144,11 @@ impl Exporter for IpfixExporter {
 
 /// Sends one message and books the records of a lost one.
 fn send(wire: &mut Wire, books: &mut Books, message: Message<'_>, now_secs: u64) -> Fate {
-    wire.send(message.bytes, message.records as u64, now_secs).unwrap_or_else(|loss| {
+    let sent = wire.send(message.bytes, message.records as u64, now_secs);
+    if let Some(loss) = wire.late_loss() {
+        book(books, loss);
+    }
+    sent.unwrap_or_else(|loss| {
         book(books, loss);
         Fate::Lost
     })

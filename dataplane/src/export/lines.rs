@@ -71,12 +71,15 @@ struct Lines {
     records: u64,
     lost: u64,
     trouble: Option<String>,
+    /// Standard output, whose reader may have seen enough.
+    standard: bool,
     /// The reader of a pipe has gone: the rest is dropped without further words.
     gone: bool,
 }
 
 /// Bytes gathered before a write.
 const BUFFER: usize = 1 << 16;
+const STANDARD: &str = "standard output";
 
 impl Lines {
     /// `None` or `-` is standard output.
@@ -87,8 +90,9 @@ impl Lines {
                 let file = File::create(&path).map_err(|cause| OpenError::Create { path: name.clone(), cause })?;
                 (Box::new(file), name)
             }
-            _ => (Box::new(io::stdout()), "standard output".into()),
+            _ => (Box::new(io::stdout()), STANDARD.into()),
         };
+        let standard = name == STANDARD;
         Ok(Lines {
             out,
             name,
@@ -96,6 +100,7 @@ impl Lines {
             records: 0,
             lost: 0,
             trouble: None,
+            standard,
             gone: false,
         })
     }
@@ -120,14 +125,17 @@ impl Lines {
             self.lost += records;
             if !self.gone {
                 self.gone = e.kind() == io::ErrorKind::BrokenPipe;
-                self.trouble = Some(format!("{}: {e}", self.name));
+                if !(self.gone && self.standard) {
+                    self.trouble = Some(format!("{}: {e}", self.name));
+                }
             }
         }
     }
 
     /// Moves losses to the books.
     fn settle(&mut self, books: &mut Books) {
-        books.records.give_up(RecordDrop::WriteFailed, std::mem::take(&mut self.lost));
+        let why = if self.gone && self.standard { RecordDrop::ReaderGone } else { RecordDrop::WriteFailed };
+        books.records.give_up(why, std::mem::take(&mut self.lost));
         if let Some(trouble) = self.trouble.take() {
             books.trouble = Some(trouble);
         }

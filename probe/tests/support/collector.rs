@@ -1,8 +1,6 @@
 //! Collectors of the tests: they take what the exporter sends and hand it over as messages.
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 
@@ -48,10 +46,12 @@ pub(crate) enum Close {
     ResetAfter(usize),
 }
 
+/// A session of our own that says that no other will come; no IPFIX message is that short.
+const OVER: &[u8] = &[0];
+
 /// A TCP collector on a free port of the loopback.
 pub(crate) struct Tcp {
     to: SocketAddr,
-    over: Arc<AtomicBool>,
     reader: JoinHandle<Vec<Vec<u8>>>,
     /// Says the number of each session that the collector closed.
     pub(crate) closed: Receiver<usize>,
@@ -66,34 +66,33 @@ impl Tcp {
     pub(crate) fn closing(closes: &[Close]) -> Tcp {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let to = listener.local_addr().expect("bound");
-        let over = Arc::new(AtomicBool::new(false));
         let (say, closed) = channel();
-        let (closes, ended) = (closes.to_vec(), Arc::clone(&over));
+        let closes = closes.to_vec();
         let reader = std::thread::spawn(move || {
             let mut sessions = Vec::new();
             loop {
                 let (stream, _) = listener.accept().expect("sessions");
-                if ended.load(Ordering::SeqCst) {
+                let close = closes.get(sessions.len());
+                let bytes = session(stream, close);
+                if bytes == OVER {
                     return sessions;
                 }
-                let close = closes.get(sessions.len());
-                sessions.push(session(stream, close));
+                sessions.push(bytes);
                 if close.is_some() {
                     let _ = say.send(sessions.len() - 1);
                 }
             }
         });
-        Tcp { to, over, reader, closed }
+        Tcp { to, reader, closed }
     }
 
     pub(crate) fn port(&self) -> u16 {
         self.to.port()
     }
 
-    /// The bytes of each session. Call it when the exporter is gone.
+    /// The bytes of each session. Call it when the exporter is gone: its sessions wait in front of this one.
     pub(crate) fn finish(self) -> Vec<Vec<u8>> {
-        self.over.store(true, Ordering::SeqCst);
-        TcpStream::connect(self.to).and_then(|mut s| s.flush()).expect("the collector listens");
+        TcpStream::connect(self.to).and_then(|mut s| s.write_all(OVER)).expect("the collector listens");
         self.reader.join().expect("the reader reads on")
     }
 }

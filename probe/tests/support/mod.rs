@@ -170,3 +170,10 @@ impl Summary {
         Summary { packets: taken[0], wire_bytes: taken[1], decoded, dropped, records: (records[0], records[1]) }
     }
 }
+
+/// A realistic mixture of about so many packets and flows.
+pub(crate) fn mixture(packets: u64, flows: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    benches::write_capture(benches::Profile::Realistic, packets, flows, 7, &mut out).expect("a Vec takes every write");
+    out
+}

@@ -46,9 +46,19 @@ pub(super) struct Loss {
 }
 
 pub(super) enum Wire {
-    Udp { socket: UdpSocket, to: String },
+    Udp(Datagrams),
     Tcp(Session),
     File(Buffered),
+}
+
+/// Datagrams to a connected socket. A port where nobody listens answers with an ICMP error, which the next call on the socket tells.
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    to: String,
+    /// Records of the datagram sent last.
+    last: u64,
+    /// What an error told late was about.
+    late: Option<Loss>,
 }
 
 /// A file with a buffer of its own, which knows how many records wait in it: a full disk loses a counted number.
@@ -78,7 +88,7 @@ impl Wire {
         match target {
             Target::Udp { host, port } => {
                 let socket = udp(host, *port)?;
-                Ok(Wire::Udp { socket, to: target.to_string() })
+                Ok(Wire::Udp(Datagrams { socket, to: target.to_string(), last: 0, late: None }))
             }
             Target::Tcp { host, port } => {
                 let stream = tcp(host, *port)?;
@@ -104,10 +114,7 @@ impl Wire {
     /// Hands one message with `records` data records to the transport.
     pub(super) fn send(&mut self, message: &[u8], records: u64, now_secs: u64) -> Result<Fate, Loss> {
         match self {
-            Wire::Udp { socket, to } => match socket.send(message) {
-                Ok(_) => Ok(Fate::Sent),
-                Err(e) => Err(Loss { reason: RecordDrop::SendFailed, records, trouble: Some(format!("{to}: {e}")) }),
-            },
+            Wire::Udp(datagrams) => datagrams.send(message, records),
             Wire::Tcp(session) => session.send(message, records, now_secs),
             Wire::File(file) => file.send(message, records),
         }
@@ -116,7 +123,10 @@ impl Wire {
     /// Writes out what is buffered and ends the session.
     pub(super) fn close(&mut self) -> Result<(), Loss> {
         match self {
-            Wire::Udp { .. } => Ok(()),
+            Wire::Udp(datagrams) => match datagrams.socket.take_error() {
+                Ok(Some(e)) => Err(datagrams.lost(datagrams.last, &e)),
+                _ => Ok(()),
+            },
             Wire::Tcp(session) => {
                 if let Some(stream) = session.stream.take() {
                     let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -127,8 +137,35 @@ impl Wire {
         }
     }
 
+    /// Records of an earlier message that turned out to be lost.
+    pub(super) fn late_loss(&mut self) -> Option<Loss> {
+        if let Wire::Udp(datagrams) = self { datagrams.late.take() } else { None }
+    }
+
     pub(super) fn reconnects(&self) -> u64 {
         if let Wire::Tcp(session) = self { session.reconnects } else { 0 }
+    }
+}
+
+impl Datagrams {
+    /// An error of an earlier datagram keeps this one from going out, so it is sent again.
+    fn send(&mut self, message: &[u8], records: u64) -> Result<Fate, Loss> {
+        let before = std::mem::replace(&mut self.last, records);
+        let mut sent = self.socket.send(message);
+        if let Err(e) = &sent
+            && e.kind() == io::ErrorKind::ConnectionRefused
+        {
+            self.late = Some(self.lost(before, e));
+            sent = self.socket.send(message);
+        }
+        sent.map(|_| Fate::Sent).map_err(|e| {
+            self.last = 0;
+            self.lost(records, &e)
+        })
+    }
+
+    fn lost(&self, records: u64, why: &io::Error) -> Loss {
+        Loss { reason: RecordDrop::SendFailed, records, trouble: Some(format!("{}: {why}", self.to)) }
     }
 }
 
@@ -164,7 +201,8 @@ impl Session {
             }
             return Err(Loss { reason: RecordDrop::Down, records, trouble: None });
         };
-        let Err(broken) = stream.write_all(message) else { return Ok(Fate::Sent) };
+        let written = if closed(stream) { Err(io::ErrorKind::NotConnected.into()) } else { stream.write_all(message) };
+        let Err(broken) = written else { return Ok(Fate::Sent) };
         self.stream = None;
         self.say(&format!("connection broke: {broken}"));
         let stalled = matches!(broken.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
@@ -190,6 +228,15 @@ impl Session {
             eprintln!("VERBOSE: ipfix {}:{}: {what}", self.host, self.port);
         }
     }
+}
+
+/// Whether the collector has closed its end. It never says anything, so there is nothing to read but the end; what is written after it
+/// would be taken by the kernel and thrown away by the peer.
+fn closed(stream: &TcpStream) -> bool {
+    /// MSG_PEEK and MSG_DONTWAIT of recv(2) on Linux.
+    const LOOK: i32 = 0x02 | 0x40;
+    let mut byte = [std::mem::MaybeUninit::uninit()];
+    matches!(socket2::SockRef::from(stream).recv_with_flags(&mut byte, LOOK), Ok(0))
 }
 
 fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {

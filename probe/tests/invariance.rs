@@ -1,0 +1,206 @@
+//! What must not matter does not: how the capture is packed and read, the size of a burst, the order of plugins, the size of the table;
+//! and no input whatever unbalances the books.
+
+mod support;
+
+use dataplane::Face;
+use dataplane::batch::Batch;
+use dataplane::capture::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, OpenOptions, Poll, open_reader};
+use dataplane::flow::table::Shape;
+use dataplane::lane::{Lane, LaneConfig, LaneReport};
+use dataplane::registry::PluginId;
+use proptest::prelude::*;
+use record::json::FlowWriter;
+use serde_json::Value;
+use std::io::{Cursor, Write};
+use std::process::Stdio;
+use support::{Folder, assert_same, bytes_of, flows, json_lines, mixture, run, sonda};
+
+/// Lends frames a few at a time, as a slow source would.
+struct Trickle<S> {
+    source: S,
+    at_a_time: usize,
+}
+
+impl<S: CaptureSource> CaptureSource for Trickle<S> {
+    fn burst(&mut self, mut take: impl FnMut(&[Frame<'_>])) -> Result<Poll, CaptureError> {
+        let at_a_time = self.at_a_time;
+        self.source.burst(|frames| frames.chunks(at_a_time).for_each(&mut take))
+    }
+    fn stats(&self) -> CaptureStats {
+        self.source.stats()
+    }
+}
+
+fn config(plugins: &[PluginId], face: Face) -> LaneConfig {
+    let mut config =
+        LaneConfig { plugins: plugins.iter().map(|p| (*p, Vec::new())).collect(), ..LaneConfig::default() };
+    config.cache.face = face;
+    config.cache.shape = Shape { size_exp: 12, ..config.cache.shape };
+    config
+}
+
+/// Flows of a capture in memory, straight through the lane, with its books checked.
+fn through_lane(capture: Vec<u8>, config: &LaneConfig, at_a_time: usize) -> (Vec<Value>, LaneReport) {
+    let source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
+    let mut source = Trickle { source, at_a_time };
+    let mut lane = Lane::new(config).expect("plugins without options");
+    let mut lines = Vec::new();
+    let mut keep = |batch: &mut Batch| {
+        for flow in batch.flows() {
+            let mut writer = FlowWriter::new(&mut lines);
+            writer.basic(&flow.basic);
+            batch.links(flow).iter().for_each(|link| batch.json(*link, &mut writer));
+            writer.finish();
+            lines.push(b'\n');
+        }
+        batch.clear();
+    };
+    // A broken capture ends with an error; what came before it counts.
+    while let Ok(Poll::More | Poll::Idle) = lane.step(&mut source) {
+        keep(lane.batch());
+    }
+    lane.finish(&mut keep);
+    let report = lane.report(&source);
+    assert_eq!(report.imbalance(), Vec::<String>::new());
+    assert_eq!(report.live, 0);
+    assert_eq!(report.packets.taken, source.stats().packets, "every packet of the source is in the books");
+    (json_lines(&String::from_utf8(lines).expect("UTF-8")), report)
+}
+
+fn text(flows: &[Value]) -> Vec<String> {
+    flows.iter().map(Value::to_string).collect()
+}
+
+#[test]
+fn the_size_of_a_burst_does_not_matter() {
+    for case in benches::cases() {
+        for face in [Face::Native, Face::Ipfixprobe] {
+            let config = config(PluginId::ALL, face);
+            let (whole, _) = through_lane((case.build)(), &config, BURST);
+            for at_a_time in [1, 3] {
+                let (flows, _) = through_lane((case.build)(), &config, at_a_time);
+                assert_same(&format!("{} by {at_a_time}", case.name), &text(&flows), &text(&whole));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_order_of_plugins_does_not_matter() {
+    let mut orders = vec![PluginId::ALL.to_vec(); 3];
+    orders[1].reverse();
+    let half = PluginId::COUNT / 2;
+    orders[2].rotate_left(half);
+    for case in benches::cases() {
+        let values = orders.iter().map(|order| {
+            let (flows, _) = through_lane((case.build)(), &config(order, Face::Native), BURST);
+            // Objects whose keys are in one order again.
+            let sorted = |flow: &Value| {
+                flow.as_object()
+                    .expect("a flow")
+                    .iter()
+                    .map(|(k, v)| format!("{k}:{v}"))
+                    .collect::<std::collections::BTreeSet<_>>()
+            };
+            flows.iter().map(sorted).collect::<Vec<_>>()
+        });
+        let values: Vec<_> = values.collect();
+        assert_same(case.name, &values[1], &values[0]);
+        assert_same(case.name, &values[2], &values[0]);
+    }
+}
+
+#[test]
+fn a_full_table_loses_no_packet() {
+    for line_exp in [0, 2, 4] {
+        let mut config = config(&[], Face::Native);
+        config.cache.shape = Shape { size_exp: 4, line_exp };
+        let (flows, report) = through_lane(mixture(20_000, 3000), &config, BURST);
+        assert!(report.cache.ended[5] > 1000, "no room: {:?}", report.cache.ended);
+        let sum = |name: &str| flows.iter().map(|f| f[name].as_u64().expect("a number")).sum::<u64>();
+        assert_eq!(sum("packets") + sum("packets_rev"), report.packets.kept);
+        assert_eq!(sum("bytes") + sum("bytes_rev"), report.cache.bytes);
+    }
+    // And so says the binary.
+    let folder = Folder::new();
+    let path = folder.write("mix.pcap", mixture(20_000, 3000));
+    let small = flows(&path, &["--flows", "16", "--l7", "none"]);
+    let large = flows(&path, &["--l7", "none"]);
+    let bytes = |flows: &[Value]| {
+        flows.iter().map(|f| f["bytes"].as_u64().expect("n") + f["bytes_rev"].as_u64().expect("n")).sum::<u64>()
+    };
+    assert!(small.len() > large.len());
+    assert_eq!(bytes(&small), bytes(&large));
+}
+
+#[test]
+fn packing_and_reading_do_not_matter() {
+    let folder = Folder::new();
+    let plain = bytes_of("http");
+    let expected = text(&flows(&folder.write("plain.pcap", &plain), &[]));
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(&plain).expect("a Vec");
+    let packed = [("gz", gz.finish().expect("a Vec")), ("zst", zstd::encode_all(&plain[..], 1).expect("a Vec"))];
+    for (name, bytes) in &packed {
+        assert_eq!(text(&flows(&folder.write(name, bytes), &[])), expected, "{name}");
+    }
+    for bytes in packed.iter().map(|(_, bytes)| bytes).chain([&plain]) {
+        let mut child = sonda(["probe", "-", "--json", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it runs");
+        child.stdin.take().expect("piped").write_all(bytes).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(text(&json_lines(&String::from_utf8_lossy(&output.stdout))), expected);
+    }
+    // pcapng of either byte order: two interfaces, the same packets.
+    let ng = ["pcapng_little", "pcapng_two_interfaces"].map(|case| text(&flows(&folder.capture(case), &[])));
+    assert_eq!(ng[0], ng[1]);
+    // One file after the other are two inputs.
+    let path = folder.path("plain.pcap");
+    let path = path.to_str().expect("plain path");
+    let twice = run(["probe", path, path, "--json", "-"]).must(0);
+    assert_eq!(json_lines(&twice.stdout).len(), 2 * expected.len());
+}
+
+/// Two runs say the same, byte for byte.
+#[test]
+fn runs_repeat() {
+    let folder = Folder::new();
+    let path = folder.write("mix.pcap", mixture(20_000, 3000));
+    let once = || run(["probe", path.to_str().expect("plain"), "--json", "-"]).must(0).stdout;
+    assert!(once() == once(), "two runs over one capture differ");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Any bytes changed, any tail cut: no panic, every identity holds.
+    #[test]
+    fn mutations_keep_the_books_balanced(
+        case in 0..benches::cases().len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..24),
+        keep in prop::option::of(any::<prop::sample::Index>()),
+        original: bool,
+        split: bool,
+        at_a_time in 1..BURST,
+    ) {
+        let mut bytes = (benches::cases()[case].build)();
+        // The file header stays, so that packets are reached.
+        for (place, value) in changes {
+            let place = 24 + place.index(bytes.len() - 24);
+            bytes[place] = value;
+        }
+        if let Some(keep) = keep {
+            bytes.truncate(24 + keep.index(bytes.len() - 24));
+        }
+        let face = if original { Face::Ipfixprobe } else { Face::Native };
+        let mut config = config(PluginId::ALL, face);
+        config.split = split;
+        config.cache.shape = Shape { size_exp: 6, line_exp: 2 };
+        through_lane(bytes, &config, at_a_time);
+    }
+}
