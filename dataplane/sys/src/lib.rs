@@ -3,6 +3,8 @@
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 mod bpf;
+#[cfg(feature = "counting-allocator")]
+mod counting;
 pub mod lanes;
 mod map;
 mod pages;
@@ -10,6 +12,8 @@ mod prefetch;
 mod ready;
 
 pub use bpf::bpf_accepts;
+#[cfg(feature = "counting-allocator")]
+pub use counting::{CountingAllocator, allocations};
 pub use map::FileMap;
 pub use pages::Pages;
 pub use prefetch::{prefetch, prefetch_bytes};

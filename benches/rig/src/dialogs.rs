@@ -1,0 +1,46 @@
+//! Dialogs of one protocol, one after the other: what the parser of that protocol has to do, and little else.
+use crate::{empty, frames};
+use benches::dialog::{Datagrams, Dialog, Host, Route, TcpSession, dns, http, sip, smtp, tls};
+use benches::{Frame, MILLISECOND, Profile, Rng};
+use dataplane::capture::memory::MemorySource;
+use std::net::Ipv4Addr;
+
+/// Bytes of each answer: a few segments, so that the parser's part is not lost among packets that it does not look at.
+const ANSWER_BYTES: u64 = 4_000;
+
+/// `count` dialogs for a parser of this name. One that the generator has no dialogs for gets the realistic mix.
+pub fn of(parser: &str, count: u64) -> MemorySource {
+    let talk: fn(&mut Rng, Route) -> Box<dyn Dialog> = match parser {
+        "http" => |rng, route| Box::new(TcpSession::new(route, http::visit(rng, ANSWER_BYTES))),
+        "tls" => |rng, route| Box::new(TcpSession::new(route, tls::connection(rng, ANSWER_BYTES))),
+        "smtp" => |rng, route| Box::new(TcpSession::new(route, smtp::delivery(rng, ANSWER_BYTES as usize))),
+        "dns" | "passivedns" => |rng, route| Box::new(Datagrams::udp(route, dns::lookup(rng))),
+        "sip" => |rng, route| {
+            let contact = format!("{}:{}", route.client.ip, route.client.port);
+            Box::new(Datagrams::udp(route, sip::talk(rng, &contact)))
+        },
+        _ => return frames::profile(Profile::Realistic, count * 12, count),
+    };
+    let port = match parser {
+        "http" => 80,
+        "tls" => 443,
+        "smtp" => 25,
+        "sip" => 5060,
+        _ => 53,
+    };
+    let (mut rng, mut source, mut frame) = (Rng::new(1), empty(), Frame::new());
+    let mut begun = 0;
+    for number in 0..count {
+        let client = Host::new(Ipv4Addr::from(0xc612_0000 | number as u32), 40_000);
+        let server = Host::new(Ipv4Addr::new(203, 0, 113, number as u8), port);
+        let mut dialog = talk(&mut rng, Route::new(client, server));
+        let mut at = begun;
+        while let Some(gap) = dialog.gap() {
+            at += gap;
+            dialog.packet(&mut frame);
+            frames::push(&mut source, at, frame.bytes());
+        }
+        begun += MILLISECOND;
+    }
+    source
+}

@@ -1,0 +1,48 @@
+//! After start nothing is allocated for a packet (PERFORMANCE.md P9): counted, not believed.
+use benches::Profile;
+use rig::encode::Ipfix;
+use rig::{FIVE, Rig, all_plugins, frames};
+use sys::{CountingAllocator, allocations};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+const PACKETS: u64 = 60_000;
+const PASSES: usize = 4;
+
+/// Allocations in each pass after the first one, and how many flows ended meanwhile.
+fn later_passes(plugins: &[&str], mut encode: Option<Ipfix>) -> (Vec<u64>, u64) {
+    let mut rig = Rig::new(frames::profile(Profile::Realistic, PACKETS, 0), PACKETS / 12, plugins);
+    let mut ended = 0;
+    let mut pass = |rig: &mut Rig| {
+        let before = allocations();
+        rig.pass(|batch| {
+            ended += batch.flows().len() as u64;
+            if let Some(ipfix) = &mut encode {
+                ipfix.batch(batch);
+            }
+        });
+        allocations() - before
+    };
+    assert!(pass(&mut rig) > 0, "the allocator does not count");
+    let later = (0..PASSES).map(|_| pass(&mut rig)).collect();
+    rig.check();
+    (later, ended)
+}
+
+#[test]
+fn a_lane_allocates_nothing_after_its_first_pass() {
+    for plugins in [&[][..], &FIVE, &all_plugins()] {
+        let (later, ended) = later_passes(plugins, None);
+        assert!(ended > PACKETS / 12, "{ended} flows ended: too few to prove anything");
+        assert_eq!(later, [0; PASSES], "plugins {plugins:?}");
+    }
+}
+
+#[test]
+fn nor_does_the_ipfix_encoder() {
+    for plugins in [&[][..], &all_plugins()] {
+        let (later, _) = later_passes(plugins, Some(Ipfix::default()));
+        assert_eq!(later, [0; PASSES], "plugins {plugins:?}");
+    }
+}
