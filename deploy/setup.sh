@@ -14,7 +14,9 @@ need=(
     editcap=wireshark-common
     nfcapd=nfdump
     nfdump=nfdump
+    nfpcapd=nfdump
     softflowd=softflowd
+    valgrind=valgrind
     /usr/include/pcap.h=libpcap-dev
 )
 

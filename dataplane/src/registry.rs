@@ -2,7 +2,7 @@
 //!
 //! From the list come the ids, the dispatch, the arenas of a batch, the help and the documentation. What runs on a lane is chosen
 //! at start; for each packet only the plugins that still want it are called, by a jump on the id, never through a vtable.
-use crate::batch::Link;
+use crate::batch::{Link, ROOM};
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::Direction;
@@ -303,7 +303,7 @@ impl Rows {
     }
 }
 
-/// Records of one type in a batch; grown once, then used again.
+/// Records of one type in a batch: room for a batch is taken with the first one, memory is touched as it is used, and used again.
 pub(crate) struct Arena<R: Record> {
     records: Vec<R>,
     used: usize,
@@ -318,6 +318,7 @@ impl<R: Record> Default for Arena<R> {
 impl<R: Record> Arena<R> {
     fn add(&mut self, record: &R) -> u32 {
         if self.used == self.records.len() {
+            self.records.reserve(ROOM.saturating_sub(self.records.len()));
             self.records.push(R::default());
         }
         self.records[self.used].assign(record);

@@ -1,10 +1,12 @@
 //! Chores of the project: `cargo xtask NAME`. One chore is one file.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod cases;
 mod compare;
 mod corpus;
 mod docs;
+mod extremes;
 mod fuzz;
 mod shell;
 mod synth;
@@ -30,6 +32,9 @@ enum Chore {
     Corpus(corpus::Args),
     Fuzz(fuzz::Args),
     Compare(compare::Args),
+    Budget(budget::Args),
+    Memory(extremes::Memory),
+    Hostile(extremes::Hostile),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -43,6 +48,9 @@ fn main() -> ExitCode {
         Chore::Corpus(args) => corpus::run(&args),
         Chore::Fuzz(args) => fuzz::run(&args),
         Chore::Compare(args) => compare::run(&args),
+        Chore::Budget(args) => budget::run(&args),
+        Chore::Memory(args) => extremes::memory(&args),
+        Chore::Hostile(args) => extremes::hostile(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,38 @@
+//! `cargo xtask memory` and `cargo xtask hostile`: benches/examples/extremes.rs, built for release.
+use crate::{Outcome, shell};
+use std::process::Command;
+
+/// Resident memory for a million live flows with five parsers on
+#[derive(clap::Args)]
+pub(crate) struct Memory {
+    /// Flows of the generated traffic, all live at once
+    #[arg(long, default_value_t = 1_600_000)]
+    flows: u64,
+    /// log2 of the flow table's slots
+    #[arg(long, default_value_t = 21)]
+    size_exp: u64,
+}
+
+/// New flows, fragments and hash collisions against harmless 64-byte packets
+#[derive(clap::Args)]
+pub(crate) struct Hostile {
+    #[arg(long, default_value_t = 2_000_000)]
+    packets: u64,
+    /// Rounds in turns; the median counts
+    #[arg(long, default_value_t = 5)]
+    rounds: u64,
+}
+
+pub(crate) fn memory(args: &Memory) -> Outcome {
+    extremes("memory", [args.flows, args.size_exp])
+}
+
+pub(crate) fn hostile(args: &Hostile) -> Outcome {
+    extremes("hostile", [args.packets, args.rounds])
+}
+
+fn extremes(name: &str, numbers: [u64; 2]) -> Outcome {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benches", "--example", "extremes", "--", name]);
+    shell::call(cargo.args(numbers.map(|n| n.to_string())))
+}
