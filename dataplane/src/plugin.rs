@@ -11,8 +11,10 @@ pub(crate) mod testing;
 /// A plugin's answer to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Show me the next packet of this flow too.
+    /// Show me the next packet of this flow too, if it passes [`Plugin::may_begin`].
     More,
+    /// I am in the midst of something: from now on show me the packets of this flow whatever they begin with.
+    Each,
     /// I am done with this flow.
     Done,
     /// Export the flow now and forget it (spec/exporter.md 9.5, FLUSH).
@@ -55,11 +57,21 @@ pub trait Plugin: Sized {
     const AFTER: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
+    /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
+    const PROBES: bool = false;
+
+    /// A look at the first bytes of a payload, which may be empty: false if each hook would do nothing and answer [`Step::More`].
+    /// Asked for every packet before anything is fetched or called, so it should be a few instructions.
+    #[inline(always)]
+    fn may_begin(_payload: &[u8]) -> bool {
+        true
+    }
 
     /// Reads the options given after the plugin's name, `name[=value]` each.
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError>;
 
-    /// The first packet of a flow, already counted (`post_create` of the original).
+    /// The first packet of a flow, already counted (`post_create` of the original). Like the other hooks not called where
+    /// [`may_begin`](Plugin::may_begin) says no.
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step;
 
     /// A later packet, before it is counted (`pre_update`).
@@ -72,7 +84,8 @@ pub trait Plugin: Sized {
         Step::More
     }
 
-    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`).
+    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`). Not called for a flow of which no plugin
+    /// keeps anything.
     fn end(&mut self, _flow: &Flow, _slots: &mut Slots<'_, Self>) {}
 
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").
@@ -81,6 +94,10 @@ pub trait Plugin: Sized {
     /// What a person wants to know of the record, in a few words; nothing if the record says too little or too much for a table.
     fn summary(_record: &Self::Record, _out: &mut String) {}
 }
+
+/// Natively a plugin that goes by content is done with a flow of which it keeps nothing after so many packets, both directions and
+/// empty ones together. Each record of a flow that was cut has the budget anew.
+pub const INSPECTED_MAX: u64 = 64;
 
 /// A plugin option that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

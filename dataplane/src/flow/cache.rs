@@ -8,7 +8,7 @@ use crate::flow::table::{Shape, Slot, Table};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
-use crate::registry::{Plugins, Wish};
+use crate::registry::{Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
@@ -124,15 +124,34 @@ impl Cache {
             self.end(slot, reason as u8, last_word, batch);
             return self.open(view, batch);
         }
-        let wish = self.ask(slot, view, direction, Moment::Before);
-        if wish != Wish::default() {
-            return self.cut(slot, view, direction, wish, Moment::Before, batch);
+        let wanted = self.wanted(slot, &view);
+        if wanted & Hook::Before.set() != 0 {
+            let wish = self.ask(slot, view, direction, wanted, Hook::Before);
+            if wish.is_cut() {
+                return self.cut(slot, view, direction, wish, Hook::Before, batch);
+            }
         }
         self.count(slot, p, direction);
-        let wish = self.ask(slot, view, direction, Moment::After);
-        if wish != Wish::default() {
-            self.cut(slot, view, direction, wish, Moment::After, batch);
+        if wanted & Hook::After.set() != 0 {
+            let wish = self.ask(slot, view, direction, wanted, Hook::After);
+            if wish.is_cut() {
+                self.cut(slot, view, direction, wish, Hook::After, batch);
+            }
         }
+    }
+
+    /// The plugins that have to see a packet of a live flow; for most packets none, which is found out from the flow's first line.
+    #[inline(always)]
+    fn wanted(&mut self, slot: Slot, view: &PacketView<'_, '_>) -> PluginSet {
+        let flow = self.table.flow(slot);
+        if flow.interest == 0 {
+            return 0;
+        }
+        if self.plugins.is_spent(flow) {
+            let left = self.plugins.spend(flow.row, flow.interest);
+            self.table.flow_mut(slot).interest = left;
+        }
+        self.plugins.wanted(self.table.flow(slot), view.payload())
     }
 
     /// Ends the flows that have been quiet too long; called after each burst, in proportion to the packets since.
@@ -211,8 +230,15 @@ impl Cache {
 
     /// Shows a flow's first packet to the plugins; any of them may export it at once.
     fn begin(&mut self, slot: Slot, view: PacketView<'_, '_>, direction: Direction, batch: &mut Batch) {
-        let wish = self.ask(slot, view, direction, Moment::First);
-        if wish.flush || wish.reinsert {
+        let flow = self.table.flow_mut(slot);
+        flow.interest = self.plugins.enabled();
+        flow.eager = false;
+        let wanted = self.plugins.wanted_first(view.payload());
+        if wanted == 0 {
+            return;
+        }
+        let wish = self.ask(slot, view, direction, wanted, Hook::Create);
+        if wish.is_cut() {
             // The original forgets to say why (spec/exporter.md 14 #3), and skips the plugins' last word (#4).
             let (reason, last_word) =
                 if self.config.face.is_original() { (0, false) } else { (EndReason::Forced as u8, true) };
@@ -227,12 +253,12 @@ impl Cache {
         view: PacketView<'_, '_>,
         direction: Direction,
         wish: Wish,
-        when: Moment,
+        when: Hook,
         batch: &mut Batch,
     ) {
         let original = self.config.face.is_original();
         if !wish.reinsert {
-            if when == Moment::Before {
+            if matches!(when, Hook::Before) {
                 if original {
                     self.stats.uncounted += 1;
                 } else {
@@ -263,22 +289,24 @@ impl Cache {
         self.stats.bytes += p.ip_len as u64;
     }
 
-    #[inline(always)]
-    fn ask(&mut self, slot: Slot, view: PacketView<'_, '_>, direction: Direction, when: Moment) -> Wish {
+    /// Shows a packet to those of the `wanted` plugins that have the hook and are still interested.
+    #[inline(never)]
+    fn ask(
+        &mut self,
+        slot: Slot,
+        view: PacketView<'_, '_>,
+        direction: Direction,
+        wanted: PluginSet,
+        hook: Hook,
+    ) -> Wish {
         let flow = self.table.flow(slot);
-        if flow.interest == 0 && when != Moment::First {
-            return Wish::default();
-        }
         let (mut row, mut interest) = (flow.row, flow.interest);
         let ctx = Context { packet: view, direction, flow };
-        let wish = match when {
-            Moment::First => self.plugins.create(&ctx, &mut row, &mut interest),
-            Moment::Before => self.plugins.before(&ctx, &mut row, &mut interest),
-            Moment::After => self.plugins.after(&ctx, &mut row, &mut interest),
-        };
+        let wish = self.plugins.call(hook, wanted & interest & hook.set(), &ctx, &mut row, &mut interest);
         let flow = self.table.flow_mut(slot);
         flow.row = row;
         flow.interest = interest;
+        flow.eager |= wish.eager;
         wish
     }
 
@@ -300,13 +328,6 @@ impl Cache {
         let flow = self.table.flow_mut(slot);
         self.plugins.release(&mut flow.row);
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    First,
-    Before,
-    After,
 }
 
 /// A SYN in a direction that was already closed begins a new connection.

@@ -49,6 +49,16 @@ impl Plugin for Http {
     type Record = HttpRecord;
     type State = Seen;
     const BEFORE: bool = true;
+    const PROBES: bool = true;
+
+    /// A start line has a blank early on; only behind methods that it knows the original looks farther.
+    #[inline(always)]
+    fn may_begin(payload: &[u8]) -> bool {
+        match payload.first_chunk::<METHOD_MAX>() {
+            Some(start) => has_blank(start) || starts_known(payload),
+            None => payload.contains(&b' '),
+        }
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -106,6 +116,21 @@ enum Message<'a> {
 
 /// A method longer than this is taken for something else.
 const METHOD_MAX: usize = 32;
+
+/// Without branches, so that it becomes a vector comparison.
+#[inline(always)]
+fn has_blank(bytes: &[u8; METHOD_MAX]) -> bool {
+    bytes.iter().fold(false, |found, byte| found | (*byte == b' '))
+}
+
+/// The letters by which the original knows a method, and a response.
+#[inline(always)]
+fn starts_known(payload: &[u8]) -> bool {
+    matches!(
+        payload.first_chunk(),
+        Some(b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"TRAC" | b"OPTI" | b"CONN" | b"PATC" | b"HTTP")
+    )
+}
 
 impl Http {
     fn take(&self, payload: &[u8], slots: &mut Slots<'_, Self>) -> Step {
@@ -232,8 +257,7 @@ fn message(payload: &[u8]) -> Option<Message<'_>> {
 /// The start line as the original recognises it.
 fn original_message(payload: &[u8]) -> Option<Message<'_>> {
     let probe: &[u8; 4] = payload.first_chunk()?;
-    let known =
-        matches!(probe, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"TRAC" | b"OPTI" | b"CONN" | b"PATC");
+    let known = starts_known(payload) && probe != b"HTTP";
     let method_max = if known { payload.len() } else { payload.len().min(METHOD_MAX) };
     let words = |first_max: usize| {
         let first = memchr(b' ', &payload[..first_max])?;

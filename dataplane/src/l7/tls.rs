@@ -55,6 +55,12 @@ impl Plugin for Tls {
     type Record = TlsRecord;
     type State = Ticket;
     const BEFORE: bool = true;
+    const PROBES: bool = true;
+
+    #[inline(always)]
+    fn may_begin(payload: &[u8]) -> bool {
+        payload.first() == Some(&hello::RECORD_HANDSHAKE)
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -67,8 +73,7 @@ impl Plugin for Tls {
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
         let Some(hello) = Hello::of_record(ctx.packet.payload(), self.face) else {
-            self.join_segments(&ctx.packet, slots);
-            return Step::More;
+            return self.join_segments(&ctx.packet, slots);
         };
         match hello.kind {
             Kind::Client => {
@@ -120,10 +125,10 @@ impl Plugin for Tls {
 }
 
 impl Tls {
-    /// A flow whose ClientHello is not whole yet has a slot that is not exported.
-    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) {
-        let Some(segments) = &mut self.segments else { return };
-        let Some(sequence) = sequence_of(packet) else { return };
+    /// A flow whose ClientHello is not whole yet has a slot that is not exported; its other segments begin with anything.
+    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        let Some(segments) = &mut self.segments else { return Step::More };
+        let Some(sequence) = sequence_of(packet) else { return Step::More };
         let payload = packet.payload();
         match slots.first() {
             Some(slot) if slot.export => {}
@@ -141,9 +146,11 @@ impl Tls {
                 {
                     slot.export = false;
                     slot.state = ticket;
+                    return Step::Each;
                 }
             }
         }
+        Step::More
     }
 }
 
@@ -321,7 +328,7 @@ mod tests {
                 let (packet, mut bytes) = frame(Direction::Forward, 4000, 443, protocol::TCP, &[], segment);
                 bytes[24..28].copy_from_slice(&sequence.to_be_bytes());
                 for _twice in 0..2 {
-                    assert_eq!(h.frame(Direction::Forward, packet, &bytes), Step::More);
+                    assert!(matches!(h.frame(Direction::Forward, packet, &bytes), Step::More | Step::Each));
                 }
                 sequence = sequence.wrapping_add(segment.len() as u32);
             }

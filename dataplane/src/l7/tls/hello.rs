@@ -14,7 +14,7 @@ pub mod extension {
     pub const SUPPORTED_VERSIONS: u16 = 43;
 }
 
-const RECORD_HANDSHAKE: u8 = 22;
+pub const RECORD_HANDSHAKE: u8 = 22;
 /// Major version of SSL 3.0 and all of TLS.
 const MAJOR: u8 = 3;
 pub const RECORD_HEADER_LEN: usize = 5;
