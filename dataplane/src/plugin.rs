@@ -142,10 +142,12 @@ pub struct Pool<P: Plugin> {
 }
 
 impl<P: Plugin> Pool<P> {
-    /// Reserves address space for `cap` slots; memory is touched when a slot is first used.
+    /// Reserves address space for `cap` slots; memory is touched when a slot is first used, by huge pages if there are any.
     pub fn new(cap: usize) -> Pool<P> {
         let cap = cap.min(NONE as usize - 1);
-        Pool { slots: Vec::with_capacity(cap), free: Vec::with_capacity(cap), cap, refused: 0 }
+        let mut slots = Vec::with_capacity(cap);
+        sys::advise_huge(slots.spare_capacity_mut());
+        Pool { slots, free: Vec::with_capacity(cap), cap, refused: 0 }
     }
 
     fn open(&mut self) -> Option<u32> {

@@ -335,6 +335,7 @@ impl Rows {
     fn reserve(&mut self, cap: usize) {
         self.cap = self.cap.max(cap);
         self.rows.reserve_exact(self.cap - self.rows.len());
+        sys::advise_huge(self.rows.spare_capacity_mut());
         self.free.reserve_exact(self.cap - self.free.len());
     }
 
