@@ -57,8 +57,17 @@ pub trait Plugin: Sized {
     const AFTER: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
+    /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.
+    const BY_PORT: bool = false;
     /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
     const PROBES: bool = false;
+
+    /// Whether a flow between these ports may be of interest: false if [`create`](Plugin::create) would answer [`Step::Done`] and do
+    /// nothing else. Asked once for each flow.
+    #[inline(always)]
+    fn may_use(_src_port: u16, _dst_port: u16) -> bool {
+        true
+    }
 
     /// A look at the first bytes of a payload, which may be empty: false if each hook would do nothing and answer [`Step::More`].
     /// Asked for every packet before anything is fetched or called, so it should be a few instructions.
@@ -123,13 +132,15 @@ impl OptionError {
 /// End of a chain of slots.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What one plugin keeps of one flow: the exported record and its private state.
+/// What one plugin keeps of one flow: the exported record and its private state. The small things stand with the record's first
+/// fields in one cache line.
+#[repr(C)]
 pub struct Slot<P: Plugin> {
-    pub record: P::Record,
-    pub state: P::State,
+    next: u32,
     /// Whether the record is exported; a plugin that only gathers state so far sets it to false.
     pub export: bool,
-    next: u32,
+    pub state: P::State,
+    pub record: P::Record,
 }
 
 /// The slots of one plugin on one lane: taken at start up to a cap, used again when flows end.
@@ -160,6 +171,13 @@ impl<P: Plugin> Pool<P> {
         }
         self.slots.push(Slot { record: P::Record::default(), state: P::State::default(), export: true, next: NONE });
         Some(self.slots.len() as u32 - 1)
+    }
+
+    /// Asks for the lines of a slot that will be read soon.
+    pub(crate) fn prefetch(&self, at: u32) {
+        if let Some(slot) = self.slots.get(at as usize) {
+            sys::prefetch_value(slot);
+        }
     }
 
     /// Slots in use (identity I15: capacity = free + in use).

@@ -5,7 +5,7 @@
 use crate::batch::Link;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::Direction;
+use crate::packet::{Direction, PacketView};
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use record::element::{Element, cesnet};
@@ -92,6 +92,18 @@ macro_rules! plugins {
         const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
 
         const PROBES: PluginSet = 0 $(| if <$plugin as Plugin>::PROBES { PluginId::$id.bit() } else { 0 })+;
+
+        /// Those of a set that may have to do with a flow between these ports.
+        #[inline(always)]
+        fn by_ports(mut set: PluginSet, src_port: u16, dst_port: u16) -> PluginSet {
+            $(if <$plugin as Plugin>::BY_PORT
+                && set & PluginId::$id.bit() != 0
+                && !<$plugin>::may_use(src_port, dst_port)
+            {
+                set &= !PluginId::$id.bit();
+            })+
+            set
+        }
 
         /// Those of a set whose [`Plugin::may_begin`] lets a payload pass.
         #[inline(always)]
@@ -205,6 +217,22 @@ macro_rules! plugins {
                 set
             }
 
+            /// Asks for the row of a flow that will end soon.
+            #[inline]
+            pub(crate) fn prefetch_row(&self, row: u32) {
+                if let Some(heads) = self.rows.rows.get(row as usize) {
+                    sys::prefetch(heads);
+                }
+            }
+
+            /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
+            pub(crate) fn prefetch_slots(&self, row: u32) {
+                let Some(heads) = self.rows.rows.get(row as usize) else { return };
+                $(if let Some((_, pool)) = &self.$id {
+                    pool.prefetch(heads[PluginId::$id as usize]);
+                })+
+            }
+
             /// Gives everything that is kept of a flow back to the pools.
             pub fn release(&mut self, row: &mut u32) {
                 if let Some(heads) = self.rows.get(*row) {
@@ -297,16 +325,17 @@ impl Plugins {
         &self.order
     }
 
-    /// All plugins that run: what a new flow's `interest` begins with.
+    /// All plugins that run.
     #[inline(always)]
     pub(crate) fn enabled(&self) -> PluginSet {
         self.enabled
     }
 
-    /// The plugins that have to see a new flow's first packet.
+    /// What the `interest` of a new flow begins with, and the plugins that have to see its first packet.
     #[inline(always)]
-    pub(crate) fn wanted_first(&self, payload: &[u8]) -> PluginSet {
-        probe(self.enabled, payload)
+    pub(crate) fn wanted_first(&self, packet: &PacketView<'_, '_>) -> (PluginSet, PluginSet) {
+        let interest = by_ports(self.enabled, packet.packet.src_port, packet.packet.dst_port);
+        (interest, probe(interest, packet.payload()))
     }
 
     /// The plugins that have to see a later packet: those that are not done with the flow, and have not said no to the payload.

@@ -96,8 +96,15 @@ impl<P: Plugin> Harness<P> {
     }
 
     fn create(&mut self, flow: Flow, view: PacketView<'_, '_>, direction: Direction) -> Step {
-        (self.interested, self.eager) = (true, false);
-        let step = if passes::<P>(&view) { self.call(&flow, view, direction, P::create) } else { Step::More };
+        self.interested = !P::BY_PORT || P::may_use(view.packet.src_port, view.packet.dst_port);
+        self.eager = false;
+        let step = if !self.interested {
+            Step::Done
+        } else if passes::<P>(&view) {
+            self.call(&flow, view, direction, P::create)
+        } else {
+            Step::More
+        };
         match step {
             Step::More | Step::Each | Step::Done => self.flow = Some(flow),
             Step::Flush | Step::Reinsert => self.export(),

@@ -12,5 +12,5 @@ mod ready;
 pub use bpf::bpf_accepts;
 pub use map::FileMap;
 pub use pages::{Pages, advise_huge};
-pub use prefetch::{prefetch, prefetch_bytes};
+pub use prefetch::{prefetch, prefetch_bytes, prefetch_value};
 pub use ready::{open_at_once, readable};
