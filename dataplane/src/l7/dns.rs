@@ -159,8 +159,7 @@ fn read_questions(
         })?;
         if face.is_original() {
             // QUIRK: the original keeps a C string.
-            let whole = record.name;
-            record.name.set(until_nul(whole.as_bytes()));
+            record.name.truncate(until_nul(record.name.as_bytes()).len());
         }
     }
     Ok(())

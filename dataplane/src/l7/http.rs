@@ -55,7 +55,7 @@ impl Plugin for Http {
     #[inline(always)]
     fn may_begin(payload: &[u8]) -> bool {
         match payload.first_chunk::<METHOD_MAX>() {
-            Some(start) => has_blank(start) || starts_known(payload),
+            Some(start) => has_blank(start) || (start[0].is_ascii_uppercase() && starts_known(payload)),
             None => payload.contains(&b' '),
         }
     }
