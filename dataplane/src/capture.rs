@@ -79,6 +79,8 @@ pub trait CaptureSource {
     /// Lends at most [`BURST`] frames to `take` and takes them back when it returns. After [`Poll::End`] or an error the source is over;
     /// what could be read before an error has been lent.
     fn burst(&mut self, take: impl FnMut(&[Frame<'_>])) -> Result<Poll, CaptureError>;
+    /// From now on lends at most `frames` at a time, 1 to [`BURST`]: what is not lent is not taken.
+    fn limit(&mut self, frames: usize);
     fn stats(&self) -> CaptureStats;
     /// Part of the input that was consumed, if the size of the input is known: (done, total) bytes.
     fn progress(&self) -> Option<(u64, u64)> {

@@ -158,8 +158,12 @@ impl Lane {
 
     /// Takes one burst from the source. Whoever calls looks after [`Lane::batch`] in between.
     pub fn step(&mut self, source: &mut impl CaptureSource) -> Result<Poll, CaptureError> {
-        if self.packets_max != 0 && self.books.kept >= self.packets_max {
-            return Ok(Poll::End);
+        if self.packets_max != 0 {
+            let left = self.packets_max.saturating_sub(self.books.kept);
+            if left == 0 {
+                return Ok(Poll::End);
+            }
+            source.limit(left.min(BURST as u64) as usize);
         }
         source.burst(|frames| self.burst(frames))
     }

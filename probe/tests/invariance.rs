@@ -27,6 +27,9 @@ impl<S: CaptureSource> CaptureSource for Trickle<S> {
         let at_a_time = self.at_a_time;
         self.source.burst(|frames| frames.chunks(at_a_time).for_each(&mut take))
     }
+    fn limit(&mut self, frames: usize) {
+        self.at_a_time = self.at_a_time.min(frames);
+    }
     fn stats(&self) -> CaptureStats {
         self.source.stats()
     }
@@ -202,5 +205,18 @@ proptest! {
         config.split = split;
         config.cache.shape = Shape { size_exp: 6, line_exp: 2 };
         through_lane(bytes, &config, at_a_time);
+    }
+}
+
+/// `-c N` takes exactly as many packets as it needs for N decoded ones, and the books say so.
+#[test]
+fn a_count_is_exact() {
+    let folder = Folder::new();
+    let capture = folder.write("mix.pcap", mixture(2000, 200));
+    for count in [1, 10, 64, 65, 1000] {
+        let done =
+            run(["probe", capture.to_str().expect("plain"), "--count", &count.to_string(), "--json", "/dev/null"])
+                .must(0);
+        assert!(done.stderr.contains(&format!("packets {count} = {count} decoded")), "{count}: {}", done.stderr);
     }
 }

@@ -2,7 +2,7 @@
 //! of input share all of this.
 use super::pcap::Pcap;
 use super::pcapng::Pcapng;
-use super::{BURST, CaptureError, CaptureStats, Frame, LinkType};
+use super::{CaptureError, CaptureStats, Frame, LinkType};
 
 /// The longest frame that is believed, bytes: MAXIMUM_SNAPLEN of tcpdump and libpcap. A longer one is damage.
 pub(super) const CAPLEN_MAX: u32 = 262_144;
@@ -97,7 +97,7 @@ impl Decoder {
         &mut self,
         window: &'w [u8],
         last: bool,
-        frames: &mut [Frame<'w>; BURST],
+        frames: &mut [Frame<'w>],
         stats: &mut CaptureStats,
     ) -> Result<Step, CaptureError> {
         match &mut self.format {

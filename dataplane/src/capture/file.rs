@@ -77,6 +77,13 @@ impl CaptureSource for FileSource {
         }
     }
 
+    fn limit(&mut self, frames: usize) {
+        match &mut self.kind {
+            Kind::Mapped(source) => source.limit(frames),
+            Kind::Stream(source) => source.limit(frames),
+        }
+    }
+
     fn stats(&self) -> CaptureStats {
         match &self.kind {
             Kind::Mapped(source) => source.stats,
@@ -100,12 +107,18 @@ pub(super) struct Source<I> {
     filter: Option<Filter>,
     stats: CaptureStats,
     over: bool,
+    /// Frames lent at a time.
+    limit: usize,
 }
 
 impl<I: Input> Source<I> {
     pub(super) fn new(path: &str, input: I, filter: Option<String>) -> Self {
         let (decoder, filter) = (Decoder::new(path), filter.map(Filter::new));
-        Source { input, decoder, filter, stats: CaptureStats::default(), over: false }
+        Source { input, decoder, filter, stats: CaptureStats::default(), over: false, limit: BURST }
+    }
+
+    pub(super) fn limit(&mut self, frames: usize) {
+        self.limit = frames.clamp(1, BURST);
     }
 
     /// Reads the file header, and compiles the filter if that tells the link type.
@@ -143,7 +156,12 @@ impl<I: Input> Source<I> {
     fn advance(&mut self, mut take: impl FnMut(&[Frame<'_>])) -> Result<Poll, CaptureError> {
         for _ in 0..STEPS_MAX {
             let mut frames = [Frame::default(); BURST];
-            let step = self.decoder.step(self.input.window(), self.input.last(), &mut frames, &mut self.stats)?;
+            let step = self.decoder.step(
+                self.input.window(),
+                self.input.last(),
+                &mut frames[..self.limit],
+                &mut self.stats,
+            )?;
             let (lent, result) = match &mut self.filter {
                 None => (step.frames, Ok(())),
                 Some(filter) => accept(filter, &mut frames[..step.frames], &mut self.stats),

@@ -81,6 +81,10 @@ impl CaptureSource for Memory<'_> {
         self.0.burst(take)
     }
 
+    fn limit(&mut self, frames: usize) {
+        self.0.limit(frames);
+    }
+
     fn stats(&self) -> CaptureStats {
         self.0.stats()
     }

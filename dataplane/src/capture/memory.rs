@@ -81,6 +81,10 @@ impl CaptureSource for MemorySource {
         Ok(Poll::More)
     }
 
+    fn limit(&mut self, frames: usize) {
+        self.burst = frames.clamp(1, BURST);
+    }
+
     fn stats(&self) -> CaptureStats {
         self.stats
     }

@@ -1,7 +1,7 @@
 //! Classic pcap: a file header of 24 bytes, then records of a 16-byte header and the frame.
 //! Format: draft-ietf-opsawg-pcap, sections 4 and 5.
 use super::decode::{CAPLEN_MAX, Place, Step, Then};
-use super::{BURST, CaptureError, CaptureStats, Frame, LinkType};
+use super::{CaptureError, CaptureStats, Frame, LinkType};
 use record::Time;
 use sys::prefetch_bytes;
 
@@ -60,7 +60,7 @@ impl Pcap {
         at: &mut Place,
         window: &'w [u8],
         last: bool,
-        frames: &mut [Frame<'w>; BURST],
+        frames: &mut [Frame<'w>],
         stats: &mut CaptureStats,
     ) -> Result<Step, CaptureError> {
         let (count, used) = if self.big {
@@ -81,7 +81,7 @@ impl Pcap {
     fn records<'w, const BIG: bool>(
         &self,
         window: &'w [u8],
-        frames: &mut [Frame<'w>; BURST],
+        frames: &mut [Frame<'w>],
         stats: &mut CaptureStats,
     ) -> (usize, usize) {
         let (mut count, mut used, mut wire_bytes) = (0, 0, 0);

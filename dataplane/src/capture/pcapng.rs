@@ -6,7 +6,7 @@
 use super::decode::{CAPLEN_MAX, Place, Step, Then};
 use super::interface::Interface;
 use super::pcap::AHEAD;
-use super::{BURST, CaptureError, CaptureStats, Frame};
+use super::{CaptureError, CaptureStats, Frame};
 use record::Time;
 use sys::prefetch_bytes;
 
@@ -81,14 +81,14 @@ impl Pcapng {
         at: &mut Place,
         window: &'w [u8],
         last: bool,
-        frames: &mut [Frame<'w>; BURST],
+        frames: &mut [Frame<'w>],
         stats: &mut CaptureStats,
     ) -> Result<Step, CaptureError> {
         if self.skip.1 > 0 {
             return self.skip_on(at, window, last);
         }
         let (mut count, mut used) = (0, 0);
-        while count < BURST {
+        while count < frames.len() {
             let rest = &window[used..];
             let block = match self.block(rest) {
                 Ok(block) => block,

@@ -141,21 +141,21 @@ impl Table {
     }
 
     /// A free way in the bucket of `hash`, or else the flow there that was quiet longest.
+    #[inline]
     pub fn room(&self, hash: u64, second: u64) -> Result<Slot, Slot> {
-        let bucket = self.bucket(hash);
-        let first = bucket * self.lines_per_bucket;
-        let mut oldest = (0, 0);
-        for way in 0..self.ways {
-            let line = &self.lines[first + way / WAYS];
-            if line.tags[way % WAYS] == 0 {
-                return Ok(Slot((bucket * self.ways + way) as u32));
-            }
-            let quiet = (second as u16).wrapping_sub(line.seen[way % WAYS]);
-            if quiet > oldest.0 {
-                oldest = (quiet, way);
+        let first = self.bucket(hash) * self.lines_per_bucket;
+        let lines = &self.lines[first..first + self.lines_per_bucket];
+        // Ways beyond those of a small bucket do not exist.
+        let there = if self.line_exp < WAYS_EXP { (1u32 << self.ways) - 1 } else { 0xffff };
+        for (n, line) in lines.iter().enumerate() {
+            let free = sys::lanes::equal(&line.tags, 0) & there;
+            if free != 0 {
+                return Ok(self.slot(first + n, free.trailing_zeros() as usize));
             }
         }
-        Err(Slot((bucket * self.ways + oldest.1) as u32))
+        let (_, at, way) =
+            lines.iter().enumerate().map(|(n, line)| quietest(line, second, self.ways, n)).max().unwrap_or_default();
+        Err(self.slot(first + at, way))
     }
 
     /// Puts a flow into a free way.
@@ -218,6 +218,18 @@ impl Table {
     fn slot(&self, line: usize, way: usize) -> Slot {
         Slot(((line << self.line_exp.min(WAYS_EXP)) + way) as u32)
     }
+}
+
+/// Quiet seconds, line number and way of the flow that was quiet longest in a full line.
+#[inline]
+fn quietest(line: &TagLine, second: u64, ways: usize, number: usize) -> (u32, usize, usize) {
+    // Age and way in one number, so that the maximum of sixteen of them is found without a branch.
+    let mut ranks = [0u32; WAYS];
+    for (way, (rank, seen)) in ranks.iter_mut().zip(&line.seen).enumerate() {
+        *rank = (u32::from((second as u16).wrapping_sub(*seen)) << WAYS_EXP) | way as u32;
+    }
+    let best = ranks.iter().take(ways).copied().max().unwrap_or_default();
+    (best >> WAYS_EXP, number, best as usize & (WAYS - 1))
 }
 
 #[inline(always)]

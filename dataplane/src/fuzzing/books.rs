@@ -62,6 +62,10 @@ impl CaptureSource for Frames<'_> {
         Ok(Poll::More)
     }
 
+    fn limit(&mut self, frames: usize) {
+        self.burst = frames.clamp(1, crate::capture::BURST);
+    }
+
     fn stats(&self) -> CaptureStats {
         let bytes = self.frames[..self.at].iter().map(|f| u64::from(f.wire_len)).sum();
         CaptureStats { packets: self.at as u64, bytes, ..CaptureStats::default() }

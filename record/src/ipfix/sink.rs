@@ -10,8 +10,9 @@ use std::net::IpAddr;
 /// Where a record's fields are written. Visit Basic first, then each extension, in the order of the schemas given to
 /// [`Packer::add`](super::Packer::add). Fields without an IPFIX element are passed over.
 pub struct DataSink<'b> {
-    buffer: &'b mut [u8],
-    at: usize,
+    /// What is not written yet.
+    rest: &'b mut [u8],
+    room: usize,
     family: Family,
     overflow: bool,
     fields: u32,
@@ -19,12 +20,12 @@ pub struct DataSink<'b> {
 
 impl<'b> DataSink<'b> {
     pub(super) fn new(buffer: &'b mut [u8], family: Family) -> Self {
-        DataSink { buffer, at: 0, family, overflow: false, fields: 0 }
+        DataSink { room: buffer.len(), rest: buffer, family, overflow: false, fields: 0 }
     }
 
     /// Bytes written, or `None` if the record did not fit.
     pub(super) fn finish(self) -> Option<usize> {
-        (!self.overflow).then_some(self.at)
+        (!self.overflow).then_some(self.room - self.rest.len())
     }
 
     /// Fields written so far, for the check that a record is what its schemas say.
@@ -34,21 +35,22 @@ impl<'b> DataSink<'b> {
 
     #[inline(always)]
     fn store<const N: usize>(&mut self, bytes: [u8; N]) {
-        match self.buffer.get_mut(self.at..self.at + N) {
-            Some(room) => {
-                room.copy_from_slice(&bytes);
-                self.at += N;
+        match std::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((room, rest)) => {
+                *room = bytes;
+                self.rest = rest;
             }
+            // Nothing is left to store into, so all that follows overflows too.
             None => self.overflow = true,
         }
     }
 
     #[inline(always)]
     fn store_slice(&mut self, bytes: &[u8]) {
-        match self.buffer.get_mut(self.at..self.at + bytes.len()) {
-            Some(room) => {
+        match std::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
+            Some((room, rest)) => {
                 room.copy_from_slice(bytes);
-                self.at += bytes.len();
+                self.rest = rest;
             }
             None => self.overflow = true,
         }
