@@ -11,8 +11,10 @@ pub(crate) mod testing;
 /// A plugin's answer to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Show me the next packet of this flow too.
+    /// Show me the next packet of this flow too, if it passes [`Plugin::may_begin`].
     More,
+    /// I am in the midst of something: from now on show me the packets of this flow whatever they begin with.
+    Each,
     /// I am done with this flow.
     Done,
     /// Export the flow now and forget it (spec/exporter.md 9.5, FLUSH).
@@ -55,11 +57,30 @@ pub trait Plugin: Sized {
     const AFTER: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
+    /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.
+    const BY_PORT: bool = false;
+    /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
+    const PROBES: bool = false;
+
+    /// Whether a flow between these ports may be of interest: false if [`create`](Plugin::create) would answer [`Step::Done`] and do
+    /// nothing else. Asked once for each flow.
+    #[inline(always)]
+    fn may_use(_src_port: u16, _dst_port: u16) -> bool {
+        true
+    }
+
+    /// A look at the first bytes of a payload, which may be empty: false if each hook would do nothing and answer [`Step::More`].
+    /// Asked for every packet before anything is fetched or called, so it should be a few instructions.
+    #[inline(always)]
+    fn may_begin(_payload: &[u8]) -> bool {
+        true
+    }
 
     /// Reads the options given after the plugin's name, `name[=value]` each.
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError>;
 
-    /// The first packet of a flow, already counted (`post_create` of the original).
+    /// The first packet of a flow, already counted (`post_create` of the original). Like the other hooks not called where
+    /// [`may_begin`](Plugin::may_begin) says no.
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step;
 
     /// A later packet, before it is counted (`pre_update`).
@@ -72,7 +93,8 @@ pub trait Plugin: Sized {
         Step::More
     }
 
-    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`).
+    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`). Not called for a flow of which no plugin
+    /// keeps anything.
     fn end(&mut self, _flow: &Flow, _slots: &mut Slots<'_, Self>) {}
 
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").
@@ -81,6 +103,10 @@ pub trait Plugin: Sized {
     /// What a person wants to know of the record, in a few words; nothing if the record says too little or too much for a table.
     fn summary(_record: &Self::Record, _out: &mut String) {}
 }
+
+/// Natively a plugin that goes by content is done with a flow of which it keeps nothing after so many packets, both directions and
+/// empty ones together. Each record of a flow that was cut has the budget anew.
+pub const INSPECTED_MAX: u64 = 64;
 
 /// A plugin option that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,13 +132,15 @@ impl OptionError {
 /// End of a chain of slots.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// What one plugin keeps of one flow: the exported record and its private state.
+/// What one plugin keeps of one flow: the exported record and its private state. The small things stand with the record's first
+/// fields in one cache line.
+#[repr(C)]
 pub struct Slot<P: Plugin> {
-    pub record: P::Record,
-    pub state: P::State,
+    next: u32,
     /// Whether the record is exported; a plugin that only gathers state so far sets it to false.
     pub export: bool,
-    next: u32,
+    pub state: P::State,
+    pub record: P::Record,
 }
 
 /// The slots of one plugin on one lane: taken at start up to a cap, used again when flows end.
@@ -125,10 +153,12 @@ pub struct Pool<P: Plugin> {
 }
 
 impl<P: Plugin> Pool<P> {
-    /// Reserves address space for `cap` slots; memory is touched when a slot is first used.
+    /// Reserves address space for `cap` slots; memory is touched when a slot is first used, by huge pages if there are any.
     pub fn new(cap: usize) -> Pool<P> {
         let cap = cap.min(NONE as usize - 1);
-        Pool { slots: Vec::with_capacity(cap), free: Vec::with_capacity(cap), cap, refused: 0 }
+        let mut slots = Vec::with_capacity(cap);
+        sys::advise_huge(slots.spare_capacity_mut());
+        Pool { slots, free: Vec::with_capacity(cap), cap, refused: 0 }
     }
 
     fn open(&mut self) -> Option<u32> {
@@ -141,6 +171,13 @@ impl<P: Plugin> Pool<P> {
         }
         self.slots.push(Slot { record: P::Record::default(), state: P::State::default(), export: true, next: NONE });
         Some(self.slots.len() as u32 - 1)
+    }
+
+    /// Asks for the lines of a slot that will be read soon.
+    pub(crate) fn prefetch(&self, at: u32) {
+        if let Some(slot) = self.slots.get(at as usize) {
+            sys::prefetch_value(slot);
+        }
     }
 
     /// Slots in use (identity I15: capacity = free + in use).

@@ -5,9 +5,9 @@
 use crate::batch::{Link, ROOM};
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::Direction;
+use crate::packet::{Direction, PacketView};
 pub use crate::plugin::Layer;
-use crate::plugin::{Context, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
+use crate::plugin::{Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
@@ -20,12 +20,22 @@ pub type PluginSet = u32;
 pub struct Wish {
     pub flush: bool,
     pub reinsert: bool,
+    /// The flow's packets are wanted whatever they begin with.
+    pub eager: bool,
 }
 
 impl Wish {
+    /// Whether the record ends here.
+    #[inline(always)]
+    pub fn is_cut(self) -> bool {
+        self.flush | self.reinsert
+    }
+
+    #[inline(always)]
     fn add(&mut self, step: Step, bit: PluginSet, interest: &mut PluginSet) {
         match step {
             Step::More => {}
+            Step::Each => self.eager = true,
             Step::Done => *interest &= !bit,
             Step::Flush => self.flush = true,
             Step::Reinsert => self.reinsert = true,
@@ -76,10 +86,35 @@ macro_rules! plugins {
             assert!(PluginId::COUNT <= PluginSet::BITS as usize);
         };
 
-        /// Plugins whose hook does something, and those that look at payload only.
+        /// Plugins whose hook does something, those that look at payload only, and those that go by content.
         const BEFORE: PluginSet = 0 $(| if <$plugin as Plugin>::BEFORE { PluginId::$id.bit() } else { 0 })+;
         const AFTER: PluginSet = 0 $(| if <$plugin as Plugin>::AFTER { PluginId::$id.bit() } else { 0 })+;
         const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
+
+        const PROBES: PluginSet = 0 $(| if <$plugin as Plugin>::PROBES { PluginId::$id.bit() } else { 0 })+;
+
+        /// Those of a set that may have to do with a flow between these ports.
+        #[inline(always)]
+        fn by_ports(mut set: PluginSet, src_port: u16, dst_port: u16) -> PluginSet {
+            $(if <$plugin as Plugin>::BY_PORT
+                && set & PluginId::$id.bit() != 0
+                && !<$plugin>::may_use(src_port, dst_port)
+            {
+                set &= !PluginId::$id.bit();
+            })+
+            set
+        }
+
+        /// Those of a set whose [`Plugin::may_begin`] lets a payload pass.
+        #[inline(always)]
+        fn probe(mut set: PluginSet, payload: &[u8]) -> PluginSet {
+            if set & PROBES != 0 {
+                $(if <$plugin as Plugin>::PROBES && set & PluginId::$id.bit() != 0 && !<$plugin>::may_begin(payload) {
+                    set &= !PluginId::$id.bit();
+                })+
+            }
+            set
+        }
 
         /// The enabled plugins of one lane with all they know of its flows.
         #[derive(Default)]
@@ -87,6 +122,8 @@ macro_rules! plugins {
             /// In the order in which they were asked for: the order of their fields in a record.
             order: Vec<PluginId>,
             enabled: PluginSet,
+            /// Packets of a flow after which content plugins that keep nothing of it are done.
+            inspected_max: u64,
             rows: Rows,
             $($id: Option<($plugin, Pool<$plugin>)>,)+
         }
@@ -97,6 +134,8 @@ macro_rules! plugins {
                 match id {
                     $(PluginId::$id => self.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows))),)+
                 }
+                // The original looks at every packet.
+                self.inspected_max = if face.is_original() { u64::MAX } else { INSPECTED_MAX };
                 if self.enabled & id.bit() == 0 {
                     self.order.push(id);
                     self.enabled |= id.bit();
@@ -105,7 +144,15 @@ macro_rules! plugins {
                 Ok(())
             }
 
-            fn call(&mut self, hook: Hook, set: PluginSet, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
+            /// Calls a hook of these plugins.
+            pub(crate) fn call(
+                &mut self,
+                hook: Hook,
+                set: PluginSet,
+                ctx: &Context<'_, '_>,
+                row: &mut u32,
+                interest: &mut PluginSet,
+            ) -> Wish {
                 let mut wish = Wish::default();
                 let mut left = set;
                 while left != 0 {
@@ -113,18 +160,36 @@ macro_rules! plugins {
                     left ^= bit;
                     match PluginId::ALL[bit.trailing_zeros() as usize] {
                         $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
-                            let Some(heads) = self.rows.open(row) else { continue };
-                            let mut slots = Slots { pool, head: &mut heads[PluginId::$id as usize] };
+                            let kept = self.rows.head(*row, PluginId::$id);
+                            let mut head = kept;
+                            let mut slots = Slots { pool, head: &mut head };
                             let step = match hook {
                                 Hook::Create => plugin.create(ctx, &mut slots),
                                 Hook::Before => plugin.before(ctx, &mut slots),
                                 Hook::After => plugin.after(ctx, &mut slots),
                             };
                             wish.add(step, bit, interest);
+                            // A flow of which nothing is kept has no row.
+                            if head != kept {
+                                match self.rows.open(row) {
+                                    Some(heads) => heads[PluginId::$id as usize] = head,
+                                    None => Slots { pool, head: &mut head }.clear(),
+                                }
+                            }
                         })+
                     }
                 }
                 wish
+            }
+
+            /// What is left of a flow's interest once its budget is spent: content plugins that keep nothing are done.
+            #[cold]
+            pub(crate) fn spend(&self, row: u32, interest: PluginSet) -> PluginSet {
+                let mut left = interest & !PROBES;
+                $(if self.rows.head(row, PluginId::$id) != NONE {
+                    left |= interest & PluginId::$id.bit();
+                })+
+                left
             }
 
             /// The flow ends in the regular way: plugins complete or withdraw their records.
@@ -150,6 +215,22 @@ macro_rules! plugins {
                     }
                 }
                 set
+            }
+
+            /// Asks for the row of a flow that will end soon.
+            #[inline]
+            pub(crate) fn prefetch_row(&self, row: u32) {
+                if let Some(heads) = self.rows.rows.get(row as usize) {
+                    sys::prefetch(heads);
+                }
+            }
+
+            /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
+            pub(crate) fn prefetch_slots(&self, row: u32) {
+                let Some(heads) = self.rows.rows.get(row as usize) else { return };
+                $(if let Some((_, pool)) = &self.$id {
+                    pool.prefetch(heads[PluginId::$id as usize]);
+                })+
             }
 
             /// Gives everything that is kept of a flow back to the pools.
@@ -219,11 +300,23 @@ plugins! {
     tls: crate::l7::tls::Tls,
 }
 
+/// Where in a packet's way a plugin is called.
 #[derive(Clone, Copy)]
-enum Hook {
+pub(crate) enum Hook {
     Create,
     Before,
     After,
+}
+
+impl Hook {
+    /// The plugins that do anything there.
+    pub(crate) const fn set(self) -> PluginSet {
+        match self {
+            Hook::Create => !0,
+            Hook::Before => BEFORE,
+            Hook::After => AFTER,
+        }
+    }
 }
 
 impl Plugins {
@@ -232,31 +325,31 @@ impl Plugins {
         &self.order
     }
 
-    /// A new flow's first packet: every enabled plugin is asked. Sets the flow's `interest`.
-    pub fn create(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
-        *interest = self.enabled;
-        if self.enabled == 0 {
-            return Wish::default();
-        }
-        self.call(Hook::Create, self.enabled, ctx, row, interest)
+    /// All plugins that run.
+    #[inline(always)]
+    pub(crate) fn enabled(&self) -> PluginSet {
+        self.enabled
     }
 
-    #[inline]
-    pub fn before(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
-        let set = *interest & BEFORE & wanted(ctx);
-        if set == 0 { Wish::default() } else { self.call(Hook::Before, set, ctx, row, interest) }
+    /// What the `interest` of a new flow begins with, and the plugins that have to see its first packet.
+    #[inline(always)]
+    pub(crate) fn wanted_first(&self, packet: &PacketView<'_, '_>) -> (PluginSet, PluginSet) {
+        let interest = by_ports(self.enabled, packet.packet.src_port, packet.packet.dst_port);
+        (interest, probe(interest, packet.payload()))
     }
 
-    #[inline]
-    pub fn after(&mut self, ctx: &Context<'_, '_>, row: &mut u32, interest: &mut PluginSet) -> Wish {
-        let set = *interest & AFTER & wanted(ctx);
-        if set == 0 { Wish::default() } else { self.call(Hook::After, set, ctx, row, interest) }
+    /// The plugins that have to see a later packet: those that are not done with the flow, and have not said no to the payload.
+    #[inline(always)]
+    pub(crate) fn wanted(&self, flow: &Flow, payload: &[u8]) -> PluginSet {
+        let set = flow.interest & if payload.is_empty() { !PAYLOAD_ONLY } else { !0 };
+        if flow.eager { set } else { probe(set, payload) }
     }
-}
 
-#[inline]
-fn wanted(ctx: &Context<'_, '_>) -> PluginSet {
-    if ctx.packet.payload().is_empty() { !PAYLOAD_ONLY } else { !0 }
+    /// Whether the flow's budget of inspection ends with the packets it has.
+    #[inline(always)]
+    pub(crate) fn is_spent(&self, flow: &Flow) -> bool {
+        flow.packets_total() == self.inspected_max
+    }
 }
 
 /// For each flow that any plugin keeps something of: the heads of its slot chains.
@@ -271,12 +364,19 @@ impl Rows {
     fn reserve(&mut self, cap: usize) {
         self.cap = self.cap.max(cap);
         self.rows.reserve_exact(self.cap - self.rows.len());
+        sys::advise_huge(self.rows.spare_capacity_mut());
         self.free.reserve_exact(self.cap - self.free.len());
     }
 
     #[inline]
     fn get(&mut self, row: u32) -> Option<&mut [u32; PluginId::COUNT]> {
         self.rows.get_mut(row as usize)
+    }
+
+    /// The first slot that a plugin holds of a flow.
+    #[inline]
+    fn head(&self, row: u32, id: PluginId) -> u32 {
+        self.rows.get(row as usize).map_or(NONE, |heads| heads[id as usize])
     }
 
     /// The row, taken if the flow has none; there are as many rows as flows, so this fails only if flows outnumber the cap.

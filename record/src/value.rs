@@ -158,6 +158,12 @@ macro_rules! byte_strings {
                 self.len = 0;
                 self.push(value);
             }
+            /// Keeps the first `len` bytes, if there are more.
+            #[inline]
+            pub fn truncate(&mut self, len: usize) {
+                self.len = self.len.min(len.min(N) as u16);
+            }
+            #[inline(always)]
             pub fn as_bytes(&self) -> &[u8] { &self.bytes[..self.len as usize] }
             pub fn len(&self) -> usize { self.len as usize }
             pub fn is_empty(&self) -> bool { self.len == 0 }
@@ -277,6 +283,10 @@ mod tests {
         assert_eq!(t.push(b"x"), 0);
         t.set(b"z");
         assert_eq!((t.as_bytes(), t.room()), (&b"z"[..], 3));
+        t.truncate(2);
+        assert_eq!(t.as_bytes(), b"z");
+        t.truncate(0);
+        assert!(t.is_empty());
     }
 
     #[test]

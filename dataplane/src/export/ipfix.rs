@@ -5,7 +5,6 @@ use crate::flow::Basic;
 use crate::registry::PluginSet;
 use record::ipfix::{AddError, Family, Fate, Message, Packer, PackerConfig};
 use record::{Record, Schema};
-use std::collections::BTreeMap;
 use wire::{Loss, Wire};
 
 mod wire;
@@ -53,8 +52,9 @@ pub struct IpfixExporter {
     packer: Packer,
     wire: Wire,
     books: Books,
-    /// The record types of each set of extensions that has occurred.
-    schemas: BTreeMap<PluginSet, Vec<&'static Schema>>,
+    /// The record types of each set of extensions that has occurred, sorted by the set; and the place asked for last.
+    schemas: Vec<(PluginSet, Vec<&'static Schema>)>,
+    last: usize,
     now_secs: u64,
 }
 
@@ -72,12 +72,19 @@ impl IpfixExporter {
             refresh_secs: refresh,
             ..PackerConfig::default()
         });
-        Ok(IpfixExporter { config, packer, wire, books: Books::default(), schemas: BTreeMap::new(), now_secs })
+        let (schemas, last, books) = (Vec::new(), 0, Books::default());
+        Ok(IpfixExporter { config, packer, wire, books, schemas, last, now_secs })
     }
 
     fn record(&mut self, batch: &Batch, flow: &FlowRecord) {
         let links = batch.links(flow);
-        let schemas = self.schemas.entry(flow.extensions).or_insert_with(|| schemas_of(links));
+        if self.schemas.get(self.last).is_none_or(|(set, _)| *set != flow.extensions) {
+            self.last = self.schemas.binary_search_by_key(&flow.extensions, |(set, _)| *set).unwrap_or_else(|at| {
+                self.schemas.insert(at, (flow.extensions, schemas_of(links)));
+                at
+            });
+        }
+        let schemas = &self.schemas[self.last].1;
         let mut basic = flow.basic.clone();
         basic.ingress_interface = self.config.dir;
         let family = if basic.ip_version == 4 { Family::V4 } else { Family::V6 };

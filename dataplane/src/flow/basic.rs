@@ -81,6 +81,8 @@ pub struct Flow {
     pub tcp_flags: [u8; 2],
     /// Whether the source stands second in the key.
     pub reversed: bool,
+    /// A plugin wants to see packets whatever they begin with ([`Step::Each`](crate::plugin::Step::Each)).
+    pub eager: bool,
     /// The rest of an IPv6 key.
     pub(crate) tail: [u64; 3],
     pub src_mac: Mac,
@@ -106,6 +108,7 @@ impl Default for Flow {
             interest: 0,
             tcp_flags: [0; 2],
             reversed: false,
+            eager: false,
         }
     }
 }
@@ -126,6 +129,12 @@ impl Flow {
     pub fn is_of(&self, key: &FlowKey) -> bool {
         let (head, tail) = key.parts();
         self.head == head && (key.is_short() || self.tail == tail)
+    }
+
+    /// Packets of both directions.
+    #[inline(always)]
+    pub fn packets_total(&self) -> u64 {
+        self.packets[0] as u64 + self.packets[1] as u64
     }
 
     /// (source, destination): the source sent the first packet.

@@ -8,12 +8,15 @@ use crate::flow::table::{Shape, Slot, Table};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
-use crate::registry::{Plugins, Wish};
+use crate::registry::{Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
+
+/// Flows that end together, whose memory is asked for ahead.
+const ENDING: usize = 8;
 
 #[derive(Clone, Copy, Debug)]
 pub struct CacheConfig {
@@ -124,15 +127,34 @@ impl Cache {
             self.end(slot, reason as u8, last_word, batch);
             return self.open(view, batch);
         }
-        let wish = self.ask(slot, view, direction, Moment::Before);
-        if wish != Wish::default() {
-            return self.cut(slot, view, direction, wish, Moment::Before, batch);
+        let wanted = self.wanted(slot, &view);
+        if wanted & Hook::Before.set() != 0 {
+            let wish = self.ask(slot, view, direction, wanted, Hook::Before);
+            if wish.is_cut() {
+                return self.cut(slot, view, direction, wish, Hook::Before, batch);
+            }
         }
         self.count(slot, p, direction);
-        let wish = self.ask(slot, view, direction, Moment::After);
-        if wish != Wish::default() {
-            self.cut(slot, view, direction, wish, Moment::After, batch);
+        if wanted & Hook::After.set() != 0 {
+            let wish = self.ask(slot, view, direction, wanted, Hook::After);
+            if wish.is_cut() {
+                self.cut(slot, view, direction, wish, Hook::After, batch);
+            }
         }
+    }
+
+    /// The plugins that have to see a packet of a live flow; for most packets none, which is found out from the flow's first line.
+    #[inline(always)]
+    fn wanted(&mut self, slot: Slot, view: &PacketView<'_, '_>) -> PluginSet {
+        let flow = self.table.flow(slot);
+        if flow.interest == 0 {
+            return 0;
+        }
+        if self.plugins.is_spent(flow) {
+            let left = self.plugins.spend(flow.row, flow.interest);
+            self.table.flow_mut(slot).interest = left;
+        }
+        self.plugins.wanted(self.table.flow(slot), view.payload())
     }
 
     /// Ends the flows that have been quiet too long; called after each burst, in proportion to the packets since.
@@ -153,14 +175,29 @@ impl Cache {
         let coarse = self.config.inactive_secs.min(0x8000) as u16;
         let mut idle = std::mem::take(&mut self.idle);
         self.table.sweep(lines, now.secs(), coarse, &mut idle);
-        for slot in idle.drain(..) {
-            let flow = self.table.flow(slot);
-            if now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
-                let reason = quiet_reason(flow);
-                self.end(slot, reason as u8, true, batch);
+        for group in idle.chunks(ENDING) {
+            self.warm(group);
+            for slot in group {
+                let flow = self.table.flow(*slot);
+                if now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+                    let reason = quiet_reason(flow);
+                    self.end(*slot, reason as u8, true, batch);
+                }
             }
         }
+        idle.clear();
         self.idle = idle;
+    }
+
+    /// Asks for what is kept of flows that are about to end: they were quiet for long, so it is in no cache.
+    #[inline]
+    fn warm(&self, ending: &[Slot]) {
+        if self.plugins.enabled() == 0 {
+            return;
+        }
+        ending.iter().for_each(|slot| sys::prefetch(&self.table.flow(*slot).row));
+        ending.iter().for_each(|slot| self.plugins.prefetch_row(self.table.flow(*slot).row));
+        ending.iter().for_each(|slot| self.plugins.prefetch_slots(self.table.flow(*slot).row));
     }
 
     /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled. `now` is the time of the
@@ -168,13 +205,17 @@ impl Cache {
     /// calls all of them forced.
     pub fn flush(&mut self, now: Time, batch: &mut Batch, mut full: impl FnMut(&mut Batch)) {
         let live: Vec<Slot> = self.table.slots().collect();
-        for slot in live {
-            let flow = self.table.flow(slot);
-            let quiet = now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs;
-            let reason = if quiet && !self.config.face.is_original() { quiet_reason(flow) } else { EndReason::Forced };
-            self.end(slot, reason as u8, true, batch);
-            if batch.is_full() {
-                full(batch);
+        for group in live.chunks(ENDING) {
+            self.warm(group);
+            for slot in group {
+                let flow = self.table.flow(*slot);
+                let quiet = now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs;
+                let reason =
+                    if quiet && !self.config.face.is_original() { quiet_reason(flow) } else { EndReason::Forced };
+                self.end(*slot, reason as u8, true, batch);
+                if batch.is_full() {
+                    full(batch);
+                }
             }
         }
     }
@@ -211,8 +252,15 @@ impl Cache {
 
     /// Shows a flow's first packet to the plugins; any of them may export it at once.
     fn begin(&mut self, slot: Slot, view: PacketView<'_, '_>, direction: Direction, batch: &mut Batch) {
-        let wish = self.ask(slot, view, direction, Moment::First);
-        if wish.flush || wish.reinsert {
+        let (interest, wanted) = self.plugins.wanted_first(&view);
+        let flow = self.table.flow_mut(slot);
+        flow.interest = interest;
+        flow.eager = false;
+        if wanted == 0 {
+            return;
+        }
+        let wish = self.ask(slot, view, direction, wanted, Hook::Create);
+        if wish.is_cut() {
             // The original forgets to say why (spec/exporter.md 14 #3), and skips the plugins' last word (#4).
             let (reason, last_word) =
                 if self.config.face.is_original() { (0, false) } else { (EndReason::Forced as u8, true) };
@@ -227,12 +275,12 @@ impl Cache {
         view: PacketView<'_, '_>,
         direction: Direction,
         wish: Wish,
-        when: Moment,
+        when: Hook,
         batch: &mut Batch,
     ) {
         let original = self.config.face.is_original();
         if !wish.reinsert {
-            if when == Moment::Before {
+            if matches!(when, Hook::Before) {
                 if original {
                     self.stats.uncounted += 1;
                 } else {
@@ -263,22 +311,24 @@ impl Cache {
         self.stats.bytes += p.ip_len as u64;
     }
 
-    #[inline(always)]
-    fn ask(&mut self, slot: Slot, view: PacketView<'_, '_>, direction: Direction, when: Moment) -> Wish {
+    /// Shows a packet to those of the `wanted` plugins that have the hook and are still interested.
+    #[inline(never)]
+    fn ask(
+        &mut self,
+        slot: Slot,
+        view: PacketView<'_, '_>,
+        direction: Direction,
+        wanted: PluginSet,
+        hook: Hook,
+    ) -> Wish {
         let flow = self.table.flow(slot);
-        if flow.interest == 0 && when != Moment::First {
-            return Wish::default();
-        }
         let (mut row, mut interest) = (flow.row, flow.interest);
         let ctx = Context { packet: view, direction, flow };
-        let wish = match when {
-            Moment::First => self.plugins.create(&ctx, &mut row, &mut interest),
-            Moment::Before => self.plugins.before(&ctx, &mut row, &mut interest),
-            Moment::After => self.plugins.after(&ctx, &mut row, &mut interest),
-        };
+        let wish = self.plugins.call(hook, wanted & interest & hook.set(), &ctx, &mut row, &mut interest);
         let flow = self.table.flow_mut(slot);
         flow.row = row;
         flow.interest = interest;
+        flow.eager |= wish.eager;
         wish
     }
 
@@ -302,13 +352,6 @@ impl Cache {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    First,
-    Before,
-    After,
-}
-
 /// A SYN in a direction that was already closed begins a new connection.
 #[inline(always)]
 fn restarts(flow: &Flow, p: &Packet, direction: Direction) -> bool {
@@ -321,5 +364,111 @@ fn quiet_reason(flow: &Flow) -> EndReason {
         EndReason::EndOfFlow
     } else {
         EndReason::Idle
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flow::table::Shape;
+    use crate::packet::Direction::{Forward, Reverse};
+    use crate::packet::protocol::TCP;
+    use crate::plugin::testing::frame;
+    use crate::plugin::{INSPECTED_MAX, NONE};
+    use crate::registry::PluginId;
+
+    const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nServer: s\r\n\r\n";
+    const NOISE: &[u8] = &[0x17, 3, 3, 0, 9, 1, 2, 3, 4];
+
+    struct Conversation {
+        cache: Cache,
+        batch: Batch,
+        sent: u64,
+    }
+
+    impl Conversation {
+        fn new(face: Face, plugins: &[PluginId]) -> Conversation {
+            let mut enabled = Plugins::default();
+            for id in plugins {
+                enabled.enable(*id, &[], face, 16).expect("no options");
+            }
+            let shape = Shape { size_exp: 4, line_exp: 4 };
+            let cache = Cache::new(CacheConfig { shape, face, ..CacheConfig::default() }, enabled).expect("memory");
+            Conversation { cache, batch: Batch::default(), sent: 0 }
+        }
+
+        fn say(&mut self, direction: Direction, payload: &[u8]) {
+            let ports = if direction == Forward { (4000, 8080) } else { (8080, 4000) };
+            let (mut packet, bytes) = frame(direction, ports.0, ports.1, TCP, &[], payload);
+            self.sent += 1;
+            packet.at = Time(self.sent * 1_000_000);
+            self.cache.packet(PacketView { packet: &packet, bytes: &bytes }, &mut self.batch);
+        }
+
+        /// Row and interest of the one flow.
+        fn kept(&self) -> (u32, PluginSet) {
+            let slot = self.cache.table.slots().next().expect("a flow");
+            let flow = self.cache.table.flow(slot);
+            (flow.row, flow.interest)
+        }
+
+        /// Extension records of all flows.
+        fn records(mut self) -> usize {
+            self.cache.flush(Time(u64::MAX), &mut self.batch, |_| ());
+            assert_eq!(self.cache.plugins.in_use(), 0);
+            self.batch.flows().iter().map(|flow| self.batch.links(flow).len()).sum()
+        }
+    }
+
+    #[test]
+    fn a_flow_without_content_has_no_row() {
+        for face in FACES {
+            let mut c = Conversation::new(face, &[PluginId::http, PluginId::dns, PluginId::smtp, PluginId::tls]);
+            for _ in 0..9 {
+                c.say(Forward, NOISE);
+                c.say(Reverse, b"");
+            }
+            assert_eq!(c.kept().0, NONE);
+            c.say(Forward, REQUEST);
+            assert_ne!(c.kept().0, NONE);
+            assert_eq!(c.records(), 1);
+        }
+    }
+
+    #[test]
+    fn natively_content_is_looked_for_in_the_first_packets_only() {
+        for (noise, face, records) in [
+            (INSPECTED_MAX - 1, Face::Native, 1),
+            (INSPECTED_MAX, Face::Native, 0),
+            (INSPECTED_MAX, Face::Ipfixprobe, 1),
+            (10 * INSPECTED_MAX, Face::Ipfixprobe, 1),
+        ] {
+            let mut c = Conversation::new(face, &[PluginId::http, PluginId::basicplus]);
+            for n in 0..noise {
+                c.say(if n % 3 == 0 { Reverse } else { Forward }, if n % 2 == 0 { b"" } else { NOISE });
+            }
+            c.say(Forward, REQUEST);
+            // basicplus, which goes by headers, has no such budget.
+            assert_eq!(c.records(), 1 + records, "{noise} {face:?}");
+        }
+    }
+
+    #[test]
+    fn who_found_something_looks_on() {
+        for face in FACES {
+            let mut c = Conversation::new(face, &[PluginId::http, PluginId::tls]);
+            c.say(Forward, REQUEST);
+            for _ in 0..3 * INSPECTED_MAX {
+                c.say(Forward, NOISE);
+            }
+            assert_eq!(c.kept().1 & PluginId::tls.bit() != 0, face.is_original());
+            c.say(Reverse, REPLY);
+            // The second request begins a record, and a budget, of its own.
+            c.say(Forward, REQUEST);
+            assert_eq!(c.kept().1, PluginId::http.bit() | PluginId::tls.bit());
+            assert_eq!(c.records(), 2);
+        }
     }
 }

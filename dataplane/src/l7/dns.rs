@@ -53,6 +53,12 @@ impl Plugin for Dns {
     type Record = DnsRecord;
     type State = ();
     const AFTER: bool = true;
+    const BY_PORT: bool = true;
+
+    #[inline(always)]
+    fn may_use(src_port: u16, dst_port: u16) -> bool {
+        src_port == PORT || dst_port == PORT
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -60,9 +66,7 @@ impl Plugin for Dns {
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        let packet = ctx.packet.packet;
-        // Ports are the same in all packets of a flow.
-        if packet.src_port == PORT || packet.dst_port == PORT { self.after(ctx, slots) } else { Step::Done }
+        self.after(ctx, slots)
     }
 
     fn after(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -155,8 +159,7 @@ fn read_questions(
         })?;
         if face.is_original() {
             // QUIRK: the original keeps a C string.
-            let whole = record.name;
-            record.name.set(until_nul(whole.as_bytes()));
+            record.name.truncate(until_nul(record.name.as_bytes()).len());
         }
     }
     Ok(())

@@ -54,9 +54,14 @@ pub(crate) fn c_string(text: &[u8]) -> &[u8] {
 
 /// What the original's copy into a buffer of `size` bytes leaves: cut, then one LF and one CR removed from the end.
 pub(crate) fn c_copy(text: &[u8], size: usize) -> &[u8] {
+    c_string(cut(text, size))
+}
+
+/// [`c_copy`] of a text without NUL.
+pub(crate) fn cut(text: &[u8], size: usize) -> &[u8] {
     let text = &text[..text.len().min(size - 1)];
     let text = text.strip_suffix(b"\n").unwrap_or(text);
-    c_string(text.strip_suffix(b"\r").unwrap_or(text))
+    text.strip_suffix(b"\r").unwrap_or(text)
 }
 
 /// The C library's `atoi`: blanks, a sign, digits; the rest is ignored, too large a number wraps as glibc's does.

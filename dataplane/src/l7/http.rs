@@ -2,7 +2,7 @@
 //!
 //! Each packet is looked at alone, on any port and protocol. A message counts where its start line stands; of its header section the
 //! packet that holds the start line is read. The second request or response ends the record and begins the next one.
-use super::headers::{Fields, atoi, c_copy, is_token, line};
+use super::headers::{Fields, atoi, c_copy, cut, is_token, line};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use memchr::{memchr, memchr_iter};
@@ -49,6 +49,16 @@ impl Plugin for Http {
     type Record = HttpRecord;
     type State = Seen;
     const BEFORE: bool = true;
+    const PROBES: bool = true;
+
+    /// A start line has a blank early on; only behind methods that it knows the original looks farther.
+    #[inline(always)]
+    fn may_begin(payload: &[u8]) -> bool {
+        match payload.first_chunk::<METHOD_MAX>() {
+            Some(start) => has_blank(start) || (start[0].is_ascii_uppercase() && starts_known(payload)),
+            None => payload.contains(&b' '),
+        }
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -106,6 +116,21 @@ enum Message<'a> {
 
 /// A method longer than this is taken for something else.
 const METHOD_MAX: usize = 32;
+
+/// Without branches, so that it becomes a vector comparison.
+#[inline(always)]
+fn has_blank(bytes: &[u8; METHOD_MAX]) -> bool {
+    bytes.iter().fold(false, |found, byte| found | (*byte == b' '))
+}
+
+/// The letters by which the original knows a method, and a response.
+#[inline(always)]
+fn starts_known(payload: &[u8]) -> bool {
+    matches!(
+        payload.first_chunk(),
+        Some(b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"TRAC" | b"OPTI" | b"CONN" | b"PATC" | b"HTTP")
+    )
+}
 
 impl Http {
     fn take(&self, payload: &[u8], slots: &mut Slots<'_, Self>) -> Step {
@@ -232,8 +257,7 @@ fn message(payload: &[u8]) -> Option<Message<'_>> {
 /// The start line as the original recognises it.
 fn original_message(payload: &[u8]) -> Option<Message<'_>> {
     let probe: &[u8; 4] = payload.first_chunk()?;
-    let known =
-        matches!(probe, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"TRAC" | b"OPTI" | b"CONN" | b"PATC");
+    let known = starts_known(payload) && probe != b"HTTP";
     let method_max = if known { payload.len() } else { payload.len().min(METHOD_MAX) };
     let words = |first_max: usize| {
         let first = memchr(b' ', &payload[..first_max])?;
@@ -260,19 +284,25 @@ fn original_message(payload: &[u8]) -> Option<Message<'_>> {
 /// The header section as the original walks it: CRLF ends lines, NUL spoils them, a value begins two bytes behind the colon and
 /// ends with the CR, every line must be whole.
 fn original_fields(section: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) -> bool {
+    let nul = memchr(0, section).unwrap_or(section.len());
     let (mut at, mut colon) = (0, 0);
     while at < section.len() {
-        let Some(len) = crlf(&section[at..]) else { return false };
+        let Some(len) = line_end(&section[at..]) else { return false };
         let end = at + len;
+        if nul < end {
+            return false;
+        }
         if len == 0 {
             break;
         }
         // The next colon may stand in a later line: then this line has no value. It is looked for once, not once a line.
         if colon < at || section[colon] != b':' {
-            let Some(next) = memchr(b':', &section[at..]) else { return false };
+            // Names are short: a loop is over before a vector search has begun.
+            let here = section[at..end].iter().position(|b| *b == b':');
+            let Some(next) = here.or_else(|| Some(len + memchr(b':', &section[end..])?)) else { return false };
             colon = at + next;
         }
-        if colon < end && !each(c_copy(&section[at..colon], 64), &section[colon + 2..=end]) {
+        if colon < end && !each(cut(&section[at..colon], 64), &section[colon + 2..=end]) {
             break;
         }
         at = end + 2;
@@ -282,8 +312,17 @@ fn original_fields(section: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) -
 
 /// Where the first CRLF stands, if no NUL comes before it.
 fn crlf(text: &[u8]) -> Option<usize> {
-    let end = memchr_iter(b'\r', text).find(|&at| text.get(at + 1) == Some(&b'\n'))?;
+    let end = line_end(text)?;
     memchr(0, &text[..end]).is_none().then_some(end)
+}
+
+/// Where the first CRLF stands.
+fn line_end(text: &[u8]) -> Option<usize> {
+    let first = memchr(b'\r', text)?;
+    if text.get(first + 1) == Some(&b'\n') {
+        return Some(first);
+    }
+    memchr_iter(b'\r', text).find(|&at| text.get(at + 1) == Some(&b'\n'))
 }
 
 #[cfg(test)]

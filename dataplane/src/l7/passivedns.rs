@@ -45,6 +45,12 @@ impl Plugin for PassiveDns {
     type State = ();
     const AFTER: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const BY_PORT: bool = true;
+
+    #[inline(always)]
+    fn may_use(src_port: u16, dst_port: u16) -> bool {
+        src_port == PORT || dst_port == PORT
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -52,9 +58,7 @@ impl Plugin for PassiveDns {
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        let packet = ctx.packet.packet;
-        // Ports are the same in all packets of a flow.
-        if packet.src_port == PORT || packet.dst_port == PORT { self.after(ctx, slots) } else { Step::Done }
+        self.after(ctx, slots)
     }
 
     fn after(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {

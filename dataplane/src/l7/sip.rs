@@ -44,6 +44,13 @@ impl Plugin for Sip {
     type Record = SipRecord;
     type State = ();
     const BEFORE: bool = true;
+    const PROBES: bool = true;
+
+    /// The first letters of [`METHODS`] and of a reply.
+    #[inline(always)]
+    fn may_begin(payload: &[u8]) -> bool {
+        matches!(payload.first(), Some(b'I' | b'A' | b'C' | b'B' | b'R' | b'O' | b'P' | b'N' | b'S'))
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

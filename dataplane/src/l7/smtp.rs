@@ -64,6 +64,13 @@ impl Plugin for Smtp {
     type Record = SmtpRecord;
     type State = Dialog;
     const BEFORE: bool = true;
+    const BY_PORT: bool = true;
+
+    /// By the ports of either face.
+    #[inline(always)]
+    fn may_use(src_port: u16, dst_port: u16) -> bool {
+        [src_port, dst_port].iter().any(|port| matches!(*port, PORT | SUBMISSION))
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

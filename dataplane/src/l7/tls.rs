@@ -6,6 +6,8 @@
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
+pub mod memo;
+mod pieces;
 pub mod segments;
 
 use crate::face::Face;
@@ -13,6 +15,7 @@ use crate::l7::dns::until_nul;
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use hello::{Hello, Kind};
+use memo::Memo;
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
 use segments::{Segments, Ticket};
@@ -49,16 +52,23 @@ pub struct Tls {
     face: Face,
     /// Natively only.
     segments: Option<Segments>,
+    memo: Memo,
 }
 
 impl Plugin for Tls {
     type Record = TlsRecord;
     type State = Ticket;
     const BEFORE: bool = true;
+    const PROBES: bool = true;
+
+    #[inline(always)]
+    fn may_begin(payload: &[u8]) -> bool {
+        payload.first() == Some(&hello::RECORD_HANDSHAKE)
+    }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new) })
+        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new), memo: Memo::new() })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -67,15 +77,14 @@ impl Plugin for Tls {
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
         let Some(hello) = Hello::of_record(ctx.packet.payload(), self.face) else {
-            self.join_segments(&ctx.packet, slots);
-            return Step::More;
+            return self.join_segments(&ctx.packet, slots);
         };
         match hello.kind {
             Kind::Client => {
                 if let Some(slot) = slots.first_or_open() {
                     slot.export = true;
-                    let transport = if ctx.packet.packet.protocol == protocol::UDP { 'q' } else { 't' };
-                    read_client(&hello, transport, self.face, &mut slot.record);
+                    let transport = if ctx.packet.packet.protocol == protocol::UDP { b'q' } else { b't' };
+                    read_client(&hello, transport, self.face, &mut self.memo, &mut slot.record);
                 }
                 Step::More
             }
@@ -120,10 +129,10 @@ impl Plugin for Tls {
 }
 
 impl Tls {
-    /// A flow whose ClientHello is not whole yet has a slot that is not exported.
-    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) {
-        let Some(segments) = &mut self.segments else { return };
-        let Some(sequence) = sequence_of(packet) else { return };
+    /// A flow whose ClientHello is not whole yet has a slot that is not exported; its other segments begin with anything.
+    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        let Some(segments) = &mut self.segments else { return Step::More };
+        let Some(sequence) = sequence_of(packet) else { return Step::More };
         let payload = packet.payload();
         match slots.first() {
             Some(slot) if slot.export => {}
@@ -131,7 +140,7 @@ impl Tls {
                 let whole = segments.add(slot.state, payload, sequence);
                 if let Some(hello) = whole.and_then(|bytes| Hello::of_record(bytes, self.face)) {
                     slot.export = true;
-                    read_client(&hello, 't', self.face, &mut slot.record);
+                    read_client(&hello, b't', self.face, &mut self.memo, &mut slot.record);
                 }
             }
             None => {
@@ -141,9 +150,11 @@ impl Tls {
                 {
                     slot.export = false;
                     slot.state = ticket;
+                    return Step::Each;
                 }
             }
         }
+        Step::More
     }
 }
 
@@ -153,15 +164,15 @@ fn sequence_of(packet: &PacketView<'_, '_>) -> Option<u32> {
     (packet.packet.protocol == protocol::TCP).then_some(u32::from_be_bytes(*number))
 }
 
-fn read_client(hello: &Hello<'_>, transport: char, face: Face, record: &mut TlsRecord) {
+fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo, record: &mut TlsRecord) {
     if record.ext_types.is_empty() {
         for e in hello.extensions().take(EXTENSIONS_MAX) {
             record.ext_types.push(e.kind);
             record.ext_lens.push(e.len);
         }
     }
-    record.ja3.set(&ja3::ja3(hello, face));
-    record.ja4 = ja4::ja4(hello, transport, face);
+    record.ja3.set(&ja3::ja3(hello, face, memo));
+    record.ja4 = ja4::ja4(hello, transport, face, memo);
     record.ja4_ipfix = record.ja4;
     if face.is_original() {
         // QUIRK: the two bytes as they lie in a little-endian memory, as in JA3.
@@ -321,7 +332,7 @@ mod tests {
                 let (packet, mut bytes) = frame(Direction::Forward, 4000, 443, protocol::TCP, &[], segment);
                 bytes[24..28].copy_from_slice(&sequence.to_be_bytes());
                 for _twice in 0..2 {
-                    assert_eq!(h.frame(Direction::Forward, packet, &bytes), Step::More);
+                    assert!(matches!(h.frame(Direction::Forward, packet, &bytes), Step::More | Step::Each));
                 }
                 sequence = sequence.wrapping_add(segment.len() as u32);
             }

@@ -14,6 +14,7 @@ pub(crate) struct Harness<P: Plugin> {
     head: u32,
     flow: Option<Flow>,
     interested: bool,
+    eager: bool,
     exported: Vec<P::Record>,
     clock_ms: u64,
 }
@@ -31,6 +32,7 @@ impl<P: Plugin> Harness<P> {
             head: NONE,
             flow: None,
             interested: true,
+            eager: false,
             exported: Vec::new(),
             clock_ms: 0,
         }
@@ -58,7 +60,8 @@ impl<P: Plugin> Harness<P> {
             let flow = Flow { reversed: packet.reversed, first: packet.at, ..Flow::of(packet.key) };
             return self.create(counted(flow, &view, direction), view, direction);
         };
-        let wanted = self.interested && !(P::PAYLOAD_ONLY && view.payload().is_empty());
+        let wanted =
+            self.interested && !(P::PAYLOAD_ONLY && view.payload().is_empty()) && (self.eager || passes::<P>(&view));
         let mut step = Step::More;
         if wanted && P::BEFORE {
             step = self.call(&flow, view, direction, P::before);
@@ -70,7 +73,7 @@ impl<P: Plugin> Harness<P> {
             }
         }
         match step {
-            Step::More | Step::Done => self.flow = Some(flow),
+            Step::More | Step::Each | Step::Done => self.flow = Some(flow),
             Step::Flush => self.export(),
             Step::Reinsert => {
                 self.export();
@@ -93,10 +96,17 @@ impl<P: Plugin> Harness<P> {
     }
 
     fn create(&mut self, flow: Flow, view: PacketView<'_, '_>, direction: Direction) -> Step {
-        self.interested = true;
-        let step = self.call(&flow, view, direction, P::create);
+        self.interested = !P::BY_PORT || P::may_use(view.packet.src_port, view.packet.dst_port);
+        self.eager = false;
+        let step = if !self.interested {
+            Step::Done
+        } else if passes::<P>(&view) {
+            self.call(&flow, view, direction, P::create)
+        } else {
+            Step::More
+        };
         match step {
-            Step::More | Step::Done => self.flow = Some(flow),
+            Step::More | Step::Each | Step::Done => self.flow = Some(flow),
             Step::Flush | Step::Reinsert => self.export(),
         }
         step
@@ -112,6 +122,7 @@ impl<P: Plugin> Harness<P> {
         let mut slots = Slots { pool: &mut self.pool, head: &mut self.head };
         let step = hook(&mut self.plugin, &Context { packet, direction, flow }, &mut slots);
         self.interested &= step != Step::Done;
+        self.eager |= step == Step::Each;
         step
     }
 
@@ -124,6 +135,10 @@ impl<P: Plugin> Harness<P> {
         });
         slots.clear();
     }
+}
+
+fn passes<P: Plugin>(view: &PacketView<'_, '_>) -> bool {
+    !P::PROBES || P::may_begin(view.payload())
 }
 
 fn counted(mut flow: Flow, view: &PacketView<'_, '_>, direction: Direction) -> Flow {

@@ -15,6 +15,6 @@ pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use map::FileMap;
-pub use pages::Pages;
-pub use prefetch::{prefetch, prefetch_bytes};
+pub use pages::{Pages, advise_huge};
+pub use prefetch::{prefetch, prefetch_bytes, prefetch_value};
 pub use ready::{open_at_once, readable};

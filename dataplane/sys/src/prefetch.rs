@@ -10,6 +10,18 @@ pub fn prefetch<T: ?Sized>(place: &T) {
     line(std::ptr::from_ref(place).cast::<u8>());
 }
 
+/// Lines of a value that [`prefetch_value`] asks for at the most: more than a core can wait for at once.
+const VALUE_LINES_MAX: usize = 16;
+
+/// Asks for the cache lines of a value, the first 1024 bytes of a large one.
+#[inline(always)]
+pub fn prefetch_value<T>(value: &T) {
+    let from = std::ptr::from_ref(value).cast::<u8>();
+    for n in 0..size_of::<T>().div_ceil(LINE).min(VALUE_LINES_MAX) {
+        line(from.wrapping_byte_add(n * LINE));
+    }
+}
+
 /// Asks for the cache lines of `bytes[range]`, one for each 64 bytes from its start; what lies past the end is left out.
 #[inline(always)]
 pub fn prefetch_bytes(bytes: &[u8], range: Range<usize>) {
@@ -36,6 +48,8 @@ mod tests {
     fn any_place_may_be_asked_for() {
         super::prefetch(&7_u64);
         super::prefetch::<[u8]>(&[]);
+        super::prefetch_value(&[7_u64; 999]);
+        super::prefetch_value(&());
         super::prefetch_bytes(b"abc", 2..200);
         super::prefetch_bytes(b"abc", usize::MAX - 1..usize::MAX);
     }

@@ -3,7 +3,7 @@ use super::{DATA, Dialog, EHLO, HELO, MAIL, RCPT, RSET, SPAM, SmtpRecord, UNKNOW
 use super::{code_flag, code_of, command_flag, count};
 use crate::l7::headers::c_string;
 use crate::packet::PacketView;
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use record::Text;
 
 /// A longer first word is no command.
@@ -24,11 +24,18 @@ pub(super) fn reply(payload: &[u8], r: &mut SmtpRecord) -> bool {
 
 /// A search that never goes back: it misses "sspam", and ends at a NUL.
 fn speaks_of_spam(text: &[u8]) -> bool {
-    let mut matched = 0;
-    c_string(text).iter().any(|byte| {
-        matched = if byte.to_ascii_lowercase() == b"spam"[matched] { matched + 1 } else { 0 };
-        matched == 4
-    })
+    let mut rest = c_string(text);
+    while let Some(first) = memchr2(b's', b'S', rest) {
+        rest = &rest[first + 1..];
+        let matched =
+            rest.iter().zip(b"pam").take_while(|(byte, wanted)| byte.to_ascii_lowercase() == **wanted).count();
+        if matched == 3 {
+            return true;
+        }
+        // The byte that does not match is passed over, even if it is an "s".
+        rest = rest.get(matched + 1..).unwrap_or_default();
+    }
+    false
 }
 
 /// Answers whether the packet makes a record.

@@ -14,7 +14,7 @@ pub mod extension {
     pub const SUPPORTED_VERSIONS: u16 = 43;
 }
 
-const RECORD_HANDSHAKE: u8 = 22;
+pub const RECORD_HANDSHAKE: u8 = 22;
 /// Major version of SSL 3.0 and all of TLS.
 const MAJOR: u8 = 3;
 pub const RECORD_HEADER_LEN: usize = 5;
@@ -36,6 +36,41 @@ pub struct Hello<'m> {
     /// The client's offer or the server's choice, two bytes each.
     ciphers: &'m [u8],
     extensions: Extensions<'m>,
+    index: Index<'m>,
+}
+
+/// The extensions that are asked for by number, found in one pass.
+#[derive(Clone, Copy, Debug, Default)]
+struct Index<'m> {
+    data: [Option<&'m [u8]>; INDEXED.len()],
+    /// One of them stands there twice, which no honest hello has: then they are looked for where they stand.
+    repeated: bool,
+}
+
+const INDEXED: [u16; 6] = [
+    extension::SERVER_NAME,
+    extension::SUPPORTED_GROUPS,
+    extension::EC_POINT_FORMATS,
+    extension::SIGNATURE_ALGORITHMS,
+    extension::ALPN,
+    extension::SUPPORTED_VERSIONS,
+];
+
+#[inline(always)]
+fn index_of(kind: u16) -> Option<usize> {
+    INDEXED.iter().position(|known| *known == kind)
+}
+
+impl<'m> Index<'m> {
+    fn of(extensions: Extensions<'m>) -> Index<'m> {
+        let mut index = Index::default();
+        for e in extensions {
+            if let Some(at) = index_of(e.kind) {
+                index.repeated |= index.data[at].replace(e.data).is_some();
+            }
+        }
+        index
+    }
 }
 
 impl<'m> Hello<'m> {
@@ -77,7 +112,8 @@ impl<'m> Hello<'m> {
             Kind::Server => body.get(1..)?,
         };
         let extensions = Extensions::new(body, face)?;
-        Some(Hello { kind, version: u16::from_be_bytes(*version), ciphers, extensions })
+        let index = Index::of(extensions);
+        Some(Hello { kind, version: u16::from_be_bytes(*version), ciphers, extensions, index })
     }
 
     pub fn ciphers(&self) -> impl Iterator<Item = u16> + 'm {
@@ -89,8 +125,14 @@ impl<'m> Hello<'m> {
         self.extensions
     }
 
+    /// The data of each extension of a number.
+    #[inline]
     fn data_of(&self, kind: u16) -> impl Iterator<Item = &'m [u8]> + 'm {
-        self.extensions.filter(move |e| e.kind == kind).map(|e| e.data)
+        let (one, all) = match index_of(kind) {
+            Some(at) if !self.index.repeated => (self.index.data[at], Extensions { bytes: &[], claimed: 0 }),
+            _ => (None, self.extensions),
+        };
+        one.into_iter().chain(all.filter(move |e| e.kind == kind).map(|e| e.data))
     }
 
     /// Whether the extension is there at all.

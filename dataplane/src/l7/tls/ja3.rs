@@ -1,45 +1,50 @@
 //! JA3: MD5 over version, ciphers, extensions, groups and point formats of a ClientHello in decimal, GREASE left out
 //! (github.com/salesforce/ja3).
 use super::hello::{Hello, is_grease};
+use super::memo::{Memo, Words};
+use super::pieces::Pieces;
 use crate::face::Face;
 use md5::{Digest, Md5};
-use std::fmt::{self, Write};
 
-/// The fingerprint. Streamed into the hash, so no list is cut.
-pub fn ja3(hello: &Hello<'_>, face: Face) -> [u8; 16] {
-    let mut text = Hashed(Md5::new());
-    write_ja3(hello, face, &mut text);
-    text.0.finalize().into()
+/// Tells these lists in the memo from those of JA4.
+const KEY: u16 = 3;
+
+/// The fingerprint; no list is cut.
+pub fn ja3(hello: &Hello<'_>, face: Face, memo: &mut Memo) -> [u8; 16] {
+    let kept = |value: &u16| !is_grease(*value, face);
+    let mut key = Words::of(KEY);
+    key.push(hello.version);
+    key.append(hello.ciphers().filter(kept));
+    key.append(hello.extensions().map(|e| e.kind).filter(kept));
+    key.append(hello.groups().filter(kept));
+    key.append(hello.point_formats().filter(kept));
+    memo.get(&key, || {
+        let mut hash = Md5::new();
+        write_ja3(hello, face, |text| hash.update(text));
+        hash.finalize().into()
+    })
 }
 
-fn write_ja3(hello: &Hello<'_>, face: Face, out: &mut impl Write) {
+fn write_ja3(hello: &Hello<'_>, face: Face, out: impl FnMut(&[u8])) {
+    let out = &mut Pieces::new(out);
     // QUIRK: the original takes the two bytes of the version as they lie in a little-endian memory.
-    let version = if face.is_original() { hello.version.swap_bytes() } else { hello.version };
-    let _ = write!(out, "{version}");
+    out.decimal(if face.is_original() { hello.version.swap_bytes() } else { hello.version });
     join(out, hello.ciphers(), face);
     join(out, hello.extensions().map(|e| e.kind), face);
     join(out, hello.groups(), face);
     join(out, hello.point_formats(), face);
+    out.flush();
 }
 
-fn join(out: &mut impl Write, values: impl Iterator<Item = u16>, face: Face) {
-    let mut before = ",";
+fn join(out: &mut Pieces<impl FnMut(&[u8])>, values: impl Iterator<Item = u16>, face: Face) {
+    let mut before = b',';
     for value in values.filter(|v| !is_grease(*v, face)) {
-        let _ = write!(out, "{before}{value}");
-        before = "-";
+        out.byte(before);
+        out.decimal(value);
+        before = b'-';
     }
-    if before == "," {
-        let _ = out.write_str(before);
-    }
-}
-
-/// Text on its way into a hash; writing never fails.
-pub(super) struct Hashed<D>(pub(super) D);
-
-impl<D: Digest> Write for Hashed<D> {
-    fn write_str(&mut self, s: &str) -> fmt::Result {
-        self.0.update(s);
-        Ok(())
+    if before == b',' {
+        out.byte(before);
     }
 }
 
@@ -52,8 +57,8 @@ mod tests {
         let record = record(hello);
         let hello = Hello::of_record(&record, face).expect("whole");
         let mut text = String::new();
-        write_ja3(&hello, face, &mut text);
-        (text, ja3(&hello, face).iter().map(|b| format!("{b:02x}")).collect())
+        write_ja3(&hello, face, |piece| text.push_str(std::str::from_utf8(piece).expect("digits")));
+        (text, ja3(&hello, face, &mut Memo::new()).iter().map(|b| format!("{b:02x}")).collect())
     }
 
     #[test]

@@ -3,65 +3,112 @@
 //! Natively as published by FoxIO (github.com/FoxIO-LLC/ja4, technical_details/JA4.md); for the other face with the original's
 //! deviations. Of very long lists the first [`VALUES_MAX`] values are hashed.
 use super::hello::{Hello, extension, is_grease};
-use super::ja3::Hashed;
+use super::memo::{Memo, Words};
+use super::pieces::{HEX, Pieces};
 use crate::face::Face;
 use record::Text;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
 
 pub const JA4_LEN: usize = 36;
 /// Ciphers or extensions that are sorted and hashed; IANA knows about 350 ciphers and 70 extensions.
 pub const VALUES_MAX: usize = 512;
 const COUNT_MAX: usize = 99;
-const EMPTY_HASH: &str = "000000000000";
+const EMPTY_HASH: &[u8; HASH_LEN] = b"000000000000";
+/// Hexadecimal digits of a hash that are kept.
+const HASH_LEN: usize = 12;
+/// Tell the lists of this fingerprint in the memo from others.
+const CIPHERS: u16 = 4;
+const EXTENSIONS: u16 = 5;
 
 /// The fingerprint; `transport` is `t`, or `q` for QUIC.
-pub fn ja4(hello: &Hello<'_>, transport: char, face: Face) -> Text<JA4_LEN> {
+pub fn ja4(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo) -> Text<JA4_LEN> {
     let original = face.is_original();
-    let grease = |v: &u16| is_grease(*v, face);
-    let ciphers = hello.ciphers().filter(|v| !grease(v));
+    let kept = |v: &u16| !is_grease(*v, face);
+    let mut ciphers = Words::of(CIPHERS);
+    let count = ciphers.append(hello.ciphers().filter(kept));
     // QUIRK: the original counts GREASE extensions too, writes counts below 10 as one digit, and wants a name in server_name.
-    let extensions = hello.extensions().filter(|e| original || !grease(&e.kind)).count().min(COUNT_MAX);
+    let extensions = hello.extensions().filter(|e| original || kept(&e.kind)).count();
     let named = if original { hello.server_names().next().is_some() } else { hello.has(extension::SERVER_NAME) };
-    let width = if original { 0 } else { 2 };
 
-    let mut out = Line(Text::default());
-    let _ = write!(
-        out,
-        "{transport}{}{}{:0width$}{extensions:0width$}",
-        version_label(hello, face),
-        if named { 'd' } else { 'i' },
-        hello.ciphers().filter(|v| !grease(v)).count().min(COUNT_MAX),
-    );
-    for c in protocol_label(hello.protocols().next().unwrap_or(b""), face) {
-        let _ = out.write_char(c.into());
-    }
+    let mut out = Text::default();
+    out.push(&[transport]);
+    out.push(version_label(hello, face).as_bytes());
+    out.push(if named { b"d" } else { b"i" });
+    push_count(&mut out, count, face);
+    push_count(&mut out, extensions, face);
+    out.push(&protocol_label(hello.protocols().next().unwrap_or(b""), face));
+    out.push(b"_");
+    let hash = memo.get(&ciphers, || hash_of_ciphers(hello, face));
+    out.push(&hash[..HASH_LEN]);
+    out.push(b"_");
+    out.push(&hash_of_extensions(hello, face, memo)[..HASH_LEN]);
+    out
+}
 
+fn push_count(out: &mut Text<JA4_LEN>, count: usize, face: Face) {
+    let count = count.min(COUNT_MAX) as u8;
+    let digits = [b'0' + count / 10, b'0' + count % 10];
+    out.push(if face.is_original() && count < 10 { &digits[1..] } else { &digits });
+}
+
+fn hash_of_ciphers(hello: &Hello<'_>, face: Face) -> [u8; 16] {
     let mut sorted = [0; VALUES_MAX];
-    let ciphers = sort(&mut sorted, ciphers);
-    let mut hash = Hashed(Sha256::new());
-    join(&mut hash, ciphers.iter().copied());
-    out.hash(hash, ciphers.is_empty());
-
-    let kinds = hello.extensions().map(|e| e.kind);
-    let kinds =
-        sort(&mut sorted, kinds.filter(|v| !grease(v) && *v != extension::SERVER_NAME && *v != extension::ALPN));
-    let mut hash = Hashed(Sha256::new());
-    join(&mut hash, kinds.iter().copied());
-    if original {
-        // QUIRK: the underscore is there even if the algorithms are not; an empty list is hashed too.
-        let _ = hash.write_char('_');
-        join(&mut hash, hello.signature_words());
-        out.hash(hash, false);
-    } else {
-        let mut algorithms = hello.signature_algorithms().filter(|v| !grease(v)).peekable();
-        if algorithms.peek().is_some() {
-            let _ = hash.write_char('_');
-        }
-        join(&mut hash, algorithms);
-        out.hash(hash, kinds.is_empty());
+    let ciphers = sort(&mut sorted, hello.ciphers().filter(|v| !is_grease(*v, face)));
+    if ciphers.is_empty() {
+        return padded(EMPTY_HASH);
     }
-    out.0
+    let mut hash = Sha256::new();
+    let mut text = Pieces::new(|text: &[u8]| hash.update(text));
+    join(&mut text, ciphers.iter().copied());
+    text.flush();
+    digits_of(hash)
+}
+
+fn hash_of_extensions(hello: &Hello<'_>, face: Face, memo: &mut Memo) -> [u8; 16] {
+    let kept = |v: &u16| !is_grease(*v, face);
+    let mut sorted = [0; VALUES_MAX];
+    let counts = |v: &u16| kept(v) && *v != extension::SERVER_NAME && *v != extension::ALPN;
+    let kinds = sort(&mut sorted, hello.extensions().map(|e| e.kind).filter(counts));
+    let mut key = Words::of(EXTENSIONS);
+    key.append(kinds.iter().copied());
+    if face.is_original() {
+        // QUIRK: the underscore is there even if the algorithms are not; an empty list is hashed too.
+        key.append(hello.signature_words());
+        memo.get(&key, || hash_of_both(kinds, Some(hello.signature_words())))
+    } else if kinds.is_empty() {
+        padded(EMPTY_HASH)
+    } else {
+        let algorithms = || hello.signature_algorithms().filter(kept);
+        let any = key.append(algorithms()) > 0;
+        memo.get(&key, || hash_of_both(kinds, any.then(algorithms)))
+    }
+}
+
+fn hash_of_both(kinds: &[u16], algorithms: Option<impl Iterator<Item = u16>>) -> [u8; 16] {
+    let mut hash = Sha256::new();
+    let mut text = Pieces::new(|text: &[u8]| hash.update(text));
+    join(&mut text, kinds.iter().copied());
+    if let Some(algorithms) = algorithms {
+        text.byte(b'_');
+        join(&mut text, algorithms);
+    }
+    text.flush();
+    digits_of(hash)
+}
+
+fn digits_of(hash: Sha256) -> [u8; 16] {
+    let hash = hash.finalize();
+    let mut digits = [0; 16];
+    for (pair, byte) in digits[..HASH_LEN].chunks_exact_mut(2).zip(hash.iter()) {
+        pair.copy_from_slice(&[HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]);
+    }
+    digits
+}
+
+fn padded(hash: &[u8; HASH_LEN]) -> [u8; 16] {
+    let mut digits = [0; 16];
+    digits[..HASH_LEN].copy_from_slice(hash);
+    digits
 }
 
 fn version_label(hello: &Hello<'_>, face: Face) -> &'static str {
@@ -95,7 +142,6 @@ fn protocol_label(name: &[u8], face: Face) -> [u8; 2] {
     if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
         return [first, last];
     }
-    const HEX: &[u8; 16] = b"0123456789abcdef";
     [HEX[(first >> 4) as usize], HEX[(last & 15) as usize]]
 }
 
@@ -120,34 +166,12 @@ fn sort(sorted: &mut [u16; VALUES_MAX], values: impl Iterator<Item = u16>) -> &[
     used
 }
 
-fn join(out: &mut impl Write, values: impl Iterator<Item = u16>) {
-    let mut before = "";
-    for value in values {
-        let _ = write!(out, "{before}{value:04x}");
-        before = ",";
-    }
-}
-
-/// The fingerprint under construction.
-struct Line(Text<JA4_LEN>);
-
-impl Write for Line {
-    fn write_str(&mut self, s: &str) -> std::fmt::Result {
-        self.0.push(s.as_bytes());
-        Ok(())
-    }
-}
-
-impl Line {
-    fn hash(&mut self, hash: Hashed<Sha256>, empty: bool) {
-        let _ = self.write_char('_');
-        if empty {
-            let _ = self.write_str(EMPTY_HASH);
-            return;
+fn join(out: &mut Pieces<impl FnMut(&[u8])>, values: impl Iterator<Item = u16>) {
+    for (i, value) in values.enumerate() {
+        if i > 0 {
+            out.byte(b',');
         }
-        for byte in &hash.0.finalize()[..EMPTY_HASH.len() / 2] {
-            let _ = write!(self, "{byte:02x}");
-        }
+        out.hex(value);
     }
 }
 
@@ -162,7 +186,7 @@ mod tests {
         let record = record(hello);
         FACES.map(|face| {
             let hello = Hello::of_record(&record, face).expect("whole");
-            String::from_utf8_lossy(ja4(&hello, 't', face).as_bytes()).into_owned()
+            String::from_utf8_lossy(ja4(&hello, b't', face, &mut Memo::new()).as_bytes()).into_owned()
         })
     }
 
