@@ -3,14 +3,18 @@
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
 mod bpf;
+mod cpus;
 pub mod lanes;
 mod map;
 mod pages;
 mod prefetch;
 mod ready;
+mod send;
 
 pub use bpf::bpf_accepts;
+pub use cpus::{run_on, usable_cpus};
 pub use map::FileMap;
 pub use pages::Pages;
 pub use prefetch::{prefetch, prefetch_bytes};
 pub use ready::{open_at_once, readable};
+pub use send::{SEND_MAX, send_many};
