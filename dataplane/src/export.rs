@@ -5,6 +5,7 @@ use record::{Ledger, reasons};
 pub mod ipfix;
 pub mod json;
 pub mod lines;
+pub mod ring;
 pub mod table;
 pub mod text;
 pub mod unirec;
@@ -28,6 +29,10 @@ reasons! {
         NoExtension = "no_extension",
         /// A TRAP interface did not take it: client too slow, timeout, interface closed.
         NotTaken = "not_taken",
+        /// The output is slower than the packets, and its queue was full; only where packets may not wait (`--overflow drop`).
+        QueueFull = "queue_full",
+        /// The output had failed by a mistake in the program.
+        OutputFailed = "output_failed",
     }
 }
 
@@ -69,14 +74,35 @@ impl Books {
         }
     }
 
+    /// Notes a batch that the output was not given: a record for each flow.
+    pub fn refuse(&mut self, batch: &Batch, why: RecordDrop) {
+        self.offer(batch);
+        self.records.drop(why, batch.flows().len() as u64);
+    }
+
+    /// Adds other books of the same output.
+    pub fn merge(&mut self, other: &Books) {
+        self.records.merge(&other.records);
+        self.flows += other.flows;
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.repeated_extensions += other.repeated_extensions;
+        self.unheard += other.unheard;
+        self.skipped += other.skipped;
+        self.reconnects += other.reconnects;
+        if self.trouble.is_none() {
+            self.trouble.clone_from(&other.trouble);
+        }
+    }
+
     /// Records lost against intention.
     pub fn lost(&self) -> u64 {
         self.records.losses().filter(|(why, _)| !why.is_intended()).map(|(_, n)| n).sum()
     }
 }
 
-/// A sink of flow records. Called from one thread.
-pub trait Exporter {
+/// A sink of flow records. Called from one thread at a time.
+pub trait Exporter: Send {
     /// What it is and where it leads, for people: `ipfix udp 127.0.0.1:4739`.
     fn name(&self) -> String;
     /// Takes a batch; what cannot go out is counted in the books.

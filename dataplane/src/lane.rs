@@ -14,6 +14,9 @@ use crate::plugin::OptionError;
 use crate::registry::{PluginId, Plugins};
 use record::{Ledger, Time};
 
+mod share;
+pub use share::Share;
+
 /// What a lane is told at start.
 #[derive(Clone, Debug)]
 pub struct LaneConfig {
@@ -24,8 +27,10 @@ pub struct LaneConfig {
     pub fragments: Option<FragmentConfig>,
     /// Plugins with their options, in the order in which their fields are exported.
     pub plugins: Vec<(PluginId, Vec<String>)>,
-    /// Stop after this many decoded packets; 0 = no limit.
+    /// Stop after this many decoded packets, those of other lanes included; 0 = no limit.
     pub packets_max: u64,
+    /// The packets that are this lane's, when others read the same capture.
+    pub share: Share,
 }
 
 impl LaneConfig {
@@ -42,6 +47,7 @@ impl Default for LaneConfig {
             fragments: Some(FragmentConfig::default()),
             plugins: Vec::new(),
             packets_max: 0,
+            share: Share::WHOLE,
         }
     }
 }
@@ -87,6 +93,22 @@ pub struct LaneReport {
 }
 
 impl LaneReport {
+    /// Adds the books of another lane, which had another share of the same capture or another source.
+    pub fn merge(&mut self, other: &LaneReport) {
+        self.packets.merge(&other.packets);
+        self.decoded_bytes += other.decoded_bytes;
+        self.cache.merge(&other.cache);
+        self.fragments.merge(&other.fragments);
+        self.live += other.live;
+        self.plugin_slots += other.plugin_slots;
+        for (id, n) in &other.refused {
+            match self.refused.iter_mut().find(|(mine, _)| mine == id) {
+                Some((_, sum)) => *sum += n,
+                None => self.refused.push((*id, *n)),
+            }
+        }
+    }
+
     /// Identities I6 to I8 over what is exported and what is live; the sums over live flows must be 0, so ask after [`Lane::finish`].
     pub fn imbalance(&self) -> Vec<String> {
         let c = &self.cache;
@@ -117,7 +139,10 @@ pub struct Lane {
     books: Ledger<PacketDrop>,
     decoded_bytes: u64,
     packets_max: u64,
-    /// Time of the newest packet.
+    share: Share,
+    /// Packets decoded, those of other lanes included.
+    seen: u64,
+    /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
     now: Time,
     batch: Batch,
     burst: Box<Burst>,
@@ -150,6 +175,8 @@ impl Lane {
             books: Ledger::default(),
             decoded_bytes: 0,
             packets_max: config.packets_max,
+            share: config.share,
+            seen: 0,
             now: Time(0),
             batch: Batch::default(),
             burst: Box::new(Burst { packets: [Packet::default(); BURST], frames: [0; BURST] }),
@@ -159,7 +186,7 @@ impl Lane {
     /// Takes one burst from the source. Whoever calls looks after [`Lane::batch`] in between.
     pub fn step(&mut self, source: &mut impl CaptureSource) -> Result<Poll, CaptureError> {
         if self.packets_max != 0 {
-            let left = self.packets_max.saturating_sub(self.books.kept);
+            let left = self.packets_max.saturating_sub(self.seen);
             if left == 0 {
                 return Ok(Poll::End);
             }
@@ -189,9 +216,11 @@ impl Lane {
     /// The books, with what the source itself refused.
     pub fn report(&self, source: &impl CaptureSource) -> LaneReport {
         let mut packets = self.books.clone();
-        let taken = source.stats();
-        packets.drop(PacketDrop::Filtered, taken.filtered);
-        packets.drop(PacketDrop::UnknownLink, taken.unknown_link);
+        if self.share.is_first() {
+            let taken = source.stats();
+            packets.drop(PacketDrop::Filtered, taken.filtered);
+            packets.drop(PacketDrop::UnknownLink, taken.unknown_link);
+        }
         LaneReport {
             packets,
             decoded_bytes: self.decoded_bytes,
@@ -204,6 +233,7 @@ impl Lane {
     }
 
     fn burst(&mut self, frames: &[Frame<'_>]) {
+        let seen_before = self.seen;
         let decoded = self.decode_all(frames);
         let Burst { packets, frames: origin } = &mut *self.burst;
         for packet in &mut packets[..decoded] {
@@ -217,8 +247,8 @@ impl Lane {
             let view = PacketView { packet, bytes: frames[*from as usize].bytes };
             self.cache.packet(view, &mut self.batch);
         }
-        if let Some(last) = packets[..decoded].last() {
-            self.now = last.at;
+        if self.seen > seen_before {
+            self.cache.pass((self.seen - seen_before) as usize - decoded);
             self.cache.sweep(self.now, &mut self.batch);
         }
     }
@@ -230,12 +260,17 @@ impl Lane {
         for (from, frame) in frames.iter().take(BURST).enumerate() {
             let packet = &mut self.burst.packets[decoded];
             if let Err(why) = decode(frame, &self.decode, packet) {
-                self.books.drop(why, 1);
+                self.books.drop(why, u64::from(self.share.is_first()));
                 continue;
             }
             if self.decode.face.is_original() {
                 // The original knows microseconds only.
                 packet.at = Time::from_micros(packet.at.micros());
+            }
+            self.seen += 1;
+            self.now = packet.at;
+            if !self.share.has(&packet.key) {
+                continue;
             }
             if packet.fragment != Fragment::No
                 && let Some(fragments) = &mut self.fragments

@@ -4,8 +4,10 @@ mod options;
 mod plugins;
 mod tables;
 
-use crate::run::{Job, run};
+use crate::run::{Job, Reader, Source, run};
 use dataplane::Face;
+use dataplane::cpus;
+use dataplane::export::ring::{Output, Overflow};
 use dataplane::lane::LaneConfig;
 use options::Options;
 use plugins::PluginArgs;
@@ -48,11 +50,14 @@ fn try_main(args: &[String]) -> Result<u8, String> {
             eprintln!("Error: pcap: {error}");
         }
     }
+    if outcome.batches_out > 0 {
+        eprintln!("Error: ledger does not balance: {} batches were not given back", outcome.batches_out);
+    }
     if let Some(live) = outcome.interrupted {
         eprintln!("Interrupted: the {live} flows that were still live have been exported.");
     }
     for output in &outcome.outputs {
-        let (lost, books) = (output.books().lost(), output.books());
+        let (lost, books) = (output.books.lost(), &output.books);
         if lost > 0 {
             let why: Vec<String> = books
                 .records
@@ -61,13 +66,15 @@ fn try_main(args: &[String]) -> Result<u8, String> {
                 .map(|(why, n)| format!("{n} {}", record::Reason::label(why)))
                 .collect();
             let trouble = books.trouble.as_deref().map(|t| format!(" ({t})")).unwrap_or_default();
-            eprintln!("Error: {}: {lost} records lost: {}{trouble}", output.name(), why.join(", "));
+            eprintln!("Error: {}: {lost} records lost: {}{trouble}", output.name, why.join(", "));
+        } else if let (Some(_), Some(trouble)) = (&output.failed, &books.trouble) {
+            eprintln!("Error: {}: {trouble}", output.name);
         }
     }
     if outcome.broken_input() {
         return Err("one of the plugins exitted unexpectedly".into());
     }
-    Ok(u8::from(outcome.lost() > 0))
+    Ok(u8::from(outcome.lost() > 0 || outcome.broken_output()))
 }
 
 /// Checks the options and opens inputs and outputs; `None` when an option only asked for information.
@@ -84,6 +91,10 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     if options.output_queue < 1 {
         return Err("output queue size must be at least 1 record".into());
     }
+    if let Some(list) = &options.cpus {
+        // Before anything starts a thread: all of them stay on these.
+        cpus::parse(list).and_then(|cpus| cpus::run_on(&cpus)).map_err(|e| e.to_string())?;
+    }
     let stop = Stop::default();
     stop.on_signals().map_err(|e| e.to_string())?;
     let storage = PluginArgs::parse(options.storage.first().map_or("cache", String::as_str))?;
@@ -94,14 +105,23 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     lane.plugins = plugins::process(&options.process)?;
     let mut inputs = Vec::new();
     for text in &options.input {
-        match plugins::input(&PluginArgs::parse(text)?)? {
-            Some(input) => inputs.push(input),
-            None => return Ok(None),
-        }
+        let args = PluginArgs::parse(text)?;
+        let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
+        inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
     }
-    let output = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
-    let Some(output) = plugins::output(&output, &lane, &stop)? else { return Ok(None) };
-    Ok(Some(Job { lane, inputs, outputs: vec![output], flows_per_sec: options.fps, progress: true, stop }))
+    let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
+    let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
+    let outputs = vec![Output { exporter, cpu: args.checked_cpu()? }];
+    Ok(Some(Job {
+        lane,
+        inputs,
+        outputs,
+        side_by_side: true,
+        overflow: Overflow::Wait,
+        flows_per_sec: options.fps,
+        progress: true,
+        stop,
+    }))
 }
 
 /// A file with our process id, removed at the end.

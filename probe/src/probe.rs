@@ -1,12 +1,14 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
 use crate::outputs::collector;
-use crate::run::{Job, run, unix_secs};
+use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
 use dataplane::capture::{self, OpenOptions};
+use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::json::JsonExporter;
+use dataplane::export::ring::{Output, Overflow};
 use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
@@ -15,7 +17,7 @@ use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -93,6 +95,15 @@ pub(crate) struct Args {
     /// Stop each input after this many decoded packets
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     count: u64,
+    /// Lanes that read each capture side by side, each on a processor of its own; not for pipes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=LANES_MAX))]
+    lanes: u32,
+    /// Processors, such as 0,2-3: one for each lane, those left over for the outputs
+    #[arg(long, value_name = "LIST")]
+    cpus: Option<String>,
+    /// When an output is slower than the capture
+    #[arg(long, value_enum, default_value_t = WhenFull::Wait)]
+    overflow: WhenFull,
     /// Export at most this many flows a second
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     fps: u32,
@@ -102,6 +113,17 @@ pub(crate) struct Args {
     /// No summary and no progress bar
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// Lanes at the most: more than any machine has processors for, and a bound for the memory that a typing mistake can ask for.
+const LANES_MAX: i64 = 256;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhenFull {
+    /// Read on when it has caught up
+    Wait,
+    /// Drop records, counted as queue_full
+    Drop,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -142,12 +164,13 @@ pub(crate) fn main(args: &[OsString]) -> u8 {
             return exit::CANNOT_START;
         }
     };
-    let wrong = outcome.broken_input() || outcome.lost() > 0;
+    let lost = outcome.lost() > 0 || outcome.broken_output();
+    let wrong = outcome.broken_input() || lost;
     if !quiet || wrong {
         eprint!("{}", summary(&outcome));
     }
     match () {
-        _ if outcome.lost() > 0 => exit::RECORDS_LOST,
+        _ if lost => exit::RECORDS_LOST,
         _ if outcome.broken_input() => exit::BROKEN_INPUT,
         _ if outcome.interrupted.is_some() => exit::INTERRUPTED,
         _ => exit::OK,
@@ -171,13 +194,45 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         packets_max: args.count,
         ..LaneConfig::default()
     };
+    let cpus = args.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
+    cpus::check(&cpus)?;
+    let lanes = args.lanes as usize;
+    if !cpus.is_empty() && cpus.len() < lanes {
+        return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
+    }
     let mut inputs = Vec::new();
     for file in &args.files {
-        let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
-        inputs.push((file.display().to_string(), capture::open(file, options)?));
+        inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
     }
-    let outputs = outputs(&args, &stop)?;
-    Ok(Job { lane, inputs, outputs, flows_per_sec: args.fps, progress: !args.quiet, stop })
+    let mut left_over = cpus.get(lanes..).unwrap_or_default().iter().cycle();
+    let exporters = outputs(&args, &stop)?.into_iter();
+    let outputs = exporters.map(|exporter| Output { exporter, cpu: left_over.next().copied() }).collect();
+    Ok(Job {
+        lane,
+        inputs,
+        outputs,
+        side_by_side: false,
+        overflow: if args.overflow == WhenFull::Drop { Overflow::Drop } else { Overflow::Wait },
+        flows_per_sec: args.fps,
+        progress: !args.quiet,
+        stop,
+    })
+}
+
+/// Opens a capture once for each lane.
+fn readers(file: &Path, args: &Args, cpus: &[usize]) -> Result<Vec<Reader>, Box<dyn std::error::Error>> {
+    let open = |lane: usize| {
+        let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
+        capture::open(file, options).map(|source| Reader { source, cpu: cpus.get(lane).copied() })
+    };
+    let once_only = file == Path::new("-") || file.exists() && !file.is_file();
+    if args.lanes > 1 && once_only {
+        let name = file.display();
+        return Err(
+            format!("{name} can be read only once, so by one lane: leave --lanes out, or save it as a file").into()
+        );
+    }
+    Ok((0..args.lanes as usize).map(open).collect::<Result<_, _>>()?)
 }
 
 fn size_exp(flows: u64) -> Result<u32, String> {

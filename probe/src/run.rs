@@ -1,16 +1,14 @@
-//! The work that both faces of the exporter share: sources through a lane into outputs, until the end or Ctrl-C.
-use dataplane::batch::Batch;
+//! The work that both faces of the exporter share: sources through lanes into outputs, until the end or Ctrl-C.
 use dataplane::capture::{CaptureError, CaptureSource, CaptureStats, FileSource, Poll};
-use dataplane::export::Exporter;
+use dataplane::cpus;
+use dataplane::export::ring::{self, Finished, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
 use dataplane::flow::key::HashSeed;
-use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport};
+use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport, Share};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trap::Stop;
 
-/// Outputs are asked to send what waits after this long (spec/exporter.md section 11).
-const TICK: Duration = Duration::from_secs(2);
 /// Bursts between two looks at the clock.
 const BURSTS_PER_LOOK: u32 = 256;
 /// A run shorter than this shows no progress bar.
@@ -19,19 +17,37 @@ const PROGRESS_AFTER: Duration = Duration::from_millis(500);
 /// What is to be done.
 pub(crate) struct Job {
     pub(crate) lane: LaneConfig,
-    pub(crate) inputs: Vec<(String, FileSource)>,
-    pub(crate) outputs: Vec<Box<dyn Exporter>>,
+    pub(crate) inputs: Vec<Source>,
+    pub(crate) outputs: Vec<Output>,
+    /// All inputs at a time, each with lanes of its own; otherwise one after the other.
+    pub(crate) side_by_side: bool,
+    pub(crate) overflow: Overflow,
     /// Flows per second at the most, 0 = no limit.
     pub(crate) flows_per_sec: u32,
     pub(crate) progress: bool,
     pub(crate) stop: Stop,
 }
 
+/// An input as its lanes read it.
+pub(crate) struct Source {
+    pub(crate) name: String,
+    /// One for each lane: each reads all of the capture and keeps its share of the packets (ARCHITECTURE.md, "Many lanes").
+    pub(crate) readers: Vec<Reader>,
+}
+
+pub(crate) struct Reader {
+    pub(crate) source: FileSource,
+    /// The processor of the lane's thread, if that matters.
+    pub(crate) cpu: Option<usize>,
+}
+
 /// What became of one input.
 pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) taken: CaptureStats,
+    /// The sum over its lanes.
     pub(crate) report: LaneReport,
+    pub(crate) lanes: Vec<LaneReport>,
     pub(crate) error: Option<CaptureError>,
     /// Time spent on its packets.
     pub(crate) time: Duration,
@@ -40,126 +56,207 @@ pub(crate) struct Input {
 /// What became of the job.
 pub(crate) struct Outcome {
     pub(crate) inputs: Vec<Input>,
-    pub(crate) outputs: Vec<Box<dyn Exporter>>,
+    pub(crate) outputs: Vec<Finished>,
+    /// Batches that were not given back; there must be none (identity I15).
+    pub(crate) batches_out: usize,
     /// Stopped by a signal; with how many flows that were still live and exported then.
     pub(crate) interrupted: Option<usize>,
-    pub(crate) time: Duration,
 }
 
 impl Outcome {
     /// Records that were lost on the way out.
     pub(crate) fn lost(&self) -> u64 {
-        self.outputs.iter().map(|o| o.books().lost()).sum()
+        self.outputs.iter().map(|o| o.books.lost()).sum()
+    }
+    /// Whether an output failed in a way that leaves open what has left.
+    pub(crate) fn broken_output(&self) -> bool {
+        self.outputs.iter().any(|o| o.failed.is_some())
     }
     pub(crate) fn broken_input(&self) -> bool {
         self.inputs.iter().any(|i| i.error.is_some())
     }
 }
 
-/// Runs the inputs one after the other, each with a flow cache of its own, into all outputs.
-pub(crate) fn run(job: Job) -> Result<Outcome, LaneError> {
-    let started = Instant::now();
-    let mut sinks = Sinks { outputs: job.outputs, pace: Pace::new(job.flows_per_sec), stop: job.stop.clone() };
-    let mut outcome = Outcome { inputs: Vec::new(), outputs: Vec::new(), interrupted: None, time: Duration::ZERO };
-    for (name, source) in job.inputs {
-        let mut lane = Lane::with_seed(&job.lane, HashSeed::FILES)?;
-        let bar = if job.progress { bar(&source, &name) } else { None };
-        let input = one(name, source, &mut lane, &mut sinks, bar, &job.stop, &mut outcome.interrupted);
-        outcome.inputs.push(input);
-        if job.stop.is_set() {
+/// Why a job cannot start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    #[error(transparent)]
+    Lane(#[from] LaneError),
+    #[error(transparent)]
+    Outputs(#[from] RingError),
+}
+
+/// Runs the inputs, each with flow caches of its own, into all outputs.
+pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
+    let groups: Vec<Vec<Source>> =
+        if job.side_by_side { vec![job.inputs] } else { job.inputs.into_iter().map(|input| vec![input]).collect() };
+    let lanes = groups.iter().map(|group| group.iter().map(|input| input.readers.len()).sum()).max().unwrap_or(1);
+    let config = RingConfig {
+        overflow: job.overflow,
+        flows_per_sec: job.flows_per_sec,
+        stop: job.stop.clone(),
+        ..RingConfig::default()
+    };
+    let (threads, mut ends) = ring::start(job.outputs, lanes, &config)?;
+    let mut inputs = Vec::new();
+    let mut live = 0;
+    let mut failed = None;
+    for group in groups {
+        match together(group, &mut ends, &job.lane, job.progress, &job.stop) {
+            Ok(done) => done.into_iter().for_each(|(input, left)| {
+                inputs.push(input);
+                live += left;
+            }),
+            Err(e) => failed = Some(e),
+        }
+        if failed.is_some() || job.stop.is_set() {
             break;
         }
     }
-    for output in &mut sinks.outputs {
-        output.finish(unix_secs());
+    let interrupted = job.stop.is_set().then_some(live);
+    let (outputs, batches_out) = threads.finish(ends);
+    match failed {
+        Some(e) => Err(e.into()),
+        None => Ok(Outcome { inputs, outputs, batches_out, interrupted }),
     }
-    outcome.outputs = sinks.outputs;
-    outcome.time = started.elapsed();
-    Ok(outcome)
 }
 
-fn one(
-    name: String,
-    mut source: FileSource,
-    lane: &mut Lane,
-    sinks: &mut Sinks,
+/// One lane at work.
+struct Task<'e> {
+    lane: Lane,
+    source: FileSource,
+    end: &'e mut LaneEnd,
     bar: Option<ProgressBar>,
+}
+
+/// What a lane's work came to.
+struct Done {
+    taken: CaptureStats,
+    report: LaneReport,
+    error: Option<CaptureError>,
+    time: Duration,
+    /// Flows that were live when it was stopped.
+    live: usize,
+}
+
+/// Runs the lanes of some inputs at a time; answers the inputs, each with the flows that were live when a signal stopped it.
+fn together(
+    inputs: Vec<Source>,
+    ends: &mut [LaneEnd],
+    config: &LaneConfig,
+    progress: bool,
     stop: &Stop,
-    interrupted: &mut Option<usize>,
-) -> Input {
-    let started = Instant::now();
-    let mut looks = Looks { bursts: 0, ticked: started, started };
-    let error = loop {
-        if stop.is_set() {
-            break None;
+) -> Result<Vec<(Input, usize)>, LaneError> {
+    let alone = inputs.len() == 1;
+    let mut counts = Vec::new();
+    let mut readers = Vec::new();
+    for input in inputs {
+        let of = input.readers.len() as u32;
+        for (index, reader) in (0..of).zip(input.readers) {
+            let share = Share::new(index, of).unwrap_or_default();
+            let bar = if progress && alone && index == 0 { bar(&reader.source, &input.name) } else { None };
+            readers.push((reader.cpu, (LaneConfig { share, ..config.clone() }, reader.source, bar)));
         }
-        match lane.step(&mut source) {
-            // A silent source has waited a little already.
-            Ok(Poll::More | Poll::Idle) => {}
-            Ok(Poll::End) => break None,
-            Err(e) => break Some(e),
-        }
-        if lane.batch().is_full() {
-            sinks.take(lane.batch());
-        }
-        looks.look(sinks, &source, bar.as_ref());
+        counts.push((input.name, of as usize));
+    }
+    // A lane takes its table on the processor that it will work on: the kernel gives pages of the NUMA node that touches them first
+    // (numa(7)). Only when all lanes have theirs does one of them read.
+    let made = on_cpus(readers, |cpu, (config, source, bar)| {
+        Lane::with_seed(&config, HashSeed::FILES).map(|lane| (cpu, (lane, source, bar)))
+    });
+    let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
+    let tasks = made.into_iter().zip(ends);
+    let tasks = tasks.map(|((cpu, (lane, source, bar)), end)| (cpu, Task { lane, source, end, bar })).collect();
+    let mut done = on_cpus(tasks, |_, task| task.run(stop)).into_iter();
+    let inputs = counts.into_iter().map(|(name, lanes)| sum(name, done.by_ref().take(lanes).collect(), stop.is_set()));
+    Ok(inputs.collect())
+}
+
+/// Does the same to all items, each on a thread of its own on its processor; a single one that may run anywhere stays on this thread.
+fn on_cpus<T: Send, R: Send>(
+    mut items: Vec<(Option<usize>, T)>,
+    work: impl Fn(Option<usize>, T) -> R + Sync,
+) -> Vec<R> {
+    if let [(None, _)] = items[..]
+        && let Some((cpu, item)) = items.pop()
+    {
+        return vec![work(cpu, item)];
+    }
+    std::thread::scope(|scope| {
+        let start = |(cpu, item)| {
+            let work = &work;
+            scope.spawn(move || {
+                cpus::pin(cpu);
+                work(cpu, item)
+            })
+        };
+        let threads: Vec<_> = items.into_iter().map(start).collect();
+        // A lane's panic is the program's, as it would be without threads.
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    })
+}
+
+/// The lanes of an input taken together. All have read the same, unless a signal stopped each at a place of its own.
+fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
+    let mut input = Input {
+        name,
+        taken: CaptureStats::default(),
+        report: LaneReport::default(),
+        lanes: Vec::new(),
+        error: None,
+        time: Duration::ZERO,
     };
-    if stop.is_set() {
-        *interrupted = Some(lane.report(&source).live);
-    }
-    lane.finish(|batch| sinks.take(batch));
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
-    Input { name, taken: source.stats(), report: lane.report(&source), error, time: started.elapsed() }
-}
-
-/// All outputs behind one pace.
-struct Sinks {
-    outputs: Vec<Box<dyn Exporter>>,
-    pace: Pace,
-    stop: Stop,
-}
-
-impl Sinks {
-    fn take(&mut self, batch: &mut Batch) {
-        self.pace.wait(batch.flows().len() as u64, &self.stop);
-        for output in &mut self.outputs {
-            output.export(batch);
+    let mut live = 0;
+    for (index, lane) in lanes.into_iter().enumerate() {
+        if index == 0 {
+            input.taken = lane.taken;
         }
-        batch.clear();
+        input.report.merge(&lane.report);
+        input.time = input.time.max(lane.time);
+        input.error = input.error.or(lane.error);
+        input.lanes.push(lane.report);
+        live += lane.live;
     }
+    if stopped && input.lanes.len() > 1 {
+        input.taken.packets = input.report.packets.taken;
+    }
+    (input, live)
 }
 
-/// Keeps the rate of exported flows below a limit: the n-th flow leaves no earlier than n / limit seconds after the first.
-struct Pace {
-    limit: u32,
-    sent: u64,
-    began: Option<Instant>,
-}
-
-impl Pace {
-    fn new(limit: u32) -> Pace {
-        Pace { limit, sent: 0, began: None }
-    }
-
-    fn wait(&mut self, flows: u64, stop: &Stop) {
-        if self.limit == 0 {
-            return;
+impl Task<'_> {
+    fn run(mut self, stop: &Stop) -> Done {
+        let started = Instant::now();
+        let mut looks = Looks { bursts: 0, ticked: started, started };
+        let error = loop {
+            if stop.is_set() {
+                break None;
+            }
+            match self.lane.step(&mut self.source) {
+                Ok(Poll::More) => {}
+                // A silent source has waited a little already; what it said so far need not wait for more.
+                Ok(Poll::Idle) => {
+                    self.end.give(self.lane.batch());
+                    looks.bursts = BURSTS_PER_LOOK;
+                }
+                Ok(Poll::End) => break None,
+                Err(e) => break Some(e),
+            }
+            if self.lane.batch().is_full() {
+                self.end.give(self.lane.batch());
+            }
+            looks.look(&mut self);
+        };
+        let live = if stop.is_set() { self.lane.report(&self.source).live } else { 0 };
+        self.lane.finish(|batch| self.end.give(batch));
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
-        let began = *self.began.get_or_insert_with(Instant::now);
-        let due = Duration::from_secs_f64(self.sent as f64 / self.limit as f64);
-        while let Some(left) = due.checked_sub(began.elapsed())
-            && !left.is_zero()
-            && !stop.is_set()
-        {
-            std::thread::sleep(left.min(Duration::from_millis(100)));
-        }
-        self.sent += flows;
+        let report = self.lane.report(&self.source);
+        Done { taken: self.source.stats(), report, error, time: started.elapsed(), live }
     }
 }
 
-/// What is done now and then: flush the outputs, move the progress bar.
+/// What is done now and then: hand over what waits, move the progress bar.
 struct Looks {
     bursts: u32,
     ticked: Instant,
@@ -167,7 +264,8 @@ struct Looks {
 }
 
 impl Looks {
-    fn look(&mut self, sinks: &mut Sinks, source: &FileSource, bar: Option<&ProgressBar>) {
+    /// A batch that fills slowly goes out half full after [`TICK`].
+    fn look(&mut self, task: &mut Task<'_>) {
         self.bursts += 1;
         if self.bursts < BURSTS_PER_LOOK {
             return;
@@ -176,11 +274,10 @@ impl Looks {
         let now = Instant::now();
         if now - self.ticked >= TICK {
             self.ticked = now;
-            for output in &mut sinks.outputs {
-                output.tick(unix_secs());
-            }
+            task.end.give(task.lane.batch());
         }
-        if let (Some(bar), Some((done, _))) = (bar, source.progress())
+        task.end.look(now);
+        if let (Some(bar), Some((done, _))) = (&task.bar, task.source.progress())
             && now - self.started >= PROGRESS_AFTER
         {
             bar.set_position(done);

@@ -18,6 +18,12 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         }
         out.push('\n');
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
+        if input.lanes.len() > 1 {
+            for (n, lane) in input.lanes.iter().enumerate() {
+                let (packets, flows) = (lane.packets.kept, lane.cache.ended_total());
+                let _ = writeln!(out, "  lane {n}: {packets} packets, {flows} flows");
+            }
+        }
         let f = &r.fragments;
         if f.fragments > 0 {
             let _ = writeln!(
@@ -48,8 +54,8 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         }
     }
     for output in &outcome.outputs {
-        let b = output.books();
-        let _ = writeln!(out, "{}: records {}", output.name(), books(&b.records, "sent"));
+        let b = &output.books;
+        let _ = writeln!(out, "{}: records {}", output.name, books(&b.records, "sent"));
         let mut note = |n: u64, what: &str| {
             if n > 0 {
                 let _ = writeln!(out, "  {n} {what}");
@@ -65,6 +71,10 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         if let Some(trouble) = &b.trouble {
             let _ = writeln!(out, "  {trouble}");
         }
+    }
+    if outcome.batches_out > 0 {
+        let n = outcome.batches_out;
+        let _ = writeln!(out, "LEDGER DOES NOT BALANCE: {n} batches were not given back; please report this");
     }
     if let Some(live) = outcome.interrupted {
         let _ = writeln!(out, "interrupted: the {live} flows that were still live have been exported");

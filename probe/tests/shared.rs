@@ -91,6 +91,23 @@ fn totals_are_those_of_capinfos_and_tshark_reads_our_ipfix() {
 }
 
 #[test]
+fn lanes_give_the_records_of_one_lane() {
+    let Some(fixtures) = fixtures() else { return };
+    for capture in captures(&fixtures) {
+        for args in [&["--stats", "all"][..], &["--stats", "all", "--compat", "ipfixprobe"]] {
+            let text = |lanes: &str| {
+                let flows = support::flows(&capture, &[args, &["--lanes", lanes]].concat());
+                flows.iter().map(ToString::to_string).collect::<Vec<_>>()
+            };
+            let one = text("1");
+            for lanes in ["2", "4"] {
+                assert_same(&format!("{} {args:?} by {lanes} lanes", capture.display()), &text(lanes), &one);
+            }
+        }
+    }
+}
+
+#[test]
 fn nfdump_shows_our_flows() {
     let Some(fixtures) = fixtures() else { return };
     if tools::skipped() {

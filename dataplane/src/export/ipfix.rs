@@ -7,6 +7,7 @@ use record::ipfix::{AddError, Family, Fate, Message, Packer, PackerConfig};
 use record::{Record, Schema};
 use wire::{Loss, Wire};
 
+mod datagrams;
 mod wire;
 
 pub use wire::Target;
@@ -113,6 +114,9 @@ impl IpfixExporter {
     }
 
     fn flush(&mut self) {
+        if self.wire.templates_lost() {
+            self.packer.mark_all_templates();
+        }
         let (wire, books, now) = (&mut self.wire, &mut self.books, self.now_secs);
         self.packer.flush(now as u32, &mut |message| send(wire, books, message, now));
     }
@@ -133,6 +137,10 @@ impl Exporter for IpfixExporter {
     fn tick(&mut self, now_secs: u64) {
         self.now_secs = now_secs;
         self.flush();
+        self.wire.flush();
+        if let Some(loss) = self.wire.late_loss() {
+            book(&mut self.books, loss);
+        }
     }
 
     fn finish(&mut self, now_secs: u64) {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// How a flow is written as a line; everything else about such an output is the same.
-pub trait Form {
+pub trait Form: Send {
     /// The word in the output's name.
     const NAME: &'static str;
     /// What stands above the lines, empty or with its line end.
@@ -65,7 +65,7 @@ impl<F: Form> Exporter for LineExporter<F> {
 
 /// Buffered lines that know how many records wait in them.
 struct Lines {
-    out: Box<dyn Write>,
+    out: Box<dyn Write + Send>,
     name: String,
     waiting: Vec<u8>,
     records: u64,
@@ -84,7 +84,7 @@ const STANDARD: &str = "standard output";
 impl Lines {
     /// `None` or `-` is standard output.
     fn open(file: Option<PathBuf>) -> Result<Lines, OpenError> {
-        let (out, name): (Box<dyn Write>, String) = match file {
+        let (out, name): (Box<dyn Write + Send>, String) = match file {
             Some(path) if path.as_os_str() != "-" => {
                 let name = path.display().to_string();
                 let file = File::create(&path).map_err(|cause| OpenError::Create { path: name.clone(), cause })?;

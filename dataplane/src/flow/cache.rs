@@ -157,6 +157,15 @@ impl Cache {
         self.plugins.wanted(self.table.flow(slot), view.payload())
     }
 
+    /// Notes packets that another lane counts. The reason of the original's last records depends on how far the sweep has come
+    /// ([`Cache::flush`]), so there the sweep goes with all packets; otherwise with this lane's, or N lanes would sweep N times.
+    #[inline(always)]
+    pub(crate) fn pass(&mut self, packets: usize) {
+        if self.config.face.is_original() {
+            self.sweep_debt += packets;
+        }
+    }
+
     /// Ends the flows that have been quiet too long; called after each burst, in proportion to the packets since.
     #[inline]
     pub fn sweep(&mut self, now: Time, batch: &mut Batch) {

@@ -24,6 +24,16 @@ pub struct FragmentStats {
     pub timed_out: u64,
 }
 
+impl FragmentStats {
+    /// Adds the books of another lane.
+    pub fn merge(&mut self, other: &FragmentStats) {
+        self.fragments += other.fragments;
+        self.first += other.first;
+        self.not_found += other.not_found;
+        self.timed_out += other.timed_out;
+    }
+}
+
 /// The ports of datagrams that are arriving in pieces.
 pub struct FragmentCache {
     slots: Box<[Slot]>,

@@ -117,6 +117,22 @@ impl FlowKey {
     }
 }
 
+impl FlowKey {
+    /// Keyed hash of the two addresses, equal for both directions and whatever ports, protocol and VLAN are.
+    #[inline(always)]
+    pub fn hash_of_addresses(&self, seed: HashSeed) -> u64 {
+        let w = &self.words;
+        let (a, b) = if self.ip_version() == 4 {
+            // A sum of two mixed values does not know their order.
+            let address = |w: u64| fold(w >> 16 & 0xffff_ffff ^ seed.0[0], seed.0[1]);
+            (address(w[0]), address(w[1]))
+        } else {
+            (fold(w[1] ^ seed.0[0], w[2] ^ seed.0[1]), fold(w[3] ^ seed.0[0], w[4] ^ seed.0[1]))
+        };
+        fold(a.wrapping_add(b) ^ seed.0[2], seed.0[3])
+    }
+}
+
 /// Secret of a lane's hash.
 #[derive(Clone, Copy, Debug)]
 pub struct HashSeed([u64; 4]);

@@ -6,7 +6,7 @@ use crate::flow::Basic;
 use crate::flow::CacheConfig;
 use crate::flow::key::HashSeed;
 use crate::flow::table::Shape;
-use crate::lane::{FragmentConfig, Lane, LaneConfig, LaneReport};
+use crate::lane::{FragmentConfig, Lane, LaneConfig, LaneReport, Share};
 use crate::registry::PluginId;
 use record::fuzzing::assert_json;
 use record::ipfix::{AddError, Decoder, Event, Family, Fate, Limits, Packer, PackerConfig};
@@ -21,6 +21,7 @@ pub(super) fn config(plugins: &[PluginId], face: Face, split: bool) -> LaneConfi
         fragments: Some(FragmentConfig { slots: 2, timeout_secs: 3 }),
         plugins: plugins.iter().map(|id| (*id, Vec::new())).collect(),
         packets_max: 0,
+        share: Share::WHOLE,
     }
 }
 

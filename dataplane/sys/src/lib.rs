@@ -5,16 +5,20 @@
 mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
+mod cpus;
 pub mod lanes;
 mod map;
 mod pages;
 mod prefetch;
 mod ready;
+mod send;
 
 pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
+pub use cpus::{run_on, usable_cpus};
 pub use map::FileMap;
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_bytes, prefetch_value};
 pub use ready::{open_at_once, readable};
+pub use send::{SEND_MAX, send_many};

@@ -12,6 +12,7 @@ pub(super) struct Options {
     pub(super) fps: u32,
     pub(super) count: u32,
     pub(super) pid: Option<String>,
+    pub(super) cpus: Option<String>,
     /// `Some(None)`: own usage; `Some(Some(name))`: help on that.
     pub(super) help: Option<Option<String>>,
     pub(super) version: bool,
@@ -57,7 +58,7 @@ options! {
     'p' "process" "ARGS" Value "process plugin; repeat for more (-h process)" => |o, v| { o.process.push(v.into()); Some(()) };
     't' "telemetry" "DIR" Value "not supported: Sonda has no FUSE telemetry tree" => |o, _| o.warn("-t (telemetry tree) is not supported and has no effect");
     'q' "iqueue" "SIZE" Value "packets in a block, default 64; bursts are sized by Sonda itself" => |o, v| { o.input_queue = number(v)?; Some(()) };
-    'Q' "oqueue" "SIZE" Value "records in the output queue, default 16536; files need none" => |o, v| { o.output_queue = number(v)?; Some(()) };
+    'Q' "oqueue" "SIZE" Value "records in the output queue, default 16536; queues are sized by Sonda itself" => |o, v| { o.output_queue = number(v)?; Some(()) };
     'B' "pbuf" "SIZE" Value "accepted, no effect (as in the original)" => |_, v| number::<u32>(v).map(|_| ());
     'f' "fps" "NUM" Value "export at most NUM flows per second, 0 = no limit" => |o, v| { o.fps = number(v)?; Some(()) };
     'c' "count" "NUM" Value "stop each input after NUM parsed packets, 0 = no limit" => |o, v| { o.count = number(v)?; Some(()) };
@@ -66,7 +67,7 @@ options! {
     'd' "daemon" "" Nothing "not supported: use systemd, or `nohup ... &`" => |o, _| o.warn("-d (daemon) is not supported: use systemd, or run it as `nohup ... &`");
     'h' "help" "PLUGIN" MaybeValue "this text; input, storage, output, process or a plugin's name for more" => |o, v| { o.help = Some((!v.is_empty()).then(|| v.to_string())); Some(()) };
     'V' "version" "" Nothing "print the version" => |o, _| { o.version = true; Some(()) };
-    'C' "cpus" "LIST" Value "accepted, no effect yet: processors of the threads" => |o, v| { v.split(',').all(|n| number::<u16>(n).is_some()).then_some(())?; o.warn("-C (cpus) has no effect yet") };
+    'C' "cpus" "LIST" Value "processors of all threads, such as 0,2-3" => |o, v| { (!v.is_empty()).then_some(())?; o.cpus = Some(v.into()); Some(()) };
 }
 
 impl Options {

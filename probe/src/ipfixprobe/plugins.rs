@@ -1,6 +1,7 @@
 //! Plugin arguments: `NAME[@CPU][;option[=value]]...` (spec/exporter.md sections 3 to 6).
 use crate::run::unix_secs;
 use dataplane::capture::{self, FileSource, OpenOptions};
+use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::text::TextExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
@@ -96,6 +97,13 @@ impl<'t> PluginArgs<'t> {
         };
         let options = tokens.map(|t| t.split_once('=').map_or((t, None), |(n, v)| (n, Some(v)))).collect();
         Ok(PluginArgs { name, cpu, options })
+    }
+
+    /// The processor after the `@`, if there is one and this process may run on it.
+    pub(super) fn checked_cpu(&self) -> Result<Option<usize>, String> {
+        let Some(cpu) = self.cpu else { return Ok(None) };
+        cpus::check(&[cpu as usize]).map_err(|e| format!("{}: {e}", self.name))?;
+        Ok(Some(cpu as usize))
     }
 
     pub(super) fn no_cpu(&self, kind: &str) -> Result<(), String> {

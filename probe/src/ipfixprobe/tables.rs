@@ -34,7 +34,7 @@ pub(super) fn tables(outcome: &Outcome) -> String {
         "#", "biflows", "packets", "bytes (L4)", "dropped", "status"
     );
     for (n, output) in outcome.outputs.iter().enumerate() {
-        let b = output.books();
+        let b = &output.books;
         let status = if b.trouble.is_some() { "error" } else { "ok" };
         let _ = writeln!(out, "{n:>3} {:>12} {:>12} {:>19} {:>12} {status:>6}", b.flows, b.packets, b.bytes, b.lost());
     }

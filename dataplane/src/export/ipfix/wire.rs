@@ -1,4 +1,5 @@
 //! The transport under an IPFIX session: UDP, TCP with reconnect, or a file.
+use super::datagrams::Datagrams;
 use crate::export::{OpenError, RecordDrop};
 use record::ipfix::Fate;
 use std::fmt;
@@ -51,16 +52,6 @@ pub(super) enum Wire {
     File(Buffered),
 }
 
-/// Datagrams to a connected socket. A port where nobody listens answers with an ICMP error, which the next call on the socket tells.
-pub(super) struct Datagrams {
-    socket: UdpSocket,
-    to: String,
-    /// Records of the datagram sent last.
-    last: u64,
-    /// What an error told late was about.
-    late: Option<Loss>,
-}
-
 /// A file with a buffer of its own, which knows how many records wait in it: a full disk loses a counted number.
 pub(super) struct Buffered {
     file: File,
@@ -88,7 +79,7 @@ impl Wire {
         match target {
             Target::Udp { host, port } => {
                 let socket = udp(host, *port)?;
-                Ok(Wire::Udp(Datagrams { socket, to: target.to_string(), last: 0, late: None }))
+                Ok(Wire::Udp(Datagrams::new(socket, target.to_string())))
             }
             Target::Tcp { host, port } => {
                 let stream = tcp(host, *port)?;
@@ -114,7 +105,10 @@ impl Wire {
     /// Hands one message with `records` data records to the transport.
     pub(super) fn send(&mut self, message: &[u8], records: u64, now_secs: u64) -> Result<Fate, Loss> {
         match self {
-            Wire::Udp(datagrams) => datagrams.send(message, records),
+            Wire::Udp(datagrams) => {
+                datagrams.send(message, records);
+                Ok(Fate::Sent)
+            }
             Wire::Tcp(session) => session.send(message, records, now_secs),
             Wire::File(file) => file.send(message, records),
         }
@@ -123,10 +117,10 @@ impl Wire {
     /// Writes out what is buffered and ends the session.
     pub(super) fn close(&mut self) -> Result<(), Loss> {
         match self {
-            Wire::Udp(datagrams) => match datagrams.socket.take_error() {
-                Ok(Some(e)) => Err(datagrams.lost(datagrams.last, &e)),
-                _ => Ok(()),
-            },
+            Wire::Udp(datagrams) => {
+                datagrams.close();
+                datagrams.loss().map_or(Ok(()), Err)
+            }
             Wire::Tcp(session) => {
                 if let Some(stream) = session.stream.take() {
                     let _ = stream.shutdown(std::net::Shutdown::Write);
@@ -137,35 +131,25 @@ impl Wire {
         }
     }
 
-    /// Records of an earlier message that turned out to be lost.
+    /// Sends what was gathered; a file keeps its buffer. Losses are told by [`Wire::late_loss`].
+    pub(super) fn flush(&mut self) {
+        if let Wire::Udp(datagrams) = self {
+            datagrams.flush();
+        }
+    }
+
+    /// Records of earlier messages that turned out to be lost.
     pub(super) fn late_loss(&mut self) -> Option<Loss> {
-        if let Wire::Udp(datagrams) = self { datagrams.late.take() } else { None }
+        if let Wire::Udp(datagrams) = self { datagrams.loss() } else { None }
+    }
+
+    /// Whether templates were lost, since the last time this was asked: send them again.
+    pub(super) fn templates_lost(&mut self) -> bool {
+        if let Wire::Udp(datagrams) = self { datagrams.templates_lost() } else { false }
     }
 
     pub(super) fn reconnects(&self) -> u64 {
         if let Wire::Tcp(session) = self { session.reconnects } else { 0 }
-    }
-}
-
-impl Datagrams {
-    /// An error of an earlier datagram keeps this one from going out, so it is sent again.
-    fn send(&mut self, message: &[u8], records: u64) -> Result<Fate, Loss> {
-        let before = std::mem::replace(&mut self.last, records);
-        let mut sent = self.socket.send(message);
-        if let Err(e) = &sent
-            && e.kind() == io::ErrorKind::ConnectionRefused
-        {
-            self.late = Some(self.lost(before, e));
-            sent = self.socket.send(message);
-        }
-        sent.map(|_| Fate::Sent).map_err(|e| {
-            self.last = 0;
-            self.lost(records, &e)
-        })
-    }
-
-    fn lost(&self, records: u64, why: &io::Error) -> Loss {
-        Loss { reason: RecordDrop::SendFailed, records, trouble: Some(format!("{}: {why}", self.to)) }
     }
 }
 
