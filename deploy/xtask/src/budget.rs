@@ -1,6 +1,6 @@
 //! `cargo xtask budget`: instructions of small programs, counted by callgrind and held against benches/budgets.toml.
 //!
-//! Time differs from run to run on shared machines; instructions hardly do. Each program of benches/examples/budget.rs runs with few passes
+//! Time differs from run to run on shared machines; instructions hardly do. Each program of benches/rig/examples/budget.rs runs with few passes
 //! and with more; the difference belongs to the work alone, start-up and the making of inputs cancel out. Programs are built with the
 //! `budget` profile: release without link-time optimization.
 mod file;
@@ -29,7 +29,7 @@ const BAND_OTHER_COMPILER: f64 = 0.15;
 
 pub(crate) fn run(args: &Args) -> Outcome {
     shell::need("valgrind", "valgrind")?;
-    let build = ["build", "--quiet", "--locked", "--profile", "budget", "-p", "benches", "--example", "budget"];
+    let build = ["build", "--quiet", "--locked", "--profile", "budget", "-p", "rig", "--example", "budget"];
     shell::call(Command::new("cargo").args(build))?;
     let program = shell::target_dir().join("budget/examples/budget");
     let counted = count_all(&program)?;

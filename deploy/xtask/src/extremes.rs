@@ -1,4 +1,4 @@
-//! `cargo xtask memory` and `cargo xtask hostile`: benches/examples/extremes.rs, built for release.
+//! `cargo xtask memory` and `cargo xtask hostile`: benches/rig/examples/extremes.rs, built for release.
 use crate::{Outcome, shell};
 use std::process::Command;
 
@@ -33,6 +33,6 @@ pub(crate) fn hostile(args: &Hostile) -> Outcome {
 
 fn extremes(name: &str, numbers: [u64; 2]) -> Outcome {
     let mut cargo = Command::new("cargo");
-    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "benches", "--example", "extremes", "--", name]);
+    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "rig", "--example", "extremes", "--", name]);
     shell::call(cargo.args(numbers.map(|n| n.to_string())))
 }
