@@ -217,3 +217,34 @@ fn signals_export_what_is_live() {
     std::fs::File::open(folder.path("out")).and_then(|mut f| f.read_to_string(&mut text)).expect("it was written");
     assert!(text.lines().count() > 50);
 }
+
+/// Where packets do not wait for outputs, a reader that takes its time costs it its own records, counted.
+#[test]
+fn what_an_output_is_too_slow_for_is_dropped_on_request() {
+    let folder = Folder::new();
+    let capture = folder.write("mix.pcap", mixture(20_000, 6000));
+    let capture = capture.to_str().expect("plain path");
+    let other = folder.text("all.ipfix");
+    let child = start(&["probe", capture, "--json", "-", "--overflow", "drop", "--ipfix-file", &other]);
+    // Far longer than the capture takes; the pipe holds a tenth of the flows.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let run = end(child).must(4).says(&[" queue_full"]);
+    let records: Vec<&str> = run.stderr.lines().filter(|line| line.contains(": records ")).collect();
+    let [ipfix, json] = records[..] else { panic!("{records:?}") };
+    assert!(json.contains("queue_full"), "{records:?}");
+    let arrived = json_lines(&run.stdout).len();
+    assert!(json.contains(&format!("= {arrived} sent + ")), "{arrived} lines: {json}");
+    // Whether a file on a busy disk is always fast enough is not for this test to say; its book balances.
+    assert_eq!(offered(ipfix), offered(json));
+    // By default everything arrives, however slow the reader is.
+    let child = start(&["probe", capture, "--json", "-"]);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let run = end(child).must(0);
+    assert_eq!(json_lines(&run.stdout).len() as u64, Summary::of(&run.stderr).records.0);
+}
+
+/// The records offered, from a line such as `json standard output: records 5 = 5 sent`.
+fn offered(line: &str) -> u64 {
+    let rest = line.split(": records ").nth(1).expect("a book");
+    rest.split(' ').next().and_then(|n| n.parse().ok()).expect("a number")
+}

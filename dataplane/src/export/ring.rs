@@ -47,8 +47,8 @@ pub struct RingConfig {
     pub flows_per_sec: u32,
     /// Ends the waits for that pace.
     pub stop: Stop,
-    /// Threads even where one processor is all there is.
-    pub threads: bool,
+    /// Processors to reckon with; `None`: those that this process may run on.
+    pub processors: Option<usize>,
 }
 
 /// Why the outputs cannot start.
@@ -96,8 +96,8 @@ struct Port {
 /// Starts the outputs, with an end for each of `lanes` lanes (at least one).
 pub fn start(outputs: Vec<Output>, lanes: usize, config: &RingConfig) -> Result<(Threads, Vec<LaneEnd>), RingError> {
     let end = |outputs| LaneEnd { outputs, pool: Vec::new(), overflow: config.overflow };
-    let alone = lanes <= 1 && config.overflow == Overflow::Wait && cpus::usable() == 1;
-    if alone && !config.threads {
+    let processors = config.processors.unwrap_or_else(cpus::usable);
+    if processors == 1 && lanes <= 1 && config.overflow == Overflow::Wait {
         let workers = outputs.into_iter().map(|o| Worker::new(o.exporter, config)).collect();
         return Ok((Threads { handles: Vec::new() }, vec![end(Outputs::Here(workers))]));
     }

@@ -50,7 +50,7 @@ fn probe(each: impl FnMut(usize) + Send + 'static) -> (Output, Seen) {
 }
 
 fn config(overflow: Overflow) -> RingConfig {
-    RingConfig { overflow, threads: true, ..RingConfig::default() }
+    RingConfig { overflow, processors: Some(2), ..RingConfig::default() }
 }
 
 /// A full batch whose flows have this source port.
@@ -124,10 +124,10 @@ fn where_packets_do_not_wait_a_full_queue_is_a_counted_drop_of_that_output_alone
 
 #[test]
 fn an_output_that_panics_is_told_and_the_others_go_on() {
-    for threads in [true, false] {
+    for processors in [1, 2] {
         let (bad, _) = probe(|count| assert!(count < 3, "the third batch breaks it"));
         let (good, _) = probe(|_| {});
-        let config = RingConfig { threads, ..RingConfig::default() };
+        let config = RingConfig { processors: Some(processors), ..RingConfig::default() };
         let (threads, mut ends) = start(vec![bad, good], 1, &config).expect("threads");
         give(&mut ends[0], 20);
         let (finished, out) = threads.finish(ends);
@@ -138,6 +138,27 @@ fn an_output_that_panics_is_told_and_the_others_go_on() {
         assert!(bad.failed.as_deref().is_some_and(|why| why.contains("the third batch breaks it")), "{bad:?}");
         assert!(bad.books.trouble.as_deref().is_some_and(|why| why.contains("please report")), "{bad:?}");
         assert_eq!((good.books.records.kept, good.failed.is_none(), out), (flows(20), true, 0));
+    }
+}
+
+#[test]
+fn one_processor_needs_no_threads() {
+    let (output, seen) = probe(|_| {});
+    let config = RingConfig { processors: Some(1), ..RingConfig::default() };
+    let (threads, mut ends) = start(vec![output], 1, &config).expect("no thread");
+    give(&mut ends[0], 5);
+    assert_eq!(*seen.batches.lock().expect("nobody else"), [1, 2, 3, 4, 5], "each is taken at once");
+    assert_eq!((ends[0].made(), ends[0].in_use(), threads.handles.len()), (0, 0, 0));
+    ends[0].look(Instant::now() + TICK);
+    assert_eq!(seen.ticks.load(Ordering::SeqCst), 1);
+    let (finished, out) = threads.finish(ends);
+    assert_eq!((finished[0].books.records.kept, out), (flows(5), 0));
+    // Packets that may not wait, and several lanes, have threads all the same.
+    for (overflow, lanes) in [(Overflow::Drop, 1), (Overflow::Wait, 2)] {
+        let (threads, ends) =
+            start(vec![probe(|_| {}).0], lanes, &RingConfig { overflow, ..config.clone() }).expect("a thread");
+        assert_eq!((threads.handles.len(), ends.len()), (1, lanes));
+        threads.finish(ends);
     }
 }
 
