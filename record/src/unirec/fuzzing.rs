@@ -1,5 +1,6 @@
 //! Harnesses: each takes any bytes and must return. Called as property tests, as fuzz targets and on their corpus.
 use super::{Builder, Template, View, csv, time};
+use crate::{Item, Kind};
 
 /// Any text as a template specification; an accepted one is read back from its canonical form unchanged.
 pub fn fuzz_spec(input: &[u8]) {
@@ -24,7 +25,29 @@ pub fn fuzz_record(input: &[u8]) {
     let again = View::new(&template, &copy).expect("what the builder wrote is a record");
     let mut text_again = Vec::new();
     csv::Printer::new(b',').row(&again, &mut text_again);
-    assert_eq!(text, text_again);
+    // A fraction of a second has 2^32 values, of which a billion are whole nanoseconds: only those survive the way through `Time`.
+    if has_whole_nanoseconds(&view) {
+        assert_eq!(text, text_again);
+    }
+    let mut third = Vec::new();
+    for (index, (_, datum)) in again.iter().enumerate() {
+        builder.set(index, datum).expect("a value that was read fits the field it was read from");
+    }
+    builder.finish(&mut third).expect("a copy is no larger than its record");
+    assert_eq!(copy, third, "a copy of a copy is the same");
+}
+
+/// Whether every time in a record is one that a writer of nanoseconds makes.
+fn has_whole_nanoseconds(view: &View<'_>) -> bool {
+    view.iter().enumerate().all(|(index, (field, _))| {
+        let is_time = matches!(field.kind, Kind::Time | Kind::List(Item::Time));
+        let raw = view.raw(index).unwrap_or(&[]);
+        !is_time
+            || raw.as_chunks::<8>().0.iter().all(|b| {
+                let fixed = u64::from_le_bytes(*b);
+                time::to_fixed(time::from_fixed(fixed)) == fixed
+            })
+    })
 }
 
 /// Any CSV file: every record that it gives is a record, and its own CSV gives it again, save for what CSV cannot say.
