@@ -7,9 +7,9 @@ use crate::capture::{BURST, CaptureError, CaptureSource, Frame, Poll};
 use crate::face::Face;
 use crate::flow::frag::{FragmentCache, FragmentStats};
 use crate::flow::key::HashSeed;
-use crate::flow::{Cache, CacheConfig, CacheStats};
-use crate::packet::decode::{DecodeConfig, decode, warm};
-use crate::packet::{Fragment, Packet, PacketDrop, PacketView};
+use crate::flow::{Cache, CacheConfig, CacheStats, FlowKey};
+use crate::packet::decode::{DecodeConfig, decode_layers, decode_usual, warm};
+use crate::packet::{Fragment, Packet, PacketDrop};
 use crate::plugin::OptionError;
 use crate::registry::{PluginId, Plugins};
 use record::{Ledger, Time};
@@ -135,7 +135,6 @@ pub struct Lane {
     decode: DecodeConfig,
     cache: Cache,
     fragments: Option<FragmentCache>,
-    seed: HashSeed,
     books: Ledger<PacketDrop>,
     decoded_bytes: u64,
     packets_max: u64,
@@ -145,13 +144,8 @@ pub struct Lane {
     /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
     now: Time,
     batch: Batch,
-    burst: Box<Burst>,
-}
-
-/// Decoded packets of the burst at hand, and the frames they came from.
-struct Burst {
-    packets: [Packet; BURST],
-    frames: [u8; BURST],
+    /// The burst at hand, decoded.
+    packets: Box<[Packet; BURST]>,
 }
 
 impl Lane {
@@ -168,10 +162,9 @@ impl Lane {
             plugins.enable(*id, &options, config.face(), flows)?;
         }
         Ok(Lane {
-            decode: DecodeConfig { face: config.face(), split: config.split },
+            decode: DecodeConfig { face: config.face(), split: config.split, seed },
             cache: Cache::new(config.cache, plugins).map_err(|cause| LaneError::Memory { flows, cause })?,
             fragments: config.fragments.map(|f| FragmentCache::new(f.slots, f.timeout_secs, seed)),
-            seed,
             books: Ledger::default(),
             decoded_bytes: 0,
             packets_max: config.packets_max,
@@ -179,7 +172,7 @@ impl Lane {
             seen: 0,
             now: Time(0),
             batch: Batch::default(),
-            burst: Box::new(Burst { packets: [Packet::default(); BURST], frames: [0; BURST] }),
+            packets: Box::new([Packet::default(); BURST]),
         })
     }
 
@@ -233,55 +226,67 @@ impl Lane {
     }
 
     fn burst(&mut self, frames: &[Frame<'_>]) {
-        let seen_before = self.seen;
-        let decoded = self.decode_all(frames);
-        let Burst { packets, frames: origin } = &mut *self.burst;
-        for packet in &mut packets[..decoded] {
-            packet.hash = packet.key.hash(self.seed);
-            self.cache.prefetch_tags(packet.hash);
-        }
-        for packet in &packets[..decoded] {
-            self.cache.prefetch_flow(packet);
-        }
-        for (packet, from) in packets[..decoded].iter().zip(origin.iter()) {
-            let view = PacketView { packet, bytes: frames[*from as usize].bytes };
-            self.cache.packet(view, &mut self.batch);
-        }
-        if self.seen > seen_before {
-            self.cache.pass((self.seen - seen_before) as usize - decoded);
+        let frames = &frames[..frames.len().min(BURST)];
+        let (seen, kept) = (self.seen, self.books.kept);
+        self.decode_all(frames);
+        let packets = &self.packets[..frames.len()];
+        packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
+        self.cache.burst(packets, frames, &mut self.batch);
+        if self.seen > seen {
+            let passed = (self.seen - seen) - (self.books.kept - kept);
+            self.cache.pass(passed as usize);
             self.cache.sweep(self.now, &mut self.batch);
         }
     }
 
-    /// Decodes a burst; answers how many packets stand in `self.burst`.
-    fn decode_all(&mut self, frames: &[Frame<'_>]) -> usize {
+    /// Decodes a burst, each frame into the packet at its place; what is no packet, or another lane's, has no key.
+    fn decode_all(&mut self, frames: &[Frame<'_>]) {
         warm(frames);
-        let mut decoded = 0;
-        for (from, frame) in frames.iter().take(BURST).enumerate() {
-            let packet = &mut self.burst.packets[decoded];
-            if let Err(why) = decode(frame, &self.decode, packet) {
-                self.books.drop(why, u64::from(self.share.is_first()));
+        let mut left = decode_usual(frames, &self.decode, &mut self.packets);
+        while left != 0 {
+            self.decode_unusual(frames, left.trailing_zeros() as usize);
+            left &= left - 1;
+        }
+        if self.decode.face.is_original() {
+            // The original knows microseconds only.
+            self.packets.iter_mut().take(frames.len()).for_each(|packet| packet.at = packet.at.whole_micros());
+        }
+        let (mut seen, mut kept, mut bytes) = (0, 0, 0);
+        for (packet, frame) in self.packets.iter_mut().zip(frames) {
+            if packet.key.is_none() {
                 continue;
             }
-            if self.decode.face.is_original() {
-                // The original knows microseconds only.
-                packet.at = Time::from_micros(packet.at.micros());
-            }
-            self.seen += 1;
+            seen += 1;
             self.now = packet.at;
             if !self.share.has(&packet.key) {
+                packet.key = FlowKey::default();
                 continue;
             }
-            if packet.fragment != Fragment::No
-                && let Some(fragments) = &mut self.fragments
-            {
-                fragments.resolve(packet, frame.bytes, self.decode.split);
-            }
-            self.burst.frames[decoded] = from as u8;
-            decoded += 1;
-            self.books.keep(1);
-            self.decoded_bytes += frame.wire_len as u64;
+            kept += 1;
+            bytes += u64::from(frame.wire_len);
         }
-        decoded
+        self.seen += seen;
+        self.books.keep(kept);
+        self.decoded_bytes += bytes;
+    }
+
+    /// A frame that the fast path left: a packet, perhaps a fragment of one, or none.
+    fn decode_unusual(&mut self, frames: &[Frame<'_>], at: usize) {
+        let (frame, packet) = (&frames[at], &mut self.packets[at]);
+        if let Err(why) = decode_layers(frame, &self.decode, packet) {
+            self.books.drop(why, u64::from(self.share.is_first()));
+            packet.key = FlowKey::default();
+            return;
+        }
+        if self.decode.face.is_original() {
+            packet.at = packet.at.whole_micros();
+        }
+        if packet.fragment != Fragment::No
+            && let Some(fragments) = &mut self.fragments
+            && self.share.has(&packet.key)
+        {
+            fragments.resolve(packet, frame.bytes, self.decode.split);
+            packet.hash = packet.key.hash(self.decode.seed);
+        }
     }
 }

@@ -80,16 +80,24 @@ impl Fragment {
 }
 
 /// What decoding one frame found. Offsets count from the frame's first byte and lie inside it.
+///
+/// Laid out so that what the fast path sets to constants, or from one word of the frame, stands together and takes one store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Packet {
     pub key: FlowKey,
+    /// Of the key, by the lane's seed.
     pub hash: u64,
     pub at: Time,
-    /// Length of the innermost decoded IP packet by its header, bytes (IPv6: payload length + 40).
-    pub ip_len: u32,
-    /// Identification of the datagram, for fragments.
+    /// Identification of the datagram that this is a fragment of, 0 for a whole one.
     pub fragment_id: u32,
     pub mac_at: u16,
+    pub fragment: Fragment,
+    pub mac_form: MacForm,
+    /// Length of the innermost decoded IP packet by its header, bytes (IPv6: payload length + 40).
+    pub ip_len: u32,
+    pub dst_port: u16,
+    pub src_port: u16,
     /// The innermost decoded IP header.
     pub l3: u16,
     /// The header behind IP and its extensions; equals the end of the frame if that is cut.
@@ -99,8 +107,6 @@ pub struct Packet {
     pub payload_len: u16,
     /// Payload bytes by the IP header's length.
     pub payload_wire: u16,
-    pub src_port: u16,
-    pub dst_port: u16,
     /// Outermost VLAN id, 0 if untagged.
     pub vlan: u16,
     /// IANA protocol number behind IP and its extension headers.
@@ -113,8 +119,6 @@ pub struct Packet {
     pub ip_flags: u8,
     /// Eight TCP flag bits, 0 for other protocols.
     pub tcp_flags: u8,
-    pub fragment: Fragment,
-    pub mac_form: MacForm,
     /// Whether the key's endpoints stand in the other order than in this packet.
     pub reversed: bool,
 }

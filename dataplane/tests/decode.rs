@@ -12,7 +12,7 @@ fn on(link: LinkType, bytes: &[u8], face: Face) -> Result<Packet, PacketDrop> {
     let frame = Frame { bytes, wire_len: bytes.len() as u32, at: record::Time(5), link };
     fuzzing::check_frame(&frame);
     let mut packet = Packet::default();
-    decode(&frame, &DecodeConfig { face, split: false }, &mut packet).map(|()| packet)
+    decode(&frame, &DecodeConfig { face, ..DecodeConfig::default() }, &mut packet).map(|()| packet)
 }
 
 fn native(bytes: &[u8]) -> Result<Packet, PacketDrop> {

@@ -102,7 +102,7 @@ fn nanoseconds_per_frame() {
         });
         let mut line = format!("{name:<30} lend {lend:5.2}  touch {touch:5.2}");
         for face in [Face::Native, Face::Ipfixprobe] {
-            let config = black_box(DecodeConfig { face, split: false });
+            let config = black_box(DecodeConfig { face, ..DecodeConfig::default() });
             let ns = arena.measure(*rounds, |burst| {
                 for (frame, packet) in burst.iter().zip(&mut packets) {
                     let _ = decode(frame, &config, packet);

@@ -20,6 +20,10 @@ impl Time {
     pub const fn subsec_nanos(self) -> u32 {
         (self.0 % 1_000_000_000) as u32
     }
+    /// Cut to whole microseconds.
+    pub const fn whole_micros(self) -> Time {
+        Time(self.0 - self.0 % 1_000)
+    }
     pub const fn micros(self) -> u64 {
         self.0 / 1_000
     }

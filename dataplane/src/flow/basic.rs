@@ -1,9 +1,11 @@
 //! What every flow says, whatever it carried, and the live flow it is made from.
 use crate::flow::FlowKey;
 use crate::flow::key::Endpoint;
+use crate::packet::{Direction, Packet};
 use crate::registry::PluginSet;
 use record::element::{iana, reverse};
 use record::{Mac, Time, record};
+use std::hint::select_unpredictable;
 use std::net::IpAddr;
 
 record! {
@@ -124,11 +126,29 @@ impl Flow {
         FlowKey::of_parts(self.head, self.tail)
     }
 
-    /// Whether this is the flow of a key; the second line is looked at for IPv6 only.
+    /// Whether this is the flow of a key; the second line is looked at for IPv6 only, which is chosen without a branch.
     #[inline(always)]
     pub fn is_of(&self, key: &FlowKey) -> bool {
         let (head, tail) = key.parts();
-        self.head == head && (key.is_short() || self.tail == tail)
+        let own = select_unpredictable(key.is_short(), &tail, &self.tail);
+        let differs = |a: &[u64], b: &[u64]| a.iter().zip(b).fold(0, |bits, (a, b)| bits | (a ^ b));
+        differs(&self.head, &head) | differs(own, &tail) == 0
+    }
+
+    /// Counts one packet.
+    #[inline(always)]
+    pub fn count(&mut self, p: &Packet, direction: Direction) {
+        let d = direction as usize;
+        self.bytes[d] += u64::from(p.ip_len);
+        self.packets[d] += 1;
+        self.tcp_flags[d] |= p.tcp_flags;
+        self.last = p.at;
+    }
+
+    /// The direction of a packet of this flow.
+    #[inline(always)]
+    pub fn direction_of(&self, p: &Packet) -> Direction {
+        if p.reversed == self.reversed { Direction::Forward } else { Direction::Reverse }
     }
 
     /// Packets of both directions.

@@ -3,6 +3,7 @@
 //! The order of steps for a packet is that of the original (spec/exporter.md 9.4), so that `Face::Ipfixprobe` gives its records;
 //! keys are compared in full and bursts are prefetched, which is ours. Time comes from the packets.
 use crate::batch::Batch;
+use crate::capture::{BURST, Frame};
 use crate::face::Face;
 use crate::flow::table::{Shape, Slot, Table};
 use crate::flow::{EndReason, Flow};
@@ -81,13 +82,27 @@ pub struct Cache {
     stats: CacheStats,
     idle: Vec<Slot>,
     sweep_debt: usize,
+    /// Differences of time below which the timeouts, which compare whole seconds, cannot have been reached.
+    active_sure_ns: u64,
+    quiet_sure_ns: u64,
 }
 
 impl Cache {
     pub fn new(config: CacheConfig, plugins: Plugins) -> io::Result<Cache> {
         let table = Table::new(config.shape)?;
         let idle = Vec::with_capacity(table.capacity());
-        Ok(Cache { table, plugins, config, stats: CacheStats::default(), idle, sweep_debt: 0 })
+        // Two times that are less than n - 1 seconds apart lie in seconds that are less than n apart.
+        let sure = |secs: u64| secs.saturating_sub(1).saturating_mul(1_000_000_000);
+        Ok(Cache {
+            table,
+            plugins,
+            config,
+            stats: CacheStats::default(),
+            idle,
+            sweep_debt: 0,
+            active_sure_ns: sure(config.active_secs),
+            quiet_sure_ns: sure(config.inactive_secs),
+        })
     }
 
     pub fn stats(&self) -> &CacheStats {
@@ -100,32 +115,62 @@ impl Cache {
         &self.plugins
     }
 
-    /// First pass over a burst, see [`Table::prefetch_tags`].
+    /// Asks for the tag line of a packet ahead of [`Cache::burst`].
     #[inline(always)]
     pub fn prefetch_tags(&self, hash: u64) {
         self.table.prefetch_tags(hash);
     }
 
-    /// Second pass over a burst, see [`Table::prefetch_flow`].
-    #[inline(always)]
-    pub fn prefetch_flow(&self, packet: &Packet) {
-        self.table.prefetch_flow(packet.hash, &packet.key);
+    /// Counts the packets of a burst; flows that end by it go to `batch`. `frames` are those that the packets were decoded from, in the
+    /// same order; a packet without a key is passed over. All flows are asked for before the first is looked at.
+    #[inline]
+    pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], batch: &mut Batch) {
+        let mut places = [Slot::default(); BURST];
+        for (packet, place) in packets.iter().zip(&mut places) {
+            *place = self.table.prefetch_flow(packet.hash, &packet.key);
+        }
+        for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {
+            if packet.key.is_none() {
+                continue;
+            }
+            self.sweep_debt += 1;
+            if !self.goes_on(place, packet) {
+                self.look_up(PacketView { packet, bytes: frame.bytes }, batch);
+            }
+        }
     }
 
-    /// Counts one packet; flows that end by it go to `batch`.
-    #[inline]
+    /// Counts a packet whose flow is where it was expected, far from its end, and of no interest to a plugin: most packets of most
+    /// flows. Answers whether it was so.
+    #[inline(always)]
+    fn goes_on(&mut self, place: Slot, p: &Packet) -> bool {
+        let Some((flow, seen)) = self.table.at(place, p.hash, &p.key) else { return false };
+        let direction = flow.direction_of(p);
+        if flow.interest != 0 || !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
+            return false;
+        }
+        flow.count(p, direction);
+        *seen = p.at.secs() as u16;
+        self.stats.packets += 1;
+        self.stats.bytes += u64::from(p.ip_len);
+        true
+    }
+
+    /// Counts one packet.
     pub fn packet(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
-        let p = view.packet;
         self.sweep_debt += 1;
+        self.look_up(view, batch);
+    }
+
+    /// Counts a packet, whatever it means for its flow.
+    #[inline(never)]
+    fn look_up(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
+        let p = view.packet;
         let Some(slot) = self.table.find(p.hash, &p.key) else { return self.open(view, batch) };
         let flow = self.table.flow(slot);
-        let direction = if p.reversed == flow.reversed { Direction::Forward } else { Direction::Reverse };
+        let direction = flow.direction_of(p);
         if let Some(reason) = self.over(flow, p, direction) {
-            // The original skips the plugins' last word when a SYN restarts a flow (spec/exporter.md 9.4 step 5).
-            let last_word =
-                !(self.config.face.is_original() && reason == EndReason::EndOfFlow && restarts(flow, p, direction));
-            self.end(slot, reason as u8, last_word, batch);
-            return self.open(view, batch);
+            return self.start_again(slot, reason, view, direction, batch);
         }
         let wanted = self.wanted(slot, &view);
         if wanted & Hook::Before.set() != 0 {
@@ -141,6 +186,22 @@ impl Cache {
                 self.cut(slot, view, direction, wish, Hook::After, batch);
             }
         }
+    }
+
+    /// The packet found its flow over: ends it and begins another.
+    #[cold]
+    fn start_again(
+        &mut self,
+        slot: Slot,
+        reason: EndReason,
+        view: PacketView<'_, '_>,
+        direction: Direction,
+        batch: &mut Batch,
+    ) {
+        // The original skips the plugins' last word when a SYN restarts a flow (spec/exporter.md 9.4 step 5).
+        let restarted = reason == EndReason::EndOfFlow && restarts(self.table.flow(slot), view.packet, direction);
+        self.end(slot, reason as u8, !(self.config.face.is_original() && restarted), batch);
+        self.open(view, batch);
     }
 
     /// The plugins that have to see a packet of a live flow; for most packets none, which is found out from the flow's first line.
@@ -232,6 +293,9 @@ impl Cache {
     /// Whether the packet finds its flow already over, and why.
     #[inline(always)]
     fn over(&self, flow: &Flow, p: &Packet, direction: Direction) -> Option<EndReason> {
+        if surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
+            return None;
+        }
         if restarts(flow, p, direction) {
             return Some(EndReason::EndOfFlow);
         }
@@ -309,12 +373,7 @@ impl Cache {
 
     #[inline(always)]
     fn count(&mut self, slot: Slot, p: &Packet, direction: Direction) {
-        let d = direction as usize;
-        let flow = self.table.flow_mut(slot);
-        flow.bytes[d] += p.ip_len as u64;
-        flow.packets[d] += 1;
-        flow.tcp_flags[d] |= p.tcp_flags;
-        flow.last = p.at;
+        self.table.flow_mut(slot).count(p, direction);
         self.table.touch(slot, p.at.secs());
         self.stats.packets += 1;
         self.stats.bytes += p.ip_len as u64;
@@ -365,6 +424,13 @@ impl Cache {
 #[inline(always)]
 fn restarts(flow: &Flow, p: &Packet, direction: Direction) -> bool {
     p.tcp_flags & tcp::SYN != 0 && flow.tcp_flags[direction as usize] & (tcp::FIN | tcp::RST) != 0
+}
+
+/// Whether a flow is far from its timeouts and from a restart, told without a division.
+#[inline(always)]
+fn surely_goes_on(flow: &Flow, p: &Packet, direction: Direction, quiet_ns: u64, active_ns: u64) -> bool {
+    let (quiet, life) = (p.at.0.saturating_sub(flow.last.0), p.at.0.saturating_sub(flow.first.0));
+    (quiet < quiet_ns) & (life < active_ns) & !restarts(flow, p, direction)
 }
 
 /// Why a quiet flow ended: a closed connection ended by itself.

@@ -38,6 +38,12 @@ impl FlowKey {
     ) -> (FlowKey, bool) {
         let s = (u32::from_be_bytes(src) as u64) << 16 | src_port as u64;
         let d = (u32::from_be_bytes(dst) as u64) << 16 | dst_port as u64;
+        FlowKey::v4_of(s, d, protocol, vlan, split)
+    }
+
+    /// [`FlowKey::v4`] of source and destination as address x 65536 + port.
+    #[inline(always)]
+    pub(crate) fn v4_of(s: u64, d: u64, protocol: u8, vlan: u16, split: bool) -> (FlowKey, bool) {
         let reversed = s > d && !split;
         let (a, b) = if reversed { (d, s) } else { (s, d) };
         (FlowKey { words: [a | (protocol as u64) << 48 | 4 << 56, b | (vlan as u64) << 48, 0, 0, 0] }, reversed)
@@ -78,6 +84,12 @@ impl FlowKey {
         self.ip_version() == 4
     }
 
+    /// No packet's key: what stands where nothing was decoded.
+    #[inline(always)]
+    pub fn is_none(&self) -> bool {
+        self.words[0] == 0
+    }
+
     #[inline(always)]
     pub fn ip_version(&self) -> u8 {
         (self.words[0] >> 56) as u8
@@ -107,11 +119,21 @@ impl FlowKey {
     /// Keyed hash by folded multiplication; without the seed collisions cannot be chosen.
     #[inline(always)]
     pub fn hash(&self, seed: HashSeed) -> u64 {
+        if self.ip_version() == 4 { self.hash_v4(seed) } else { self.hash_v6(seed) }
+    }
+
+    /// [`FlowKey::hash`] of a key that is known to be of IPv4.
+    #[inline(always)]
+    pub(crate) fn hash_v4(&self, seed: HashSeed) -> u64 {
+        let w = &self.words;
+        fold(fold(w[0] ^ seed.0[0], w[1] ^ seed.0[1]) ^ seed.0[2], seed.0[3])
+    }
+
+    /// [`FlowKey::hash`] of a key that is known to be of IPv6.
+    #[inline(always)]
+    pub(crate) fn hash_v6(&self, seed: HashSeed) -> u64 {
         let w = &self.words;
         let h = fold(w[0] ^ seed.0[0], w[1] ^ seed.0[1]);
-        if self.ip_version() == 4 {
-            return fold(h ^ seed.0[2], seed.0[3]);
-        }
         let g = fold(h ^ w[2], w[3] ^ seed.0[2]);
         fold(g ^ w[4], h ^ seed.0[3])
     }
@@ -134,7 +156,7 @@ impl FlowKey {
 }
 
 /// Secret of a lane's hash.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct HashSeed([u64; 4]);
 
 impl HashSeed {

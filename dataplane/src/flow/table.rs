@@ -24,7 +24,7 @@ struct TagLine {
 const SWEEP_AHEAD: usize = 64;
 
 /// Place of a flow in the table; valid until the flow is removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Slot(u32);
 
 /// Shape of a table.
@@ -50,6 +50,9 @@ pub struct Table {
     /// Flows in a bucket, and their log2.
     ways: usize,
     line_exp: u32,
+    /// log2 of the ways in use of a tag line, and a mask for their numbers.
+    way_exp: u32,
+    way_mask: u32,
     /// Tag lines in a bucket.
     lines_per_bucket: usize,
     bucket_mask: usize,
@@ -71,6 +74,8 @@ impl Table {
             flows: Pages::new(size, Flow::default())?,
             ways,
             line_exp,
+            way_exp: line_exp.min(WAYS_EXP),
+            way_mask: ways.min(WAYS) as u32 - 1,
             lines_per_bucket,
             bucket_mask: buckets - 1,
             live: 0,
@@ -101,20 +106,32 @@ impl Table {
         sys::prefetch(&self.lines[self.bucket(hash) * self.lines_per_bucket]);
     }
 
-    /// Asks for the flow that a lookup of this hash will probably touch; the tag line should have arrived.
+    /// The place where a lookup of this hash will probably find its flow, which is asked for ahead; the tag line should have arrived.
+    /// See [`Table::find_at`].
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64, key: &FlowKey) {
+    pub fn prefetch_flow(&self, hash: u64, key: &FlowKey) -> Slot {
         let bucket = self.bucket(hash);
         let hits = sys::lanes::equal(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
-        let way = if hits != 0 { hits.trailing_zeros() as usize } else { 0 };
-        let flow = &self.flows[(bucket << self.line_exp) + (way & (self.ways - 1))];
+        // Without a hit any way will do: 32 trailing zeros end as way 0.
+        let slot = (bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask);
+        let flow = &self.flows[slot as usize];
         sys::prefetch(flow);
-        if !key.is_short() {
-            sys::prefetch(&flow.row);
-        }
+        // Either the flow's second line or its first once more: chosen without a branch, since IPv4 and IPv6 come mixed.
+        sys::prefetch(if key.is_short() { &flow.head[0] } else { &flow.tail[0] });
+        Slot(slot)
     }
 
+    /// The flow of a key and the time in its tag line, if they are at the place that [`Table::prefetch_flow`] named; if not, ask
+    /// [`Table::find`]. What happened to the table in between does not matter.
     #[inline(always)]
+    pub fn at(&mut self, probable: Slot, hash: u64, key: &FlowKey) -> Option<(&mut Flow, &mut u16)> {
+        let (line, way) = self.place(probable);
+        let line = &mut self.lines[line];
+        let flow = &mut self.flows[probable.0 as usize];
+        ((line.tags[way] == tag(hash)) & flow.is_of(key)).then_some((flow, &mut line.seen[way]))
+    }
+
+    #[inline(never)]
     pub fn find(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
         let bucket = self.bucket(hash);
         let tag = tag(hash);
@@ -203,20 +220,16 @@ impl Table {
         hash as usize & self.bucket_mask
     }
 
-    /// Tag line and way of a slot.
+    /// Tag line and way of a slot; a small bucket has a tag line of its own too.
     #[inline(always)]
     fn place(&self, slot: Slot) -> (usize, usize) {
-        let slot = slot.0 as usize;
-        if self.line_exp >= WAYS_EXP {
-            return (slot >> WAYS_EXP, slot & (WAYS - 1));
-        }
-        // A small bucket has a tag line of its own too.
-        (slot >> self.line_exp, slot & (self.ways - 1))
+        // The second mask says nothing new, but the compiler sees that the way is one of sixteen.
+        ((slot.0 >> self.way_exp) as usize, (slot.0 & self.way_mask) as usize & (WAYS - 1))
     }
 
     #[inline(always)]
     fn slot(&self, line: usize, way: usize) -> Slot {
-        Slot(((line << self.line_exp.min(WAYS_EXP)) + way) as u32)
+        Slot(((line << self.way_exp) + way) as u32)
     }
 }
 

@@ -24,7 +24,7 @@ pub fn fuzz_decode(data: &[u8]) {
 pub fn check_frame(frame: &Frame<'_>) {
     for face in FACES {
         for split in [false, true] {
-            let config = DecodeConfig { face, split };
+            let config = DecodeConfig { face, split, ..DecodeConfig::default() };
             let whole = decoded(frame, &config);
             for end in 0..frame.bytes.len() {
                 let wire_len = frame.wire_len.max(frame.bytes.len() as u32);
