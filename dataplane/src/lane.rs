@@ -242,51 +242,58 @@ impl Lane {
     /// Decodes a burst, each frame into the packet at its place; what is no packet, or another lane's, has no key.
     fn decode_all(&mut self, frames: &[Frame<'_>]) {
         warm(frames);
+        let mut kept = frames.len() as u64;
+        let mut bytes = frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         let mut left = decode_usual(frames, &self.decode, &mut self.packets);
         while left != 0 {
-            self.decode_unusual(frames, left.trailing_zeros() as usize);
+            let at = left.trailing_zeros() as usize;
+            if !self.decode_unusual(&frames[at], at) {
+                kept -= 1;
+                bytes -= u64::from(frames[at].wire_len);
+            }
             left &= left - 1;
         }
+        let packets = &mut self.packets[..frames.len()];
         if self.decode.face.is_original() {
             // The original knows microseconds only.
-            self.packets.iter_mut().take(frames.len()).for_each(|packet| packet.at = packet.at.whole_micros());
+            packets.iter_mut().for_each(|packet| packet.at = packet.at.whole_micros());
         }
-        let (mut seen, mut kept, mut bytes) = (0, 0, 0);
-        for (packet, frame) in self.packets.iter_mut().zip(frames) {
-            if packet.key.is_none() {
-                continue;
-            }
-            seen += 1;
-            self.now = packet.at;
-            if !self.share.has(&packet.key) {
-                packet.key = FlowKey::default();
-                continue;
-            }
-            kept += 1;
-            bytes += u64::from(frame.wire_len);
+        if let Some(last) = packets.iter().rfind(|packet| !packet.key.is_none()) {
+            self.now = last.at;
         }
-        self.seen += seen;
+        self.seen += kept;
+        if self.share != Share::WHOLE {
+            for (packet, frame) in packets.iter_mut().zip(frames) {
+                if !packet.key.is_none() && !self.share.has(&packet.key) {
+                    packet.key = FlowKey::default();
+                    kept -= 1;
+                    bytes -= u64::from(frame.wire_len);
+                }
+            }
+        }
         self.books.keep(kept);
         self.decoded_bytes += bytes;
     }
 
-    /// A frame that the fast path left: a packet, perhaps a fragment of one, or none.
-    fn decode_unusual(&mut self, frames: &[Frame<'_>], at: usize) {
-        let (frame, packet) = (&frames[at], &mut self.packets[at]);
+    /// A frame that the fast path left: a packet, perhaps a fragment of one, or none. Answers whether it is a packet.
+    #[inline(never)]
+    fn decode_unusual(&mut self, frame: &Frame<'_>, at: usize) -> bool {
+        let packet = &mut self.packets[at];
         if let Err(why) = decode_layers(frame, &self.decode, packet) {
             self.books.drop(why, u64::from(self.share.is_first()));
             packet.key = FlowKey::default();
-            return;
-        }
-        if self.decode.face.is_original() {
-            packet.at = packet.at.whole_micros();
+            return false;
         }
         if packet.fragment != Fragment::No
             && let Some(fragments) = &mut self.fragments
             && self.share.has(&packet.key)
         {
+            if self.decode.face.is_original() {
+                packet.at = packet.at.whole_micros();
+            }
             fragments.resolve(packet, frame.bytes, self.decode.split);
             packet.hash = packet.key.hash(self.decode.seed);
         }
+        true
     }
 }

@@ -2,6 +2,7 @@
 mod decode_frames;
 use dataplane::Face;
 use dataplane::capture::{Frame, LinkType};
+use dataplane::flow::key::HashSeed;
 use dataplane::packet::decode::{DecodeConfig, decode};
 use dataplane::packet::fuzzing;
 use dataplane::packet::{Fragment, MacForm, Packet, PacketDrop, PacketView};
@@ -41,9 +42,9 @@ fn every_field_of_ipv4_and_tcp() {
     for face in fuzzing::FACES {
         let p = on(LinkType::Ethernet, &frame, face).unwrap();
         assert_eq!((p.vlan, p.ip_version, p.protocol, p.ttl, p.tos, p.ip_flags), (100, 4, 6, 61, 0xb8, 2));
-        assert_eq!((p.ip_len, p.fragment_id, p.fragment, p.tcp_flags), (57, 0x1234, Fragment::No, 0x18));
+        assert_eq!((p.ip_len, p.fragment_id, p.fragment, p.tcp_flags), (57, 0, Fragment::No, 0x18));
         assert_eq!((p.l3, p.l4, p.payload_at, p.payload_len, p.payload_wire), (18, 38, 70, 5, 5));
-        assert_eq!((p.src_port, p.dst_port, p.hash, p.at.0), (0xc001, 80, 0, 5));
+        assert_eq!((p.src_port, p.dst_port, p.hash, p.at.0), (0xc001, 80, p.key.hash(HashSeed::default()), 5));
         let view = PacketView { packet: &p, bytes: &frame };
         assert_eq!((view.payload(), view.macs()), (&b"hello"[..], (SRC_MAC, DST_MAC)));
         assert_eq!(

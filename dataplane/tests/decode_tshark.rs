@@ -166,7 +166,7 @@ fn compare(path: &Path, link: LinkType, frames: &[(&str, &[u8])]) -> usize {
     for (n, (row, (name, bytes))) in rows.iter().zip(frames).enumerate() {
         let mut packet = Packet::default();
         let frame = Frame { bytes, wire_len: bytes.len() as u32, link, ..Frame::default() };
-        let config = DecodeConfig { face: Face::Native, split: false };
+        let config = DecodeConfig { face: Face::Native, ..DecodeConfig::default() };
         let what = format!("{} frame {} {name}: {:?}", path.display(), n + 1, row.get("frame.protocols", 0));
         let is_ip = row.layers().0.iter().any(|l| *l == "ip" || *l == "ipv6");
         match decode(&frame, &config, &mut packet) {

@@ -127,21 +127,27 @@ impl Cache {
     pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
         for (packet, place) in packets.iter().zip(&mut places) {
-            *place = self.table.prefetch_flow(packet.hash, &packet.key);
+            *place = self.table.prefetch_flow(packet.hash, packet.ip_version);
         }
+        let (mut counted, mut bytes) = (0, 0);
         for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {
             if packet.key.is_none() {
                 continue;
             }
-            self.sweep_debt += 1;
-            if !self.goes_on(place, packet) {
-                self.look_up(PacketView { packet, bytes: frame.bytes }, batch);
+            if self.goes_on(place, packet) {
+                counted += 1;
+                bytes += u64::from(packet.ip_len);
+            } else {
+                self.packet(PacketView { packet, bytes: frame.bytes }, batch);
             }
         }
+        self.sweep_debt += counted;
+        self.stats.packets += counted as u64;
+        self.stats.bytes += bytes;
     }
 
-    /// Counts a packet whose flow is where it was expected, far from its end, and of no interest to a plugin: most packets of most
-    /// flows. Answers whether it was so.
+    /// Counts a packet into a flow that is where it was expected, far from its end, and of no interest to a plugin: most packets of
+    /// most flows. Answers whether it was so; the books are the caller's.
     #[inline(always)]
     fn goes_on(&mut self, place: Slot, p: &Packet) -> bool {
         let Some((flow, seen)) = self.table.at(place, p.hash, &p.key) else { return false };
@@ -151,20 +157,13 @@ impl Cache {
         }
         flow.count(p, direction);
         *seen = p.at.secs() as u16;
-        self.stats.packets += 1;
-        self.stats.bytes += u64::from(p.ip_len);
         true
     }
 
-    /// Counts one packet.
+    /// Counts one packet, whatever it means for its flow.
+    #[inline(never)]
     pub fn packet(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
         self.sweep_debt += 1;
-        self.look_up(view, batch);
-    }
-
-    /// Counts a packet, whatever it means for its flow.
-    #[inline(never)]
-    fn look_up(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
         let p = view.packet;
         let Some(slot) = self.table.find(p.hash, &p.key) else { return self.open(view, batch) };
         let flow = self.table.flow(slot);
@@ -429,7 +428,8 @@ fn restarts(flow: &Flow, p: &Packet, direction: Direction) -> bool {
 /// Whether a flow is far from its timeouts and from a restart, told without a division.
 #[inline(always)]
 fn surely_goes_on(flow: &Flow, p: &Packet, direction: Direction, quiet_ns: u64, active_ns: u64) -> bool {
-    let (quiet, life) = (p.at.0.saturating_sub(flow.last.0), p.at.0.saturating_sub(flow.first.0));
+    // A packet from before the flow's last seems to come after a very long time, and is looked at closely.
+    let (quiet, life) = (p.at.0.wrapping_sub(flow.last.0), p.at.0.wrapping_sub(flow.first.0));
     (quiet < quiet_ns) & (life < active_ns) & !restarts(flow, p, direction)
 }
 
@@ -443,107 +443,4 @@ fn quiet_reason(flow: &Flow) -> EndReason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::flow::table::Shape;
-    use crate::packet::Direction::{Forward, Reverse};
-    use crate::packet::protocol::TCP;
-    use crate::plugin::testing::frame;
-    use crate::plugin::{INSPECTED_MAX, NONE};
-    use crate::registry::PluginId;
-
-    const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
-    const REPLY: &[u8] = b"HTTP/1.1 200 OK\r\nServer: s\r\n\r\n";
-    const NOISE: &[u8] = &[0x17, 3, 3, 0, 9, 1, 2, 3, 4];
-
-    struct Conversation {
-        cache: Cache,
-        batch: Batch,
-        sent: u64,
-    }
-
-    impl Conversation {
-        fn new(face: Face, plugins: &[PluginId]) -> Conversation {
-            let mut enabled = Plugins::default();
-            for id in plugins {
-                enabled.enable(*id, &[], face, 16).expect("no options");
-            }
-            let shape = Shape { size_exp: 4, line_exp: 4 };
-            let cache = Cache::new(CacheConfig { shape, face, ..CacheConfig::default() }, enabled).expect("memory");
-            Conversation { cache, batch: Batch::default(), sent: 0 }
-        }
-
-        fn say(&mut self, direction: Direction, payload: &[u8]) {
-            let ports = if direction == Forward { (4000, 8080) } else { (8080, 4000) };
-            let (mut packet, bytes) = frame(direction, ports.0, ports.1, TCP, &[], payload);
-            self.sent += 1;
-            packet.at = Time(self.sent * 1_000_000);
-            self.cache.packet(PacketView { packet: &packet, bytes: &bytes }, &mut self.batch);
-        }
-
-        /// Row and interest of the one flow.
-        fn kept(&self) -> (u32, PluginSet) {
-            let slot = self.cache.table.slots().next().expect("a flow");
-            let flow = self.cache.table.flow(slot);
-            (flow.row, flow.interest)
-        }
-
-        /// Extension records of all flows.
-        fn records(mut self) -> usize {
-            self.cache.flush(Time(u64::MAX), &mut self.batch, |_| ());
-            assert_eq!(self.cache.plugins.in_use(), 0);
-            self.batch.flows().iter().map(|flow| self.batch.links(flow).len()).sum()
-        }
-    }
-
-    #[test]
-    fn a_flow_without_content_has_no_row() {
-        for face in FACES {
-            let mut c = Conversation::new(face, &[PluginId::http, PluginId::dns, PluginId::smtp, PluginId::tls]);
-            for _ in 0..9 {
-                c.say(Forward, NOISE);
-                c.say(Reverse, b"");
-            }
-            assert_eq!(c.kept().0, NONE);
-            c.say(Forward, REQUEST);
-            assert_ne!(c.kept().0, NONE);
-            assert_eq!(c.records(), 1);
-        }
-    }
-
-    #[test]
-    fn natively_content_is_looked_for_in_the_first_packets_only() {
-        for (noise, face, records) in [
-            (INSPECTED_MAX - 1, Face::Native, 1),
-            (INSPECTED_MAX, Face::Native, 0),
-            (INSPECTED_MAX, Face::Ipfixprobe, 1),
-            (10 * INSPECTED_MAX, Face::Ipfixprobe, 1),
-        ] {
-            let mut c = Conversation::new(face, &[PluginId::http, PluginId::basicplus]);
-            for n in 0..noise {
-                c.say(if n % 3 == 0 { Reverse } else { Forward }, if n % 2 == 0 { b"" } else { NOISE });
-            }
-            c.say(Forward, REQUEST);
-            // basicplus, which goes by headers, has no such budget.
-            assert_eq!(c.records(), 1 + records, "{noise} {face:?}");
-        }
-    }
-
-    #[test]
-    fn who_found_something_looks_on() {
-        for face in FACES {
-            let mut c = Conversation::new(face, &[PluginId::http, PluginId::tls]);
-            c.say(Forward, REQUEST);
-            for _ in 0..3 * INSPECTED_MAX {
-                c.say(Forward, NOISE);
-            }
-            assert_eq!(c.kept().1 & PluginId::tls.bit() != 0, face.is_original());
-            c.say(Reverse, REPLY);
-            // The second request begins a record, and a budget, of its own.
-            c.say(Forward, REQUEST);
-            assert_eq!(c.kept().1, PluginId::http.bit() | PluginId::tls.bit());
-            assert_eq!(c.records(), 2);
-        }
-    }
-}
+mod tests;

@@ -5,6 +5,8 @@
 //! Lines of more than 16 flows (option `line`) take several such lines.
 use crate::flow::{Flow, FlowKey};
 use std::io;
+use std::mem::offset_of;
+use std::ops::Range;
 use sys::Pages;
 
 /// Ways in one tag line: 16 tags and 16 times of 2 bytes fill 64 bytes.
@@ -53,8 +55,8 @@ pub struct Table {
     /// log2 of the ways in use of a tag line, and a mask for their numbers.
     way_exp: u32,
     way_mask: u32,
-    /// Tag lines in a bucket.
-    lines_per_bucket: usize,
+    /// log2 of the tag lines in a bucket.
+    lines_exp: u32,
     bucket_mask: usize,
     live: usize,
     /// Next tag line that the expiry sweep looks at.
@@ -76,7 +78,7 @@ impl Table {
             line_exp,
             way_exp: line_exp.min(WAYS_EXP),
             way_mask: ways.min(WAYS) as u32 - 1,
-            lines_per_bucket,
+            lines_exp: lines_per_bucket.trailing_zeros(),
             bucket_mask: buckets - 1,
             live: 0,
             hand: 0,
@@ -103,22 +105,24 @@ impl Table {
     /// Asks for the tag lines of a hash ahead of time.
     #[inline(always)]
     pub fn prefetch_tags(&self, hash: u64) {
-        sys::prefetch(&self.lines[self.bucket(hash) * self.lines_per_bucket]);
+        self.lines.prefetch(self.first_line(self.bucket(hash)));
     }
 
     /// The place where a lookup of this hash will probably find its flow, which is asked for ahead; the tag line should have arrived.
-    /// See [`Table::find_at`].
+    /// See [`Table::at`].
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64, key: &FlowKey) -> Slot {
+    pub fn prefetch_flow(&self, hash: u64, ip_version: u8) -> Slot {
         let bucket = self.bucket(hash);
-        let hits = sys::lanes::equal(&self.lines[bucket * self.lines_per_bucket].tags, tag(hash));
+        let hits = sys::lanes::equal(&self.lines[self.first_line(bucket)].tags, tag(hash));
         // Without a hit any way will do: 32 trailing zeros end as way 0.
-        let slot = (bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask);
-        let flow = &self.flows[slot as usize];
-        sys::prefetch(flow);
-        // Either the flow's second line or its first once more: chosen without a branch, since IPv4 and IPv6 come mixed.
-        sys::prefetch(if key.is_short() { &flow.head[0] } else { &flow.tail[0] });
-        Slot(slot)
+        let slot = ((bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask)) as usize;
+        self.flows.prefetch(slot);
+        // The second line of an IPv6 flow, or the first once more: computed, not branched on, since both versions come mixed.
+        sys::prefetch_far(
+            self.flows.as_ptr(),
+            slot * size_of::<Flow>() + usize::from(ip_version != 4) * offset_of!(Flow, tail),
+        );
+        Slot(slot as u32)
     }
 
     /// The flow of a key and the time in its tag line, if they are at the place that [`Table::prefetch_flow`] named; if not, ask
@@ -135,8 +139,7 @@ impl Table {
     pub fn find(&self, hash: u64, key: &FlowKey) -> Option<Slot> {
         let bucket = self.bucket(hash);
         let tag = tag(hash);
-        let first = bucket * self.lines_per_bucket;
-        for (n, line) in self.lines[first..first + self.lines_per_bucket].iter().enumerate() {
+        for (n, line) in self.lines[self.lines_of(bucket)].iter().enumerate() {
             let mut hits = sys::lanes::equal(&line.tags, tag);
             while hits != 0 {
                 let way = n * WAYS + hits.trailing_zeros() as usize;
@@ -160,8 +163,8 @@ impl Table {
     /// A free way in the bucket of `hash`, or else the flow there that was quiet longest.
     #[inline]
     pub fn room(&self, hash: u64, second: u64) -> Result<Slot, Slot> {
-        let first = self.bucket(hash) * self.lines_per_bucket;
-        let lines = &self.lines[first..first + self.lines_per_bucket];
+        let first = self.first_line(self.bucket(hash));
+        let lines = &self.lines[self.lines_of(self.bucket(hash))];
         // Ways beyond those of a small bucket do not exist.
         let there = if self.line_exp < WAYS_EXP { (1u32 << self.ways) - 1 } else { 0xffff };
         for (n, line) in lines.iter().enumerate() {
@@ -218,6 +221,16 @@ impl Table {
     #[inline(always)]
     fn bucket(&self, hash: u64) -> usize {
         hash as usize & self.bucket_mask
+    }
+
+    #[inline(always)]
+    fn first_line(&self, bucket: usize) -> usize {
+        bucket << self.lines_exp
+    }
+
+    #[inline(always)]
+    fn lines_of(&self, bucket: usize) -> Range<usize> {
+        self.first_line(bucket)..self.first_line(bucket + 1)
     }
 
     /// Tag line and way of a slot; a small bucket has a tag line of its own too.

@@ -21,8 +21,12 @@ pub(super) fn fuzz_table(data: &[u8]) {
         second += u64::from(wait);
         let (key, hash) = key(number);
         table.prefetch_tags(hash);
-        table.prefetch_flow(hash, &key);
+        let place = table.prefetch_flow(hash, key.ip_version());
         let found = table.find(hash, &key);
+        assert!(
+            table.at(place, hash, &key).is_none() || found == Some(place),
+            "the probable place is the place, or none"
+        );
         assert_eq!(found.is_some(), model.contains_key(&number));
         match (what % 4, found) {
             (0 | 1, Some(slot)) => {

@@ -61,6 +61,12 @@ impl<T: Copy> Pages<T> {
         Ok(Pages { first, len, mapping, mapped, advised })
     }
 
+    /// Asks for the cache line that value `at` begins in; there may be none.
+    #[inline(always)]
+    pub fn prefetch(&self, at: usize) {
+        crate::prefetch_far(self.first.as_ptr(), at * size_of::<T>());
+    }
+
     /// Whether the kernel took the advice to use huge pages (it may still be short of them).
     pub fn advised(&self) -> bool {
         self.advised

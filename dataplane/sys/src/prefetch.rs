@@ -10,6 +10,12 @@ pub fn prefetch<T: ?Sized>(place: &T) {
     line(std::ptr::from_ref(place).cast::<u8>());
 }
 
+/// Asks for the cache line so many bytes behind `place`, whatever is there.
+#[inline(always)]
+pub fn prefetch_far<T>(place: *const T, bytes: usize) {
+    line(place.cast::<u8>().wrapping_byte_add(bytes));
+}
+
 /// Lines of a value that [`prefetch_value`] asks for at the most: more than a core can wait for at once.
 const VALUE_LINES_MAX: usize = 16;
 
