@@ -45,6 +45,8 @@ pub struct Seen {
     response: bool,
 }
 
+record::packed!(Seen { request: bool, response: bool });
+
 impl Plugin for Http {
     type Record = HttpRecord;
     type State = Seen;

@@ -60,6 +60,8 @@ pub struct Dialog {
     starttls: bool,
 }
 
+record::packed!(Dialog { data: bool, matched: u8, chunk: u64, auth: bool, starttls: bool });
+
 impl Plugin for Smtp {
     type Record = SmtpRecord;
     type State = Dialog;
