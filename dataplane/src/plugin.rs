@@ -3,8 +3,8 @@ use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
-use record::pack::{Pack, Packer, Unpacker};
 use record::Record;
+use record::pack::{Pack, Packer, Unpacker};
 pub(crate) use slab::{NONE, Slab};
 
 mod slab;

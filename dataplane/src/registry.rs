@@ -174,7 +174,7 @@ macro_rules! plugins {
                             };
                             wish.add(step, bit, interest);
                             // A record that ends here is exported at once, from where it is.
-                            if !wish.is_cut() {
+                            if !wish.is_cut() && slots.pool.is_open() {
                                 slots.put_away();
                             }
                             // A flow of which nothing is kept has no row.
@@ -214,7 +214,9 @@ macro_rules! plugins {
                 let Some(heads) = self.rows.get(row) else { return set };
                 for id in &self.order {
                     match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
+                            && (heads[PluginId::$id as usize] != NONE || pool.is_open())
+                        {
                             Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.exported(|kept| {
                                 links.push(Link { id: PluginId::$id, at: arenas.$id.add(kept) });
                                 set |= PluginId::$id.bit();

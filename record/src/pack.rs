@@ -30,7 +30,7 @@ pub struct Unpacker<'a> {
     at: usize,
 }
 
-/// Short texts are copied in one or two blocks of this size, which costs less than a call that has to find out how many bytes there
+/// Short texts are copied in one, two or four blocks of this size, which costs less than a call that has to find out how many bytes there
 /// are. What a block holds beyond the text is not used, or overwritten by the next value.
 const BLOCK: usize = 16;
 
@@ -45,9 +45,39 @@ pub(crate) fn copy(to: &mut [u8], from: &[u8], len: usize) {
         && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 2 * BLOCK }>(), from.first_chunk())
     {
         *to = *from;
+    } else if len <= 4 * BLOCK
+        && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 4 * BLOCK }>(), from.first_chunk())
+    {
+        *to = *from;
     } else if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
         to.copy_from_slice(from);
     }
+}
+
+/// Copies `from` to the beginning of `to`, which is long enough: a short one by two pieces that may overlap, without a call.
+#[inline(always)]
+pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
+    if from.len() > 2 * BLOCK {
+        if let Some(to) = to.get_mut(..from.len()) {
+            to.copy_from_slice(from);
+        }
+    } else if !by_halves::<BLOCK>(to, from) && !by_halves::<8>(to, from) && !by_halves::<4>(to, from) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Copies `N` to `2 * N` bytes; false if there are fewer.
+#[inline(always)]
+fn by_halves<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let Some(to) = to.get_mut(..from.len()) else { return false };
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
 }
 
 impl<'a> Packer<'a> {

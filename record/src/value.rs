@@ -2,7 +2,7 @@
 //!
 //! Texts and lists are inline and bounded, so a record owns no heap; a value over its bound is cut at the bound.
 use crate::kind::{Item, Kind};
-use crate::pack::{Pack, Packer, Unpacker, copy, pack_items, unpack_items};
+use crate::pack::{Pack, Packer, Unpacker, copy, copy_short, pack_items, unpack_items};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Unix time in nanoseconds (no leap seconds), 1970 to 2554.
@@ -149,7 +149,7 @@ macro_rules! byte_strings {
             pub fn push(&mut self, more: &[u8]) -> usize {
                 let at = self.len as usize;
                 let n = more.len().min(N - at);
-                self.bytes[at..at + n].copy_from_slice(&more[..n]);
+                copy_short(&mut self.bytes[at..], &more[..n]);
                 self.len += n as u16;
                 n
             }

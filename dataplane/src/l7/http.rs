@@ -203,12 +203,7 @@ impl Http {
 
     /// Shows the fields of a header section with these initials to `each` until it answers false; answers whether the message counts.
     /// The original wants every line whole; we take what is there.
-    fn fields(
-        &self,
-        section: Option<&[u8]>,
-        initials: Initials,
-        mut each: impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> bool {
+    fn fields(&self, section: Option<&[u8]>, initials: Initials, mut each: impl FnMut(&[u8], &[u8]) -> bool) -> bool {
         match section {
             Some(section) if self.face.is_original() => original_fields(section, each),
             None if self.face.is_original() => false,

@@ -49,9 +49,9 @@ impl Slab {
     #[inline]
     pub(crate) fn take(&mut self, len: usize, mark: u8) -> Option<u32> {
         let class = class_of(len);
-        let (at, class) = match self.free.get(class)? {
-            &NONE => self.cut(class).map(|at| (at, class)).or_else(|| self.take_larger(class))?,
-            &free => {
+        let (at, class) = match *self.free.get(class)? {
+            NONE => self.cut(class).map(|at| (at, class)).or_else(|| self.take_larger(class))?,
+            free => {
                 self.free[class] = self.next(free);
                 (free, class)
             }

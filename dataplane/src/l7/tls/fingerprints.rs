@@ -2,7 +2,7 @@
 //!
 //! Most hellos say what one said before them, down to the order of their extensions; then neither is put together again. Clients that
 //! shuffle their extensions are new here each time, but not to the memo of the parts ([`ja3`], [`ja4`]).
-use super::hello::{Hello, is_grease};
+use super::hello::{Hello, Lists, is_grease, words};
 use super::memo::{Memo, Words};
 use super::{ja3, ja4};
 use crate::face::Face;
@@ -29,29 +29,29 @@ pub struct Memos {
 /// The fingerprints; `transport` is `t`, or `q` for QUIC.
 pub fn fingerprints(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Memos) -> Fingerprints {
     let Memos { whole, parts } = memos;
-    whole.get(&key(hello, transport, face), || Fingerprints {
-        ja3: ja3::ja3(hello, face, parts),
-        ja4: ja4::ja4(hello, transport, face, parts),
-    })
+    let mut compute =
+        || Fingerprints { ja3: ja3::ja3(hello, face, parts), ja4: ja4::ja4(hello, transport, face, parts) };
+    match hello.lists() {
+        Some(lists) => whole.get(&key(hello, &lists, transport, face), compute),
+        None => compute(),
+    }
 }
 
 /// Hellos with the same key have the same fingerprints: all that [`ja3::ja3`] and [`ja4::ja4`] ask a hello for.
-fn key(hello: &Hello<'_>, transport: u8, face: Face) -> Words {
+fn key(hello: &Hello<'_>, lists: &Lists<'_>, transport: u8, face: Face) -> Words {
     let plain = |value: u16| if is_grease(value, face) { GREASE } else { value };
     let mut key = Words::of(KEY | transport as u16);
     key.push(hello.version);
     key.push(u16::from_le_bytes(ja4::protocol_label(hello.protocols().next().unwrap_or(b""), face)));
     key.push(ja4::is_named(hello, face) as u16);
-    key.append(hello.ciphers().map(plain));
     key.append(hello.extensions().map(|e| plain(e.kind)));
-    key.append(hello.groups().map(plain));
-    key.append(hello.point_formats().map(plain));
-    key.append(hello.supported_versions().map(plain));
-    if face.is_original() {
-        key.append(hello.signature_words());
-    } else {
-        key.append(hello.signature_algorithms().map(plain));
+    for list in [lists.ciphers, lists.groups, lists.versions] {
+        key.append(words(list).map(plain));
     }
+    key.append(lists.point_formats.iter().map(|format| *format as u16));
+    // The original minds neither the length field nor sprinkled values; an odd last byte decides whether the list is whole.
+    key.push(lists.signature_data.len() as u16);
+    key.append(words(lists.signature_data));
     key
 }
 
@@ -70,7 +70,8 @@ mod tests {
 
     /// A hello of a few values, so that many differ in one place only.
     fn hello() -> impl Strategy<Value = Vec<u8>> {
-        let values = || prop::collection::vec(prop::sample::select(vec![0x0a0a, 0x1a1a, 0x0303, 0x0304, 1, 0x1301]), 0..4);
+        let values =
+            || prop::collection::vec(prop::sample::select(vec![0x0a0a, 0x1a1a, 0x0303, 0x0304, 1, 0x1301]), 0..4);
         let kinds = prop::collection::vec(prop::sample::select(vec![0u16, 10, 11, 13, 16, 43, 0x2a2a, 5]), 0..6);
         (values(), kinds, values(), any::<bool>()).prop_map(|(ciphers, kinds, list, long)| {
             let (words, name) = (list16(&list), server_name(0, if long { b"example.com" } else { b"" }));
