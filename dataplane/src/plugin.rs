@@ -4,7 +4,10 @@ use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
 use record::Record;
+use record::pack::{Pack, Packer, Unpacker};
+pub(crate) use slab::{NONE, Slab};
 
+mod slab;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -47,7 +50,7 @@ pub trait Plugin: Sized {
     /// What is exported. The schema's name is the plugin's name.
     type Record: Record;
     /// What it remembers of a flow beside the record; bounded, no heap.
-    type State: Default;
+    type State: Default + Pack;
 
     /// Where the plugin looks.
     const LAYER: Layer = Layer::L7;
@@ -129,66 +132,99 @@ impl OptionError {
     }
 }
 
-/// End of a chain of slots.
-pub(crate) const NONE: u32 = u32::MAX;
-
-/// What one plugin keeps of one flow: the exported record and its private state. The small things stand with the record's first
-/// fields in one cache line.
-#[repr(C)]
+/// What one plugin keeps of one flow, as its hooks see it: the exported record and its private state. Between packets it is packed.
 pub struct Slot<P: Plugin> {
-    next: u32,
     /// Whether the record is exported; a plugin that only gathers state so far sets it to false.
     pub export: bool,
     pub state: P::State,
     pub record: P::Record,
 }
 
-/// The slots of one plugin on one lane: taken at start up to a cap, used again when flows end.
+/// The slots of one plugin on one lane. What live flows keep lies packed in the lane's [`Slab`]; the pool has one slot to work on,
+/// the desk. From a hook that asks for its slot until the packet is done with, the desk is that flow's.
 pub struct Pool<P: Plugin> {
-    slots: Vec<Slot<P>>,
-    free: Vec<u32>,
+    desk: Slot<P>,
+    /// Whose slot lies on the desk.
+    owner: Owner,
+    in_use: usize,
     cap: usize,
-    /// Records that could not be opened because the pool was exhausted.
+    /// Records that could not be opened or kept because the pool was exhausted.
     pub refused: u64,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    Nobody,
+    /// A slot that was opened and never packed, the last of its flow.
+    New,
+    /// The content of this chunk, the first of its flow.
+    Chunk(u32),
+}
+
+/// A record as it is kept: packed, or still on the desk.
+pub(crate) enum Kept<'a, R> {
+    Packed(&'a [u8]),
+    Open(&'a R),
+}
+
+impl<R: Record> Kept<'_, R> {
+    /// Copies the used bytes into `record`.
+    #[inline]
+    pub(crate) fn write(self, record: &mut R) {
+        match self {
+            Kept::Packed(bytes) => record.unpack(&mut Unpacker::new(bytes)),
+            Kept::Open(open) => record.assign(open),
+        }
+    }
+}
+
 impl<P: Plugin> Pool<P> {
-    /// Reserves address space for `cap` slots; memory is touched when a slot is first used, by huge pages if there are any.
+    /// Bytes that one slot takes in the slab at the most.
+    pub(crate) const CHUNK_LEN_MAX: usize = {
+        let len = slab::HEADER_LEN + P::State::PACKED_MAX + P::Record::PACKED_MAX;
+        assert!(len <= slab::CHUNK_MAX);
+        len.next_multiple_of(slab::GRANULE)
+    };
+
+    /// For `cap` slots.
     pub fn new(cap: usize) -> Pool<P> {
-        let cap = cap.min(NONE as usize - 1);
-        let mut slots = Vec::with_capacity(cap);
-        sys::advise_huge(slots.spare_capacity_mut());
-        Pool { slots, free: Vec::with_capacity(cap), cap, refused: 0 }
+        let desk = Slot { export: true, state: P::State::default(), record: P::Record::default() };
+        Pool { desk, owner: Owner::Nobody, in_use: 0, cap, refused: 0 }
     }
 
-    fn open(&mut self) -> Option<u32> {
-        if let Some(at) = self.free.pop() {
-            return Some(at);
-        }
-        if self.slots.len() == self.cap {
+    /// Slots in use (identity I15: 0 when no flow is live).
+    pub fn in_use(&self) -> usize {
+        self.in_use
+    }
+
+    /// Whether a slot lies on the desk.
+    #[inline]
+    pub(crate) fn is_open(&self) -> bool {
+        self.owner != Owner::Nobody
+    }
+
+    /// An empty slot on the free desk.
+    #[inline]
+    fn open(&mut self) -> Option<&mut Slot<P>> {
+        debug_assert_eq!(self.owner, Owner::Nobody);
+        if self.in_use == self.cap {
             self.refused += 1;
             return None;
         }
-        self.slots.push(Slot { record: P::Record::default(), state: P::State::default(), export: true, next: NONE });
-        Some(self.slots.len() as u32 - 1)
-    }
-
-    /// Asks for the lines of a slot that will be read soon.
-    pub(crate) fn prefetch(&self, at: u32) {
-        if let Some(slot) = self.slots.get(at as usize) {
-            sys::prefetch_value(slot);
-        }
-    }
-
-    /// Slots in use (identity I15: capacity = free + in use).
-    pub fn in_use(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.in_use += 1;
+        self.owner = Owner::New;
+        self.desk.export = true;
+        self.desk.state = P::State::default();
+        self.desk.record.clear();
+        Some(&mut self.desk)
     }
 }
 
 /// The slots that one plugin holds of one flow, oldest first. Most plugins hold at most one.
 pub struct Slots<'a, P: Plugin> {
     pub(crate) pool: &'a mut Pool<P>,
+    pub(crate) slab: &'a mut Slab,
+    /// The first packed slot.
     pub(crate) head: &'a mut u32,
 }
 
@@ -196,55 +232,123 @@ impl<P: Plugin> Slots<'_, P> {
     /// The first slot, if there is any.
     #[inline]
     pub fn first(&mut self) -> Option<&mut Slot<P>> {
-        self.pool.slots.get_mut(*self.head as usize)
+        match self.pool.owner {
+            Owner::Chunk(_) => {}
+            Owner::New if *self.head == NONE => {}
+            Owner::New | Owner::Nobody => {
+                self.put_away();
+                if *self.head == NONE {
+                    return None;
+                }
+                self.unpack();
+            }
+        }
+        Some(&mut self.pool.desk)
     }
 
     /// The first slot, opened if there is none; `None` when the pool is exhausted (counted).
     #[inline]
     pub fn first_or_open(&mut self) -> Option<&mut Slot<P>> {
-        if *self.head == NONE {
-            *self.head = self.pool.open()?;
-        }
-        self.first()
+        if self.pool.is_open() || *self.head != NONE { self.first() } else { self.pool.open() }
     }
 
     /// One more slot at the end of the chain; `None` when the pool is exhausted (counted).
     pub fn push(&mut self) -> Option<&mut Slot<P>> {
-        let at = self.pool.open()?;
-        if *self.head == NONE {
-            *self.head = at;
-        } else {
-            let mut last = *self.head as usize;
-            while self.pool.slots[last].next != NONE {
-                last = self.pool.slots[last].next as usize;
-            }
-            self.pool.slots[last].next = at;
-        }
-        self.pool.slots.get_mut(at as usize)
+        self.put_away();
+        self.pool.open()
     }
 
     /// Gives all slots back: nothing of this plugin is exported.
     pub fn clear(&mut self) {
-        while let Some(slot) = self.pool.slots.get_mut(*self.head as usize) {
-            slot.record.clear();
-            slot.state = P::State::default();
-            slot.export = true;
-            let next = std::mem::replace(&mut slot.next, NONE);
-            self.pool.free.push(*self.head);
-            *self.head = next;
+        if self.pool.owner == Owner::New {
+            self.pool.in_use -= 1;
+        }
+        self.pool.owner = Owner::Nobody;
+        while *self.head != NONE {
+            *self.head = self.slab.give(*self.head);
+            self.pool.in_use -= 1;
         }
     }
 
     /// Visits the records to be exported, oldest first.
-    pub(crate) fn exported(&self, mut each: impl FnMut(&P::Record)) {
+    #[inline]
+    pub(crate) fn exported(&self, mut each: impl FnMut(Kept<'_, P::Record>)) {
+        let Slot { export, record, .. } = &self.pool.desk;
         let mut at = *self.head;
-        while let Some(slot) = self.pool.slots.get(at as usize) {
-            if slot.export {
-                each(&slot.record);
+        while at != NONE {
+            if self.pool.owner == Owner::Chunk(at) {
+                if *export {
+                    each(Kept::Open(record));
+                }
+            } else if self.slab.mark(at) != 0 {
+                each(Kept::Packed(self.slab.content(at)));
             }
-            at = slot.next;
+            at = self.slab.next(at);
+        }
+        if self.pool.owner == Owner::New && *export {
+            each(Kept::Open(record));
         }
     }
+
+    /// Packs what lies on the desk. A record that finds no room in the slab is lost, and counted.
+    #[inline]
+    pub(crate) fn put_away(&mut self) {
+        let at = match self.pool.owner {
+            Owner::Nobody => return,
+            Owner::New => None,
+            Owner::Chunk(at) => Some(at),
+        };
+        self.pool.owner = Owner::Nobody;
+        let Slot { export, state, record } = &self.pool.desk;
+        let len = state.packed_len() + record.packed_len();
+        let at = match at {
+            Some(at) if self.slab.suits(at, len) => {
+                self.slab.set_mark(at, u8::from(*export));
+                Some(at)
+            }
+            Some(old) => {
+                let next = self.slab.give(old);
+                *self.head = next;
+                self.slab.take(len, u8::from(*export)).inspect(|new| {
+                    self.slab.link(*new, next);
+                    *self.head = *new;
+                })
+            }
+            None => self.slab.take(len, u8::from(*export)).inspect(|new| append(self.slab, self.head, *new)),
+        };
+        let Some(at) = at else {
+            self.pool.in_use -= 1;
+            self.pool.refused += 1;
+            return;
+        };
+        let mut out = Packer::new(self.slab.content_mut(at));
+        record.pack(&mut out);
+        state.pack(&mut out);
+    }
+
+    /// Takes the first packed slot to the desk.
+    #[inline]
+    fn unpack(&mut self) {
+        let mut from = Unpacker::new(self.slab.content(*self.head));
+        let desk = &mut self.pool.desk;
+        desk.export = self.slab.mark(*self.head) != 0;
+        desk.record.unpack(&mut from);
+        desk.state.unpack(&mut from);
+        self.pool.owner = Owner::Chunk(*self.head);
+    }
+}
+
+/// Puts a chunk at the end of a chain.
+fn append(slab: &mut Slab, head: &mut u32, at: u32) {
+    if *head == NONE {
+        *head = at;
+        return;
+    }
+    let mut last = *head;
+    while slab.next(last) != NONE {
+        last = slab.next(last);
+    }
+    slab.link(last, at);
 }
 
 /// Adds a text field's bytes to the text output; what is not UTF-8 becomes U+FFFD.

@@ -7,7 +7,7 @@ use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 pub use crate::plugin::Layer;
-use crate::plugin::{Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, Pool, Slots, Step};
+use crate::plugin::{Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, Pool, Slab, Slots, Step};
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
@@ -125,6 +125,7 @@ macro_rules! plugins {
             /// Packets of a flow after which content plugins that keep nothing of it are done.
             inspected_max: u64,
             rows: Rows,
+            slab: Slab,
             $($id: Option<($plugin, Pool<$plugin>)>,)+
         }
 
@@ -132,7 +133,10 @@ macro_rules! plugins {
             /// Switches a plugin on, with room for `flows` flows.
             pub fn enable(&mut self, id: PluginId, options: &[&str], face: Face, flows: usize) -> Result<(), OptionError> {
                 match id {
-                    $(PluginId::$id => self.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows))),)+
+                    $(PluginId::$id => {
+                        self.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows)));
+                        self.slab.reserve(flows.saturating_mul(Pool::<$plugin>::CHUNK_LEN_MAX));
+                    })+
                 }
                 // The original looks at every packet.
                 self.inspected_max = if face.is_original() { u64::MAX } else { INSPECTED_MAX };
@@ -162,18 +166,22 @@ macro_rules! plugins {
                         $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
                             let kept = self.rows.head(*row, PluginId::$id);
                             let mut head = kept;
-                            let mut slots = Slots { pool, head: &mut head };
+                            let mut slots = Slots { pool, slab: &mut self.slab, head: &mut head };
                             let step = match hook {
                                 Hook::Create => plugin.create(ctx, &mut slots),
                                 Hook::Before => plugin.before(ctx, &mut slots),
                                 Hook::After => plugin.after(ctx, &mut slots),
                             };
                             wish.add(step, bit, interest);
+                            // A record that ends here is exported at once, from where it is.
+                            if !wish.is_cut() && slots.pool.is_open() {
+                                slots.put_away();
+                            }
                             // A flow of which nothing is kept has no row.
-                            if head != kept {
+                            if head != kept || pool.is_open() {
                                 match self.rows.open(row) {
                                     Some(heads) => heads[PluginId::$id as usize] = head,
-                                    None => Slots { pool, head: &mut head }.clear(),
+                                    None => Slots { pool, slab: &mut self.slab, head: &mut head }.clear(),
                                 }
                             }
                         })+
@@ -196,7 +204,7 @@ macro_rules! plugins {
             pub fn end(&mut self, flow: &Flow, row: u32) {
                 let Some(heads) = self.rows.get(row) else { return };
                 $(if let Some((plugin, pool)) = &mut self.$id {
-                    plugin.end(flow, &mut Slots { pool, head: &mut heads[PluginId::$id as usize] });
+                    plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] });
                 })+
             }
 
@@ -206,9 +214,11 @@ macro_rules! plugins {
                 let Some(heads) = self.rows.get(row) else { return set };
                 for id in &self.order {
                     match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
-                            Slots { pool, head: &mut heads[PluginId::$id as usize] }.exported(|record| {
-                                links.push(Link { id: PluginId::$id, at: arenas.$id.add(record) });
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
+                            && (heads[PluginId::$id as usize] != NONE || pool.is_open())
+                        {
+                            Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.exported(|kept| {
+                                links.push(Link { id: PluginId::$id, at: arenas.$id.add(kept) });
                                 set |= PluginId::$id.bit();
                             });
                         })+
@@ -228,16 +238,16 @@ macro_rules! plugins {
             /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
             pub(crate) fn prefetch_slots(&self, row: u32) {
                 let Some(heads) = self.rows.rows.get(row as usize) else { return };
-                $(if let Some((_, pool)) = &self.$id {
-                    pool.prefetch(heads[PluginId::$id as usize]);
-                })+
+                for at in heads.iter().filter(|at| **at != NONE) {
+                    self.slab.prefetch(*at);
+                }
             }
 
             /// Gives everything that is kept of a flow back to the pools.
             pub fn release(&mut self, row: &mut u32) {
                 if let Some(heads) = self.rows.get(*row) {
                     $(if let Some((_, pool)) = &mut self.$id {
-                        Slots { pool, head: &mut heads[PluginId::$id as usize] }.clear();
+                        Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.clear();
                     })+
                 }
                 self.rows.close(row);
@@ -416,12 +426,13 @@ impl<R: Record> Default for Arena<R> {
 }
 
 impl<R: Record> Arena<R> {
-    fn add(&mut self, record: &R) -> u32 {
+    #[inline]
+    fn add(&mut self, kept: Kept<'_, R>) -> u32 {
         if self.used == self.records.len() {
             self.records.reserve(ROOM.saturating_sub(self.records.len()));
             self.records.push(R::default());
         }
-        self.records[self.used].assign(record);
+        kept.write(&mut self.records[self.used]);
         self.used += 1;
         self.used as u32 - 1
     }

@@ -1,6 +1,7 @@
 //! Record types: declared once with [`record!`], everything else is derived.
 use crate::element::Element;
 use crate::kind::Kind;
+use crate::pack::Pack;
 use crate::value::Value;
 
 /// One declared field.
@@ -64,7 +65,7 @@ pub trait Sink<'a> {
 }
 
 /// A record type: its schema is a constant, its fields are visited in schema order.
-pub trait Record: Default {
+pub trait Record: Default + Pack {
     const SCHEMA: &'static Schema;
     fn visit<'a>(&'a self, sink: &mut impl Sink<'a>);
     /// Back to the empty record without touching unused bytes.
@@ -144,6 +145,8 @@ macro_rules! record {
             #[inline]
             fn assign(&mut self, other: &Self) { $( $crate::Typed::assign(&mut self.$field, &other.$field); )+ }
         }
+
+        $crate::packed!($name { $($field: $ty),+ });
 
         const _: () = $crate::assert_distinct(&[<$name as $crate::Record>::SCHEMA], &[]);
     };

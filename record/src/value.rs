@@ -2,6 +2,7 @@
 //!
 //! Texts and lists are inline and bounded, so a record owns no heap; a value over its bound is cut at the bound.
 use crate::kind::{Item, Kind};
+use crate::pack::{Pack, Packer, Unpacker, copy, copy_short, pack_items, unpack_items};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Unix time in nanoseconds (no leap seconds), 1970 to 2554.
@@ -152,7 +153,7 @@ macro_rules! byte_strings {
             pub fn push(&mut self, more: &[u8]) -> usize {
                 let at = self.len as usize;
                 let n = more.len().min(N - at);
-                self.bytes[at..at + n].copy_from_slice(&more[..n]);
+                copy_short(&mut self.bytes[at..], &more[..n]);
                 self.len += n as u16;
                 n
             }
@@ -171,6 +172,8 @@ macro_rules! byte_strings {
             pub fn as_bytes(&self) -> &[u8] { &self.bytes[..self.len as usize] }
             pub fn len(&self) -> usize { self.len as usize }
             pub fn is_empty(&self) -> bool { self.len == 0 }
+            /// Bytes of the length in the packed form.
+            const LEN_SIZE: usize = if N < 256 { 1 } else { 2 };
             /// Bytes that still fit.
             pub fn room(&self) -> usize { N - self.len as usize }
         }
@@ -195,6 +198,24 @@ macro_rules! byte_strings {
             #[inline]
             fn assign(&mut self, other: &Self) { self.set(other.as_bytes()) }
         }
+        /// The length, in one byte if that is enough, and the bytes.
+        impl<const N: usize> Pack for $name<N> {
+            const PACKED_MAX: usize = Self::LEN_SIZE + N;
+            #[inline(always)]
+            fn packed_len(&self) -> usize { Self::LEN_SIZE + self.len as usize }
+            #[inline(always)]
+            fn pack(&self, out: &mut Packer<'_>) {
+                if N < 256 { out.put([self.len as u8]) } else { out.put(self.len.to_le_bytes()) }
+                out.text(&self.bytes, self.len as usize);
+            }
+            #[inline(always)]
+            fn unpack(&mut self, from: &mut Unpacker<'_>) {
+                let len = if N < 256 { from.take::<1>()[0] as usize } else { u16::from_le_bytes(from.take()) as usize };
+                let len = len.min(N);
+                copy(&mut self.bytes, from.text(len), len);
+                self.len = len as u16;
+            }
+        }
     )+};
 }
 byte_strings! {
@@ -205,7 +226,7 @@ byte_strings! {
 }
 
 /// An element of a [`List`].
-pub trait ListItem: Copy + Default + PartialEq + std::fmt::Debug {
+pub trait ListItem: Copy + Default + PartialEq + std::fmt::Debug + Pack {
     const ITEM: Item;
     fn list(items: &[Self]) -> ListRef<'_>;
 }
@@ -272,6 +293,26 @@ impl<T: ListItem, const N: usize> Typed for List<T, N> {
     fn assign(&mut self, other: &Self) {
         self.len = other.len;
         self.items[..other.len()].copy_from_slice(other.as_slice());
+    }
+}
+
+/// The number of items, and the items.
+impl<T: ListItem, const N: usize> Pack for List<T, N> {
+    const PACKED_MAX: usize = 2 + N * T::PACKED_MAX;
+    #[inline]
+    fn packed_len(&self) -> usize {
+        2 + self.len() * T::PACKED_MAX
+    }
+    #[inline]
+    fn pack(&self, out: &mut Packer<'_>) {
+        out.put(self.len.to_le_bytes());
+        pack_items(self.as_slice(), out);
+    }
+    #[inline]
+    fn unpack(&mut self, from: &mut Unpacker<'_>) {
+        let len = u16::from_le_bytes(from.take()).min(N as u16);
+        unpack_items(&mut self.items[..len as usize], from);
+        self.len = len;
     }
 }
 

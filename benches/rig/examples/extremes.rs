@@ -28,7 +28,7 @@ fn main() {
     let numbers: Vec<u64> = args.map(|arg| arg.parse().expect("a number")).collect();
     let number = |at: usize, default| numbers.get(at).copied().unwrap_or(default);
     match what.as_str() {
-        "memory" => memory(number(0, 2_400_000), number(1, 21) as u32),
+        "memory" => memory(number(0, 2_800_000), number(1, 21) as u32),
         "hostile" => against_hostile(number(0, 2_000_000), number(1, 5)),
         // What `memory` starts: the generator has memory of its own, which must not count.
         "generate" => {

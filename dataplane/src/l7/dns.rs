@@ -146,17 +146,17 @@ fn read_questions(
     asked: &mut bool,
 ) -> Result<(), Stop> {
     for _ in 0..message.questions() {
-        let name = body.name();
-        name.check()?;
-        let question = body.question()?;
-        if std::mem::replace(asked, true) {
+        if *asked {
+            body.name().check()?;
+            body.question()?;
             continue;
         }
+        body.name().write(&mut record.name)?;
+        // A question that is cut has no name either.
+        let question = body.question().inspect_err(|_| record.name.set(b""))?;
+        *asked = true;
         record.qtype = question.kind;
         record.qclass = question.class;
-        name.dotted(|piece| {
-            record.name.push(piece);
-        })?;
         if face.is_original() {
             // QUIRK: the original keeps a C string.
             record.name.truncate(until_nul(record.name.as_bytes()).len());

@@ -4,30 +4,54 @@
 //! the packet cuts is not seen: a value is taken whole or not at all.
 use memchr::memchr;
 
-/// The fields of a header section, in order: name and value, outer blanks removed. Folded lines and lines without a colon are skipped.
+/// The fields of a header section whose names have one of the initials, in order: name and value, outer blanks removed. Folded lines
+/// and lines without a colon are skipped.
 pub(crate) struct Fields<'a> {
     rest: &'a [u8],
+    initials: Initials,
+}
+
+/// First letters of the names that are asked for, small or capital: most lines of a section are passed over by theirs.
+#[derive(Clone, Copy)]
+pub(crate) struct Initials(u32);
+
+impl Initials {
+    pub(crate) const fn of(letters: &[u8]) -> Self {
+        let (mut set, mut at) = (0, 0);
+        while at < letters.len() {
+            set |= 1 << (letters[at].to_ascii_lowercase() - b'a');
+            at += 1;
+        }
+        Initials(set)
+    }
+
+    #[inline(always)]
+    fn contain(self, byte: u8) -> bool {
+        let letter = byte.to_ascii_lowercase().wrapping_sub(b'a');
+        letter < 26 && self.0 >> letter & 1 != 0
+    }
 }
 
 impl<'a> Fields<'a> {
     /// `section` begins behind the start line.
-    pub(crate) fn of(section: &'a [u8]) -> Self {
-        Fields { rest: section }
+    #[inline]
+    pub(crate) fn of(section: &'a [u8], initials: Initials) -> Self {
+        Fields { rest: section, initials }
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
     type Item = (&'a [u8], &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (line, rest) = line(self.rest)?;
-            if line.is_empty() {
-                return None;
-            }
+            let first = *line.first()?;
             self.rest = rest;
-            if let Some(colon) = memchr(b':', line)
-                && !line[0].is_ascii_whitespace()
+            // A line that goes on from the one before begins with a blank.
+            if self.initials.contain(first)
+                && let Some(colon) = find(b':', line)
             {
                 return Some((line[..colon].trim_ascii_end(), line[colon + 1..].trim_ascii()));
             }
@@ -35,9 +59,20 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// [`memchr`] where the byte is expected to be near.
+#[inline]
+pub(crate) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    const NEAR: usize = 128;
+    match text.get(..NEAR) {
+        None => sys::lanes::find(text, byte),
+        Some(near) => sys::lanes::find(near, byte).or_else(|| Some(NEAR + memchr(byte, &text[NEAR..])?)),
+    }
+}
+
 /// The first line without its end, and what follows; `None` if no line ends here.
+#[inline]
 pub(crate) fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr(b'\n', text)?;
+    let end = find(b'\n', text)?;
     let line = &text[..end];
     Some((line.strip_suffix(b"\r").unwrap_or(line), &text[end + 1..]))
 }
@@ -86,10 +121,11 @@ mod tests {
 
     #[test]
     fn fields_until_the_empty_line() {
-        let section = b"Host: a\r\nx\r\n  folded: no\r\nName :\tb c \nEmpty:\r\n\r\nBody: no\r\n";
-        let seen: Vec<_> = Fields::of(section).collect();
-        assert_eq!(seen, [(&b"Host"[..], &b"a"[..]), (b"Name", b"b c"), (b"Empty", b"")]);
-        assert_eq!(Fields::of(b"Host: cut").count(), 0);
+        let section = b"Host: a\r\nx\r\n  folded: no\r\nname :\tb c \nOther: d\nEmpty:\r\n\r\nHost: no\r\n";
+        let wanted = Initials::of(b"HNex");
+        let seen: Vec<_> = Fields::of(section, wanted).collect();
+        assert_eq!(seen, [(&b"Host"[..], &b"a"[..]), (b"name", b"b c"), (b"Empty", b"")]);
+        assert_eq!(Fields::of(b"Host: cut", wanted).count(), 0);
     }
 
     #[test]

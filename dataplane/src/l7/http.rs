@@ -2,7 +2,7 @@
 //!
 //! Each packet is looked at alone, on any port and protocol. A message counts where its start line stands; of its header section the
 //! packet that holds the start line is read. The second request or response ends the record and begins the next one.
-use super::headers::{Fields, atoi, c_copy, cut, is_token, line};
+use super::headers::{Fields, Initials, atoi, c_copy, cut, find, is_token, line};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use memchr::{memchr, memchr_iter};
@@ -44,6 +44,8 @@ pub struct Seen {
     request: bool,
     response: bool,
 }
+
+record::packed!(Seen { request: bool, response: bool });
 
 impl Plugin for Http {
     type Record = HttpRecord;
@@ -159,7 +161,7 @@ impl Http {
             r.agent.set(b"");
             r.referer.set(b"");
         }
-        let complete = self.fields(section, |name, value| {
+        let complete = self.fields(section, Initials::of(b"HUR"), |name, value| {
             if self.is(name, b"Host") {
                 self.put(&mut r.host, value);
             } else if self.is(name, b"User-Agent") {
@@ -181,7 +183,7 @@ impl Http {
             r.server.set(b"");
             r.cookie_names.set(b"");
         }
-        let complete = self.fields(section, |name, value| {
+        let complete = self.fields(section, Initials::of(b"CS"), |name, value| {
             if self.is(name, b"Content-Type") {
                 self.put(&mut r.content_type, value);
             } else if self.is(name, b"Server") {
@@ -199,14 +201,14 @@ impl Http {
         slot.export |= complete;
     }
 
-    /// Shows the fields of a header section to `each` until it answers false; answers whether the message counts. The original
-    /// wants every line whole; we take what is there.
-    fn fields(&self, section: Option<&[u8]>, mut each: impl FnMut(&[u8], &[u8]) -> bool) -> bool {
+    /// Shows the fields of a header section with these initials to `each` until it answers false; answers whether the message counts.
+    /// The original wants every line whole; we take what is there.
+    fn fields(&self, section: Option<&[u8]>, initials: Initials, mut each: impl FnMut(&[u8], &[u8]) -> bool) -> bool {
         match section {
             Some(section) if self.face.is_original() => original_fields(section, each),
             None if self.face.is_original() => false,
             _ => {
-                let _ = Fields::of(section.unwrap_or_default()).all(|(name, value)| each(name, value));
+                let _ = Fields::of(section.unwrap_or_default(), initials).all(|(name, value)| each(name, value));
                 true
             }
         }
@@ -243,12 +245,12 @@ fn message(payload: &[u8]) -> Option<Message<'_>> {
         let status = [a, b, c].iter().fold(0, |n, d| n * 10 + (d - b'0') as u16);
         return (status >= 100).then_some(Message::Response { status, section: section(blank + 4) });
     }
-    let method_end = memchr(b' ', &payload[..payload.len().min(METHOD_MAX)])?;
+    let method_end = find(b' ', &payload[..payload.len().min(METHOD_MAX)])?;
     let (method, rest) = (&payload[..method_end], &payload[method_end + 1..]);
     if !is_token(method) {
         return None;
     }
-    let url = &rest[..memchr(b' ', rest)?];
+    let url = &rest[..find(b' ', rest)?];
     let version = method_end + 1 + url.len() + 1;
     let is_http = !url.is_empty() && payload[version..].starts_with(b"HTTP/");
     is_http.then_some(Message::Request { method, url, section: section(version) })
@@ -260,8 +262,8 @@ fn original_message(payload: &[u8]) -> Option<Message<'_>> {
     let known = starts_known(payload) && probe != b"HTTP";
     let method_max = if known { payload.len() } else { payload.len().min(METHOD_MAX) };
     let words = |first_max: usize| {
-        let first = memchr(b' ', &payload[..first_max])?;
-        let second = first + 1 + memchr(b' ', &payload[first + 1..])?;
+        let first = find(b' ', &payload[..first_max])?;
+        let second = first + 1 + find(b' ', &payload[first + 1..])?;
         Some((first, second))
     };
     // What follows the line that the blank at `at` stands in.
@@ -318,7 +320,7 @@ fn crlf(text: &[u8]) -> Option<usize> {
 
 /// Where the first CRLF stands.
 fn line_end(text: &[u8]) -> Option<usize> {
-    let first = memchr(b'\r', text)?;
+    let first = find(b'\r', text)?;
     if text.get(first + 1) == Some(&b'\n') {
         return Some(first);
     }

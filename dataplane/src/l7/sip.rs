@@ -2,10 +2,10 @@
 //!
 //! Any port and protocol; the first bytes decide. A message behind the first packet of a flow ends the record and begins the next
 //! one. Each packet is looked at alone; of several messages in one segment the first counts.
-use super::headers::{Fields, line};
+use super::headers::{Fields, Initials, find, line};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 use record::element::cesnet;
 use record::{Text, record};
 use std::fmt::Write;
@@ -167,7 +167,7 @@ fn read(payload: &[u8], r: &mut SipRecord) {
     } else {
         r.request_uri.set(word);
     }
-    for (name, value) in Fields::of(section) {
+    for (name, value) in Fields::of(section, Initials::of(b"FTVCIU")) {
         let is = |long: &str, short: &str| {
             name.eq_ignore_ascii_case(long.as_bytes())
                 || !short.is_empty() && name.eq_ignore_ascii_case(short.as_bytes())
@@ -178,7 +178,7 @@ fn read(payload: &[u8], r: &mut SipRecord) {
             r.called.set(uri(value));
         } else if is("Via", "v") {
             for via in value.split(|b| *b == b',') {
-                add_via(&mut r.via, via[..memchr(b';', via).unwrap_or(via.len())].trim_ascii());
+                add_via(&mut r.via, via[..find(b';', via).unwrap_or(via.len())].trim_ascii());
             }
         } else if is("Call-ID", "i") {
             r.call_id.set(value);
@@ -195,12 +195,12 @@ fn uri(value: &[u8]) -> &[u8] {
     // A display name in quotes may hold anything, brackets too.
     let quoted = if value.first() == Some(&b'"') { end_of_quotes(value) } else { 0 };
     let value = &value[quoted..];
-    match memchr(b'<', value) {
+    match find(b'<', value) {
         Some(open) => {
             let uri = &value[open + 1..];
-            &uri[..memchr(b'>', uri).unwrap_or(uri.len())]
+            &uri[..find(b'>', uri).unwrap_or(uri.len())]
         }
-        None => value[..memchr(b';', value).unwrap_or(value.len())].trim_ascii(),
+        None => value[..find(b';', value).unwrap_or(value.len())].trim_ascii(),
     }
 }
 

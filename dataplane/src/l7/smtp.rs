@@ -2,7 +2,7 @@
 //!
 //! Told by the port; each packet is looked at alone. We read every line of a packet and follow DATA, BDAT, AUTH and STARTTLS;
 //! the original reads the first line and stands in `smtp/original.rs`.
-use super::headers::line;
+use super::headers::{find, line};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use memchr::memchr;
@@ -59,6 +59,8 @@ pub struct Dialog {
     /// STARTTLS (RFC 3207) was asked for.
     starttls: bool,
 }
+
+record::packed!(Dialog { data: bool, matched: u8, chunk: u64, auth: bool, starttls: bool });
 
 impl Plugin for Smtp {
     type Record = SmtpRecord;
@@ -239,7 +241,7 @@ fn read_commands(mut rest: &[u8], dialog: &mut Dialog, r: &mut SmtpRecord) -> bo
 }
 
 fn command(line: &[u8], dialog: &mut Dialog, r: &mut SmtpRecord) {
-    let (verb, argument) = line.split_at(memchr(b' ', line).unwrap_or(line.len()));
+    let (verb, argument) = line.split_at(find(b' ', line).unwrap_or(line.len()));
     let argument = argument.trim_ascii();
     let flag = <&[u8; 4]>::try_from(verb).ok().and_then(|verb| command_flag(&verb.map(|b| b.to_ascii_uppercase())));
     let Some(flag) = flag else { return extension(verb, argument, dialog, r) };
@@ -277,10 +279,10 @@ fn extension(verb: &[u8], argument: &[u8], dialog: &mut Dialog, r: &mut SmtpReco
 /// The first path, with its angle brackets, so that the null sender shows; without parameters (RFC 5321 section 4.1.2).
 fn set_path(into: &mut Text<254>, argument: &[u8]) {
     if into.is_empty()
-        && let Some(colon) = memchr(b':', argument)
+        && let Some(colon) = find(b':', argument)
     {
         let path = argument[colon + 1..].trim_ascii_start();
-        let end = if path.first() == Some(&b'<') { memchr(b'>', path).map(|at| at + 1) } else { memchr(b' ', path) };
+        let end = if path.first() == Some(&b'<') { find(b'>', path).map(|at| at + 1) } else { find(b' ', path) };
         into.set(&path[..end.unwrap_or(path.len())]);
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! A ClientHello makes the record, the first ServerHello completes it and ends the plugin's interest in the flow. Both must be whole in
 //! their packet; natively a ClientHello may span several segments. RFC 8446, RFC 5246.
+pub mod fingerprints;
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
@@ -14,8 +15,8 @@ use crate::face::Face;
 use crate::l7::dns::until_nul;
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
+use fingerprints::{Memos, fingerprints};
 use hello::{Hello, Kind};
-use memo::Memo;
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
 use segments::{Segments, Ticket};
@@ -52,7 +53,7 @@ pub struct Tls {
     face: Face,
     /// Natively only.
     segments: Option<Segments>,
-    memo: Memo,
+    memos: Memos,
 }
 
 impl Plugin for Tls {
@@ -68,7 +69,7 @@ impl Plugin for Tls {
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new), memo: Memo::new() })
+        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new), memos: Memos::default() })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -84,7 +85,7 @@ impl Plugin for Tls {
                 if let Some(slot) = slots.first_or_open() {
                     slot.export = true;
                     let transport = if ctx.packet.packet.protocol == protocol::UDP { b'q' } else { b't' };
-                    read_client(&hello, transport, self.face, &mut self.memo, &mut slot.record);
+                    read_client(&hello, transport, self.face, &mut self.memos, &mut slot.record);
                 }
                 Step::More
             }
@@ -140,7 +141,7 @@ impl Tls {
                 let whole = segments.add(slot.state, payload, sequence);
                 if let Some(hello) = whole.and_then(|bytes| Hello::of_record(bytes, self.face)) {
                     slot.export = true;
-                    read_client(&hello, b't', self.face, &mut self.memo, &mut slot.record);
+                    read_client(&hello, b't', self.face, &mut self.memos, &mut slot.record);
                 }
             }
             None => {
@@ -164,15 +165,16 @@ fn sequence_of(packet: &PacketView<'_, '_>) -> Option<u32> {
     (packet.packet.protocol == protocol::TCP).then_some(u32::from_be_bytes(*number))
 }
 
-fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo, record: &mut TlsRecord) {
+fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Memos, record: &mut TlsRecord) {
     if record.ext_types.is_empty() {
         for e in hello.extensions().take(EXTENSIONS_MAX) {
             record.ext_types.push(e.kind);
             record.ext_lens.push(e.len);
         }
     }
-    record.ja3.set(&ja3::ja3(hello, face, memo));
-    record.ja4 = ja4::ja4(hello, transport, face, memo);
+    let prints = fingerprints(hello, transport, face, memos);
+    record.ja3.set(&prints.ja3);
+    record.ja4 = prints.ja4;
     record.ja4_ipfix = record.ja4;
     if face.is_original() {
         // QUIRK: the two bytes as they lie in a little-endian memory, as in JA3.

@@ -2,15 +2,19 @@
 //!
 //! Forward packets go from 10.0.0.1 to 10.0.0.2, one millisecond apart. A flushed flow is exported without [`Plugin::end`], as the
 //! original does; [`Harness::records`] ends the live one in the regular way.
-use super::{Context, NONE, Plugin, Pool, Slots, Step};
+use super::{Context, NONE, Plugin, Pool, Slab, Slots, Step};
 use crate::face::Face;
 use crate::flow::{Flow, FlowKey};
 use crate::packet::{Direction, Packet, PacketView, protocol};
-use record::{Record, Time};
+use record::Time;
+
+/// Slots at the most.
+const FLOWS_MAX: usize = 64;
 
 pub(crate) struct Harness<P: Plugin> {
     plugin: P,
     pool: Pool<P>,
+    slab: Slab,
     head: u32,
     flow: Option<Flow>,
     interested: bool,
@@ -26,9 +30,12 @@ impl<P: Plugin> Harness<P> {
 
     pub(crate) fn with_options(options: &[&str], face: Face) -> Self {
         let plugin = P::new(options, face).unwrap_or_else(|e| panic!("test options: {e}"));
+        let mut slab = Slab::default();
+        slab.reserve(FLOWS_MAX * Pool::<P>::CHUNK_LEN_MAX);
         Harness {
             plugin,
-            pool: Pool::new(64),
+            pool: Pool::new(FLOWS_MAX),
+            slab,
             head: NONE,
             flow: None,
             interested: true,
@@ -88,7 +95,7 @@ impl<P: Plugin> Harness<P> {
     /// Ends the live flow, answers the records of all ended flows in the order of their export, and starts anew.
     pub(crate) fn records(&mut self) -> Vec<P::Record> {
         if let Some(flow) = self.flow.take() {
-            self.plugin.end(&flow, &mut Slots { pool: &mut self.pool, head: &mut self.head });
+            self.plugin.end(&flow, &mut Slots { pool: &mut self.pool, slab: &mut self.slab, head: &mut self.head });
             self.export();
         }
         assert_eq!(self.pool.in_use(), 0, "slots leaked");
@@ -119,18 +126,22 @@ impl<P: Plugin> Harness<P> {
         direction: Direction,
         hook: impl Fn(&mut P, &Context<'_, '_>, &mut Slots<'_, P>) -> Step,
     ) -> Step {
-        let mut slots = Slots { pool: &mut self.pool, head: &mut self.head };
+        let mut slots = Slots { pool: &mut self.pool, slab: &mut self.slab, head: &mut self.head };
         let step = hook(&mut self.plugin, &Context { packet, direction, flow }, &mut slots);
+        // As the registry does.
+        if !matches!(step, Step::Flush | Step::Reinsert) {
+            slots.put_away();
+        }
         self.interested &= step != Step::Done;
         self.eager |= step == Step::Each;
         step
     }
 
     fn export(&mut self) {
-        let mut slots = Slots { pool: &mut self.pool, head: &mut self.head };
-        slots.exported(|record| {
+        let mut slots = Slots { pool: &mut self.pool, slab: &mut self.slab, head: &mut self.head };
+        slots.exported(|kept| {
             let mut copy = P::Record::default();
-            copy.assign(record);
+            kept.write(&mut copy);
             self.exported.push(copy);
         });
         slots.clear();

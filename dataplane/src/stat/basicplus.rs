@@ -42,7 +42,12 @@ pub struct BasicPlus {
 
 /// Directions whose first packet was seen.
 #[derive(Default)]
-pub struct Begun([bool; 2]);
+pub struct Begun {
+    forward: bool,
+    reverse: bool,
+}
+
+record::packed!(Begun { forward: bool, reverse: bool });
 
 impl Plugin for BasicPlus {
     type Record = BasicPlusRecord;
@@ -115,7 +120,11 @@ impl BasicPlus {
             }
         };
         let has_tcp = view.tcp_window();
-        if !std::mem::replace(&mut slot.state.0[direction as usize], true) {
+        let begun = match direction {
+            Direction::Forward => &mut slot.state.forward,
+            Direction::Reverse => &mut slot.state.reverse,
+        };
+        if !std::mem::replace(begun, true) {
             *flags = view.packet.ip_flags;
             if let Some(size) = has_tcp {
                 *window = size;

@@ -1,4 +1,4 @@
-//! Sixteen 16-bit lanes at once: the comparisons of a tag line, one bit of the answer for each lane.
+//! Sixteen lanes at once: the comparisons of a tag line, one bit of the answer for each lane, and the search for a byte that is near.
 
 /// Lanes that equal `value`.
 #[inline(always)]
@@ -34,6 +34,46 @@ pub fn behind(lanes: &[u16; 16], now: u16, limit: u16) -> u32 {
     }
     #[cfg(not(target_arch = "x86_64"))]
     lanes.iter().enumerate().fold(0, |bits, (at, lane)| bits | ((now.wrapping_sub(*lane) >= limit) as u32) << at)
+}
+
+/// Where `wanted` first stands: for bytes that are expected within a few dozen, where a search that is prepared for
+/// megabytes has hardly begun.
+#[inline]
+pub fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
+    let (blocks, rest) = bytes.as_chunks::<BYTES>();
+    for (n, block) in blocks.iter().enumerate() {
+        let found = equal_bytes(block, wanted);
+        if found != 0 {
+            return Some(n * BYTES + found.trailing_zeros() as usize);
+        }
+    }
+    match bytes.last_chunk::<BYTES>() {
+        // The bytes of the block before are known not to match.
+        Some(last) if !rest.is_empty() => {
+            let found = equal_bytes(last, wanted);
+            (found != 0).then(|| bytes.len() - BYTES + found.trailing_zeros() as usize)
+        }
+        Some(_) => None,
+        None => bytes.iter().position(|byte| *byte == wanted),
+    }
+}
+
+/// Bytes of a vector of SSE2.
+const BYTES: usize = 16;
+
+#[inline(always)]
+fn equal_bytes(bytes: &[u8; BYTES], wanted: u8) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: SSE2 is part of x86_64; the load reads the 16 bytes that the reference covers and needs no alignment.
+        unsafe {
+            let block = _mm_loadu_si128(bytes.as_ptr().cast());
+            _mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(wanted as i8))) as u32
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    bytes.iter().enumerate().fold(0, |bits, (at, byte)| bits | ((*byte == wanted) as u32) << at)
 }
 
 /// # Safety

@@ -3,6 +3,8 @@
 //! Nothing is copied and nothing is trusted: counts end with the payload, a name is at most [`LABELS_MAX`] labels and pointers, so a
 //! loop of pointers ends as [`Malformed`]. RFC 1035 section 4; names 4.1.4, TCP 4.2.2.
 
+use record::Text;
+
 /// Labels and pointers that one name may have; the original stops there too.
 const LABELS_MAX: u32 = 128;
 const LABEL_LEN_MAX: u8 = 63;
@@ -207,6 +209,13 @@ impl<'m> Name<'m> {
             }
         }
         Err(Malformed)
+    }
+
+    /// Appends the name in dots, without the last one, cut at the bound. On an error some of it may have been appended already.
+    pub fn write<const N: usize>(self, out: &mut Text<N>) -> Result<(), Malformed> {
+        self.dotted(|piece| {
+            out.push(piece);
+        })
     }
 
     /// Follows the name to its end.

@@ -1,13 +1,12 @@
 //! The message as the original reads it: names by their first letters, values trimmed to letters and digits.
 use super::{NO_STATUS, REPLY, SipRecord, add_via};
-use crate::l7::headers::{atoi, c_string};
-use memchr::memchr;
+use crate::l7::headers::{atoi, c_string, find};
 use record::Text;
 
 pub(super) fn read(payload: &[u8], r: &mut SipRecord) {
     let start = upto(payload, b'\n');
     // The second word of the start line, if the first one is not the last.
-    let word = memchr(b' ', start).map(|blank| blank + 1).filter(|at| *at < start.len());
+    let word = find(b' ', start).map(|blank| blank + 1).filter(|at| *at < start.len());
     if r.msg_type == REPLY {
         r.status = word.map_or(NO_STATUS, |at| atoi(&payload[at..]) as u16);
     } else if let Some(at) = word {
@@ -49,7 +48,7 @@ fn upper(byte: u8) -> u8 {
 }
 
 fn upto(text: &[u8], end: u8) -> &[u8] {
-    &text[..memchr(end, text).unwrap_or(text.len())]
+    &text[..find(end, text).unwrap_or(text.len())]
 }
 
 /// From the first letter or digit to the last one, and of that the part before a ";". Where nothing is left the original reads
@@ -84,7 +83,7 @@ fn uri(rest: &[u8], line: &[u8], skip: usize, into: &mut Text<127>) {
         };
         let Some(from) = colon.checked_sub(len) else { return };
         let text = &rest[from..rest.len().min(colon + left)];
-        let text = match memchr(b'>', text).or_else(|| memchr(b';', text)) {
+        let text = match find(b'>', text).or_else(|| find(b';', text)) {
             Some(end) => &text[..end],
             None => &text[..text.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |last| last + 1)],
         };

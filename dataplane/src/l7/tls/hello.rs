@@ -184,6 +184,19 @@ impl<'m> Hello<'m> {
         self.data_of(extension::SIGNATURE_ALGORITHMS).flat_map(words).skip(1)
     }
 
+    /// The lists that a client's fingerprints are made of, as bytes; `None` if an extension stands there twice.
+    #[inline]
+    pub fn lists(&self) -> Option<Lists<'m>> {
+        let data = |kind: u16| index_of(kind).and_then(|at| self.index.data[at]).unwrap_or_default();
+        (!self.index.repeated).then(|| Lists {
+            ciphers: self.ciphers,
+            groups: list16(data(extension::SUPPORTED_GROUPS)),
+            point_formats: list8(data(extension::EC_POINT_FORMATS)),
+            signature_data: data(extension::SIGNATURE_ALGORITHMS),
+            versions: list8(data(extension::SUPPORTED_VERSIONS)),
+        })
+    }
+
     /// The client's offer or the server's choice.
     pub fn supported_versions(&self) -> impl Iterator<Item = u16> + 'm {
         let kind = self.kind;
@@ -192,6 +205,16 @@ impl<'m> Hello<'m> {
             Kind::Server => words(data.get(..2).unwrap_or(&[])),
         })
     }
+}
+
+/// See [`Hello::lists`].
+pub struct Lists<'m> {
+    pub ciphers: &'m [u8],
+    pub groups: &'m [u8],
+    pub point_formats: &'m [u8],
+    /// With the length field.
+    pub signature_data: &'m [u8],
+    pub versions: &'m [u8],
 }
 
 /// From the record's first byte to the end of the ClientHello that a payload begins with, whether it is all there or not.
@@ -258,7 +281,8 @@ pub fn is_grease(value: u16, face: Face) -> bool {
     high == low && shape
 }
 
-fn words(list: &[u8]) -> impl Iterator<Item = u16> + '_ {
+#[inline(always)]
+pub(super) fn words(list: &[u8]) -> impl Iterator<Item = u16> + '_ {
     list.chunks_exact(2).map(|w| u16::from_be_bytes([w[0], w[1]]))
 }
 

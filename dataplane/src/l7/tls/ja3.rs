@@ -10,7 +10,7 @@ use md5::{Digest, Md5};
 const KEY: u16 = 3;
 
 /// The fingerprint; no list is cut.
-pub fn ja3(hello: &Hello<'_>, face: Face, memo: &mut Memo) -> [u8; 16] {
+pub fn ja3(hello: &Hello<'_>, face: Face, memo: &mut Memo<[u8; 16]>) -> [u8; 16] {
     let kept = |value: &u16| !is_grease(*value, face);
     let mut key = Words::of(KEY);
     key.push(hello.version);

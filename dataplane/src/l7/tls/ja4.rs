@@ -21,19 +21,18 @@ const CIPHERS: u16 = 4;
 const EXTENSIONS: u16 = 5;
 
 /// The fingerprint; `transport` is `t`, or `q` for QUIC.
-pub fn ja4(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo) -> Text<JA4_LEN> {
+pub fn ja4(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo<[u8; 16]>) -> Text<JA4_LEN> {
     let original = face.is_original();
     let kept = |v: &u16| !is_grease(*v, face);
     let mut ciphers = Words::of(CIPHERS);
     let count = ciphers.append(hello.ciphers().filter(kept));
-    // QUIRK: the original counts GREASE extensions too, writes counts below 10 as one digit, and wants a name in server_name.
+    // QUIRK: the original counts GREASE extensions too, and writes counts below 10 as one digit.
     let extensions = hello.extensions().filter(|e| original || kept(&e.kind)).count();
-    let named = if original { hello.server_names().next().is_some() } else { hello.has(extension::SERVER_NAME) };
 
     let mut out = Text::default();
     out.push(&[transport]);
     out.push(version_label(hello, face).as_bytes());
-    out.push(if named { b"d" } else { b"i" });
+    out.push(if is_named(hello, face) { b"d" } else { b"i" });
     push_count(&mut out, count, face);
     push_count(&mut out, extensions, face);
     out.push(&protocol_label(hello.protocols().next().unwrap_or(b""), face));
@@ -43,6 +42,11 @@ pub fn ja4(hello: &Hello<'_>, transport: u8, face: Face, memo: &mut Memo) -> Tex
     out.push(b"_");
     out.push(&hash_of_extensions(hello, face, memo)[..HASH_LEN]);
     out
+}
+
+/// Whether the hello names its server. QUIRK: the original wants a name in server_name.
+pub(super) fn is_named(hello: &Hello<'_>, face: Face) -> bool {
+    if face.is_original() { hello.server_names().next().is_some() } else { hello.has(extension::SERVER_NAME) }
 }
 
 fn push_count(out: &mut Text<JA4_LEN>, count: usize, face: Face) {
@@ -64,7 +68,7 @@ fn hash_of_ciphers(hello: &Hello<'_>, face: Face) -> [u8; 16] {
     digits_of(hash)
 }
 
-fn hash_of_extensions(hello: &Hello<'_>, face: Face, memo: &mut Memo) -> [u8; 16] {
+fn hash_of_extensions(hello: &Hello<'_>, face: Face, memo: &mut Memo<[u8; 16]>) -> [u8; 16] {
     let kept = |v: &u16| !is_grease(*v, face);
     let mut sorted = [0; VALUES_MAX];
     let counts = |v: &u16| kept(v) && *v != extension::SERVER_NAME && *v != extension::ALPN;
@@ -134,7 +138,7 @@ fn version_label(hello: &Hello<'_>, face: Face) -> &'static str {
 }
 
 /// First and last character of the first protocol name, by hexadecimal digits if they are not letters or digits.
-fn protocol_label(name: &[u8], face: Face) -> [u8; 2] {
+pub(super) fn protocol_label(name: &[u8], face: Face) -> [u8; 2] {
     let (Some(&first), Some(&last)) = (name.first(), name.last()) else { return *b"00" };
     if face.is_original() {
         return [original_label(first, true), original_label(last, false)];

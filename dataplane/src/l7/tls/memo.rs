@@ -9,15 +9,15 @@ pub const WORDS_MAX: usize = 128;
 /// Odd, from the golden ratio: spreads a product over its high bits.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Sixteen bytes by lists of words; the newer list takes the place of an older one.
-pub struct Memo {
-    places: Vec<Place>,
+/// Values by lists of words; the newer list takes the place of an older one.
+pub struct Memo<V> {
+    places: Vec<Place<V>>,
 }
 
 #[derive(Clone)]
-struct Place {
+struct Place<V> {
     list: Words,
-    value: [u8; 16],
+    value: V,
 }
 
 /// A list of words on the stack, which may turn out too long to be remembered.
@@ -28,15 +28,15 @@ pub struct Words {
     words: [u16; WORDS_MAX],
 }
 
-impl Memo {
+impl<V: Copy + Default> Memo<V> {
     /// Takes the memory.
-    pub fn new() -> Memo {
+    pub fn new() -> Memo<V> {
         // No list is empty, so a free place equals none.
-        Memo { places: vec![Place { list: Words { len: 0, words: [0; WORDS_MAX] }, value: [0; 16] }; PLACES] }
+        Memo { places: vec![Place { list: Words { len: 0, words: [0; WORDS_MAX] }, value: V::default() }; PLACES] }
     }
 
     /// What `compute` answered for this list.
-    pub fn get(&mut self, list: &Words, compute: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
+    pub fn get(&mut self, list: &Words, compute: impl FnOnce() -> V) -> V {
         let Some(words) = list.kept() else { return compute() };
         let place = &mut self.places[place(words)];
         if place.list.kept() != Some(words) {
@@ -48,7 +48,7 @@ impl Memo {
     }
 }
 
-impl Default for Memo {
+impl<V: Copy + Default> Default for Memo<V> {
     fn default() -> Self {
         Memo::new()
     }
@@ -70,9 +70,19 @@ impl Words {
         self.len += 1;
     }
 
+    /// Appends words; answers how many.
     #[inline(always)]
-    pub fn extend(&mut self, words: impl Iterator<Item = u16>) {
-        words.for_each(|word| self.push(word));
+    fn extend(&mut self, mut words: impl Iterator<Item = u16>) -> usize {
+        let room = self.words.get_mut(self.len..).unwrap_or_default();
+        let mut count = 0;
+        for (place, word) in room.iter_mut().zip(words.by_ref()) {
+            *place = word;
+            count += 1;
+        }
+        // Those that found no room.
+        count += words.count();
+        self.len += count;
+        count
     }
 
     /// Appends a list and before it its length, so that the lists behind each other cannot be mistaken for others; answers the length.
@@ -80,8 +90,7 @@ impl Words {
     pub fn append(&mut self, words: impl Iterator<Item = u16>) -> usize {
         let at = self.len;
         self.push(0);
-        self.extend(words);
-        let count = self.len - at - 1;
+        let count = self.extend(words);
         if let Some(place) = self.words.get_mut(at) {
             *place = count as u16;
         }

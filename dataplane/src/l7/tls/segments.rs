@@ -12,6 +12,8 @@ pub const HELLO_LEN_MAX: usize = 4096;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticket(u64);
 
+record::packed!(Ticket { 0: u64 });
+
 pub struct Segments {
     hellos: Vec<Unfinished>,
     last: Ticket,

@@ -1,0 +1,259 @@
+//! Values as packed bytes: what is kept of a record while nobody reads it.
+//!
+//! A text with room for 511 bytes mostly holds 20, and a probe keeps a million of them. Packed, numbers take their own size, texts and
+//! lists a length and what is used. The form is for one run of one program: it has no version and never leaves memory. Packing and
+//! unpacking give the same value back; bytes that were not packed from the same type give some value, never a panic.
+use crate::value::{ListItem, Mac, Time};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A type with a packed form.
+pub trait Pack {
+    /// Bytes that any value takes at the most.
+    const PACKED_MAX: usize;
+    /// Bytes that this value takes.
+    fn packed_len(&self) -> usize;
+    /// Writes exactly [`packed_len`](Pack::packed_len) bytes.
+    fn pack(&self, out: &mut Packer<'_>);
+    /// Takes over what was packed; the bytes of texts and lists that are not used stay as they are.
+    fn unpack(&mut self, from: &mut Unpacker<'_>);
+}
+
+/// Where packed bytes go.
+pub struct Packer<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+}
+
+/// Where packed bytes come from.
+pub struct Unpacker<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// Short texts are copied in one, two or four blocks of this size, which costs less than a call that has to find out how many bytes there
+/// are. What a block holds beyond the text is not used, or overwritten by the next value.
+const BLOCK: usize = 16;
+
+/// Copies `len` bytes, and as many behind them as make whole blocks where both sides have them.
+#[inline(always)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8], len: usize) {
+    if len <= BLOCK
+        && let (Some(to), Some(from)) = (to.first_chunk_mut::<BLOCK>(), from.first_chunk())
+    {
+        *to = *from;
+    } else if len <= 2 * BLOCK
+        && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 2 * BLOCK }>(), from.first_chunk())
+    {
+        *to = *from;
+    } else if len <= 4 * BLOCK
+        && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 4 * BLOCK }>(), from.first_chunk())
+    {
+        *to = *from;
+    } else if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        to.copy_from_slice(from);
+    }
+}
+
+/// Copies `from` to the beginning of `to`, which is long enough: a short one by two pieces that may overlap, without a call.
+#[inline(always)]
+pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
+    if from.len() > 2 * BLOCK {
+        if let Some(to) = to.get_mut(..from.len()) {
+            to.copy_from_slice(from);
+        }
+    } else if !by_halves::<BLOCK>(to, from) && !by_halves::<8>(to, from) && !by_halves::<4>(to, from) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    }
+}
+
+/// Copies `N` to `2 * N` bytes; false if there are fewer.
+#[inline(always)]
+fn by_halves<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let Some(to) = to.get_mut(..from.len()) else { return false };
+    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
+    if let Some(to) = to.first_chunk_mut() {
+        *to = *first;
+    }
+    if let Some(to) = to.last_chunk_mut() {
+        *to = *last;
+    }
+    true
+}
+
+impl<'a> Packer<'a> {
+    /// Writes from the beginning of `bytes`; what does not fit is left out.
+    #[inline(always)]
+    pub fn new(bytes: &'a mut [u8]) -> Self {
+        Packer { bytes, at: 0 }
+    }
+
+    #[inline(always)]
+    pub fn put<const N: usize>(&mut self, value: [u8; N]) {
+        if let Some(room) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut()) {
+            *room = value;
+        }
+        self.at += N;
+    }
+
+    /// The first `len` of `bytes`.
+    #[inline(always)]
+    pub(crate) fn text(&mut self, bytes: &[u8], len: usize) {
+        if let Some(room) = self.bytes.get_mut(self.at..) {
+            copy(room, bytes, len);
+        }
+        self.at += len;
+    }
+
+    #[inline(always)]
+    fn room(&mut self, len: usize) -> &mut [u8] {
+        let from = self.at;
+        self.at += len;
+        self.bytes.get_mut(from..self.at).unwrap_or_default()
+    }
+}
+
+impl<'a> Unpacker<'a> {
+    /// Reads from the beginning of `bytes`, which may be longer than what was packed; what is missing reads as zero.
+    #[inline(always)]
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Unpacker { bytes, at: 0 }
+    }
+
+    #[inline(always)]
+    pub fn take<const N: usize>(&mut self) -> [u8; N] {
+        let from = self.at;
+        self.at += N;
+        self.bytes.get(from..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+    }
+
+    /// What follows, to be read as `len` bytes.
+    #[inline(always)]
+    pub(crate) fn text(&mut self, len: usize) -> &'a [u8] {
+        let from = self.at;
+        self.at += len;
+        self.bytes.get(from..).unwrap_or_default()
+    }
+}
+
+macro_rules! numbers {
+    ($($t:ty),+) => {$(impl Pack for $t {
+        const PACKED_MAX: usize = size_of::<$t>();
+        #[inline(always)]
+        fn packed_len(&self) -> usize { size_of::<$t>() }
+        #[inline(always)]
+        fn pack(&self, out: &mut Packer<'_>) { out.put(self.to_le_bytes()) }
+        #[inline(always)]
+        fn unpack(&mut self, from: &mut Unpacker<'_>) { *self = <$t>::from_le_bytes(from.take()) }
+    })+};
+}
+numbers!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
+
+/// Types that are packed as another one.
+macro_rules! spelled {
+    ($($t:ty as $other:ty: $to:expr, $of:expr;)+) => {$(impl Pack for $t {
+        const PACKED_MAX: usize = <$other>::PACKED_MAX;
+        #[inline(always)]
+        fn packed_len(&self) -> usize { $to(self).packed_len() }
+        #[inline(always)]
+        fn pack(&self, out: &mut Packer<'_>) { $to(self).pack(out) }
+        #[inline(always)]
+        fn unpack(&mut self, from: &mut Unpacker<'_>) {
+            let mut other = <$other>::default();
+            other.unpack(from);
+            *self = $of(other);
+        }
+    })+};
+}
+spelled! {
+    bool as u8: |v: &bool| u8::from(*v), |v| v != 0;
+    Time as u64: |v: &Time| v.0, Time;
+}
+
+impl Pack for () {
+    const PACKED_MAX: usize = 0;
+    fn packed_len(&self) -> usize {
+        0
+    }
+    fn pack(&self, _: &mut Packer<'_>) {}
+    fn unpack(&mut self, _: &mut Unpacker<'_>) {}
+}
+
+impl Pack for Mac {
+    const PACKED_MAX: usize = 6;
+    #[inline(always)]
+    fn packed_len(&self) -> usize {
+        6
+    }
+    #[inline(always)]
+    fn pack(&self, out: &mut Packer<'_>) {
+        out.put(*self);
+    }
+    #[inline(always)]
+    fn unpack(&mut self, from: &mut Unpacker<'_>) {
+        *self = from.take();
+    }
+}
+
+/// The version, then the address.
+impl Pack for IpAddr {
+    const PACKED_MAX: usize = 17;
+    #[inline]
+    fn packed_len(&self) -> usize {
+        if self.is_ipv4() { 5 } else { 17 }
+    }
+    #[inline]
+    fn pack(&self, out: &mut Packer<'_>) {
+        match self {
+            IpAddr::V4(ip) => {
+                out.put([4]);
+                out.put(ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                out.put([6]);
+                out.put(ip.octets());
+            }
+        }
+    }
+    #[inline]
+    fn unpack(&mut self, from: &mut Unpacker<'_>) {
+        *self = match from.take() {
+            [6] => IpAddr::V6(Ipv6Addr::from(from.take::<16>())),
+            _ => IpAddr::V4(Ipv4Addr::from(from.take::<4>())),
+        };
+    }
+}
+
+/// The items of a list, without their number.
+#[inline]
+pub(crate) fn pack_items<T: ListItem>(items: &[T], out: &mut Packer<'_>) {
+    for (item, room) in items.iter().zip(out.room(items.len() * T::PACKED_MAX).chunks_exact_mut(T::PACKED_MAX)) {
+        item.pack(&mut Packer::new(room));
+    }
+}
+
+#[inline]
+pub(crate) fn unpack_items<T: ListItem>(items: &mut [T], from: &mut Unpacker<'_>) {
+    let bytes = from.text(items.len() * T::PACKED_MAX);
+    for (item, bytes) in items.iter_mut().zip(bytes.chunks_exact(T::PACKED_MAX)) {
+        item.unpack(&mut Unpacker::new(bytes));
+    }
+}
+
+/// Gives a struct a packed form: its fields one after the other.
+#[macro_export]
+macro_rules! packed {
+    ($name:ident { $($field:tt : $ty:ty),* $(,)? }) => {
+        impl $crate::Pack for $name {
+            const PACKED_MAX: usize = 0 $(+ <$ty as $crate::Pack>::PACKED_MAX)*;
+            #[inline]
+            fn packed_len(&self) -> usize { 0 $(+ $crate::Pack::packed_len(&self.$field))* }
+            #[inline]
+            fn pack(&self, out: &mut $crate::pack::Packer<'_>) { $($crate::Pack::pack(&self.$field, out);)* }
+            #[inline]
+            fn unpack(&mut self, from: &mut $crate::pack::Unpacker<'_>) { $($crate::Pack::unpack(&mut self.$field, from);)* }
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests;
