@@ -51,7 +51,10 @@ impl FlowRecord {
 
     /// The record as it is exported; the exporter's own constants are left zero.
     pub fn basic(&self) -> Basic {
-        self.basic_in(self.family())
+        match self.family() {
+            Family::V4 => self.basic_in(Family::V4),
+            Family::V6 => self.basic_in(Family::V6),
+        }
     }
 
     /// [`FlowRecord::basic`] of a flow that is known to be of the family.

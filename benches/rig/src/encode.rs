@@ -53,7 +53,8 @@ impl UniRec {
     }
 
     fn flow(&mut self, batch: &Batch, flow: &FlowRecord) -> u64 {
-        let (plugins, basic) = (&self.plugins, flow.basic());
+        let plugins = &self.plugins;
+        let basic = flow.basic();
         let encoded = self.layout.encode(&mut self.record, |sink| {
             sink.part(0);
             basic.visit(sink);
