@@ -1,8 +1,9 @@
 //! Ended flows on their way to the exporters: one arena for each record type, no heap in a record, all memory used again.
-use crate::flow::{Basic, Flow};
+use crate::flow::{Basic, Flow, FlowKey};
 use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
-use record::Sink;
+use record::ipfix::Family;
 use record::json::FlowWriter;
+use record::{Mac, Sink, Time};
 
 /// Flows that a batch holds before it goes to the exporters.
 pub const BATCH: usize = 256;
@@ -21,18 +22,78 @@ pub struct Link {
     pub(crate) at: u32,
 }
 
-/// One ended or cut flow.
-#[derive(Clone, Debug)]
+/// One ended or cut flow: what [`Basic`] says in the form that the live flow had it, two thirds of the size, and where its extensions are.
+#[derive(Clone, Copy, Debug)]
 pub struct FlowRecord {
-    pub basic: Basic,
+    key: FlowKey,
+    first: Time,
+    last: Time,
+    bytes: [u64; 2],
+    packets: [u32; 2],
+    src_mac: Mac,
+    dst_mac: Mac,
+    tcp_flags: [u8; 2],
+    reversed: bool,
+    end_reason: u8,
     /// The plugins that have at least one record of this flow.
     pub extensions: PluginSet,
-    links: std::ops::Range<u32>,
+    /// Its first link in the batch, and how many there are.
+    links_from: u32,
+    links: u32,
+}
+
+impl FlowRecord {
+    /// Address family of the flow.
+    #[inline(always)]
+    pub fn family(&self) -> Family {
+        if self.key.ip_version() == 4 { Family::V4 } else { Family::V6 }
+    }
+
+    /// The record as it is exported; the exporter's own constants are left zero.
+    pub fn basic(&self) -> Basic {
+        match self.family() {
+            Family::V4 => self.basic_in(Family::V4),
+            Family::V6 => self.basic_in(Family::V6),
+        }
+    }
+
+    /// [`FlowRecord::basic`] of a flow that is known to be of the family.
+    #[inline(always)]
+    pub fn basic_in(&self, family: Family) -> Basic {
+        let (lower, upper) = self.key.endpoints_in(family);
+        let (src, dst) = if self.reversed { (upper, lower) } else { (lower, upper) };
+        Basic {
+            end_reason: self.end_reason,
+            bytes: self.bytes[0],
+            bytes_rev: self.bytes[1],
+            packets: self.packets[0],
+            packets_rev: self.packets[1],
+            time_first: self.first,
+            time_last: self.last,
+            ip_version: self.key.ip_version(),
+            protocol: self.key.protocol(),
+            tcp_flags: self.tcp_flags[0],
+            tcp_flags_rev: self.tcp_flags[1],
+            src_port: src.port,
+            dst_port: dst.port,
+            ingress_interface: 0,
+            src_ip: src.ip,
+            dst_ip: dst.ip,
+            src_mac: self.src_mac,
+            dst_mac: self.dst_mac,
+            link_bit_field: 0,
+            odid: 0,
+            dir_bit_field: 0,
+        }
+    }
 }
 
 /// A batch of ended flows with their extension records.
 pub struct Batch {
     flows: Vec<FlowRecord>,
+    /// Packets and IP bytes of them all.
+    packets: u64,
+    bytes: u64,
     links: Vec<Link>,
     arenas: Arenas,
 }
@@ -40,16 +101,43 @@ pub struct Batch {
 /// All memory of flows and links is taken at once; that of extension records with the first of its kind.
 impl Default for Batch {
     fn default() -> Self {
-        Batch { flows: Vec::with_capacity(ROOM), links: Vec::with_capacity(LINKS), arenas: Arenas::default() }
+        Batch {
+            flows: Vec::with_capacity(ROOM),
+            packets: 0,
+            bytes: 0,
+            links: Vec::with_capacity(LINKS),
+            arenas: Arenas::default(),
+        }
     }
 }
 
 impl Batch {
     /// Adds an ended flow with what the plugins have of it.
-    pub fn push(&mut self, flow: &Flow, reason: u8, plugins: &mut Plugins) {
-        let from = self.links.len() as u32;
+    pub fn push(&mut self, flow: &Flow, end_reason: u8, plugins: &mut Plugins) {
+        let links_from = self.links.len();
         let extensions = plugins.gather(flow.row, &mut self.arenas, &mut self.links);
-        self.flows.push(FlowRecord { basic: flow.basic(reason), extensions, links: from..self.links.len() as u32 });
+        self.packets += flow.packets_total();
+        self.bytes += flow.bytes[0] + flow.bytes[1];
+        self.flows.push(FlowRecord {
+            key: flow.key(),
+            first: flow.first,
+            last: flow.last,
+            bytes: flow.bytes,
+            packets: flow.packets,
+            src_mac: flow.src_mac,
+            dst_mac: flow.dst_mac,
+            tcp_flags: flow.tcp_flags,
+            reversed: flow.reversed,
+            end_reason,
+            extensions,
+            links_from: links_from as u32,
+            links: (self.links.len() - links_from) as u32,
+        });
+    }
+
+    /// Packets and IP bytes of all its flows.
+    pub fn totals(&self) -> (u64, u64) {
+        (self.packets, self.bytes)
     }
 
     pub fn is_full(&self) -> bool {
@@ -63,8 +151,9 @@ impl Batch {
     }
 
     /// The extension records of a flow, in the order in which the plugins were asked for; several of one plugin stand together, oldest first.
+    #[inline]
     pub fn links(&self, flow: &FlowRecord) -> &[Link] {
-        &self.links[flow.links.start as usize..flow.links.end as usize]
+        &self.links[flow.links_from as usize..][..flow.links as usize]
     }
 
     #[inline]
@@ -89,6 +178,7 @@ impl Batch {
 
     pub fn clear(&mut self) {
         self.flows.clear();
+        (self.packets, self.bytes) = (0, 0);
         self.links.clear();
         self.arenas.clear();
     }

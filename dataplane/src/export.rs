@@ -67,11 +67,10 @@ pub struct Books {
 impl Books {
     /// Notes a batch that was offered.
     pub fn offer(&mut self, batch: &Batch) {
-        for flow in batch.flows() {
-            self.flows += 1;
-            self.packets += flow.basic.packets as u64 + flow.basic.packets_rev as u64;
-            self.bytes += flow.basic.bytes + flow.basic.bytes_rev;
-        }
+        let (packets, bytes) = batch.totals();
+        self.flows += batch.flows().len() as u64;
+        self.packets += packets;
+        self.bytes += bytes;
     }
 
     /// Notes a batch that the output was not given: a record for each flow.

@@ -58,7 +58,7 @@ fn lane_of(source: FileSource, config: &LaneConfig, at_a_time: usize) -> (Vec<Va
     let mut keep = |batch: &mut Batch| {
         for flow in batch.flows() {
             let mut writer = FlowWriter::new(&mut lines);
-            writer.basic(&flow.basic);
+            writer.basic(&flow.basic());
             batch.links(flow).iter().for_each(|link| batch.json(*link, &mut writer));
             writer.finish();
             lines.push(b'\n');

@@ -67,7 +67,12 @@ pub trait Sink<'a> {
 /// A record type: its schema is a constant, its fields are visited in schema order.
 pub trait Record: Default + Pack {
     const SCHEMA: &'static Schema;
-    fn visit<'a>(&'a self, sink: &mut impl Sink<'a>);
+    #[inline]
+    fn visit<'a>(&'a self, sink: &mut impl Sink<'a>) {
+        self.visit_here(sink);
+    }
+    /// [`Record::visit`] made part of its caller, for sinks whose work vanishes once they know the record: one copy for each call.
+    fn visit_here<'a>(&'a self, sink: &mut impl Sink<'a>);
     /// Back to the empty record without touching unused bytes.
     fn clear(&mut self);
     /// Takes over `other`, copying used bytes only.
@@ -130,9 +135,9 @@ macro_rules! record {
                     doc: concat!($($fdoc, "\n"),+),
                 } ),+],
             };
-            #[inline]
+            #[inline(always)]
             #[allow(unused_assignments)]
-            fn visit<'a>(&'a self, sink: &mut impl $crate::Sink<'a>) {
+            fn visit_here<'a>(&'a self, sink: &mut impl $crate::Sink<'a>) {
                 let fields = <Self as $crate::Record>::SCHEMA.fields;
                 let mut at = 0;
                 $(

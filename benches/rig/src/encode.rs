@@ -1,41 +1,30 @@
 //! The encoders over a batch, as the exporters drive them but without a socket behind.
-use dataplane::batch::{Batch, FlowRecord, Link};
+use dataplane::batch::{Batch, FlowRecord};
+use dataplane::export::ipfix::Encoder;
 use dataplane::flow::Basic;
-use dataplane::registry::{PluginId, PluginSet};
-use record::ipfix::{Family, Fate, Packer, PackerConfig};
+use dataplane::registry::PluginId;
+use record::ipfix::{Fate, PackerConfig};
 use record::json::FlowWriter;
 use record::unirec::Layout;
 use record::{Record, Schema};
-use std::collections::BTreeMap;
 
 /// IPFIX messages that are counted and forgotten.
 pub struct Ipfix {
-    packer: Packer,
-    schemas: BTreeMap<PluginSet, Vec<&'static Schema>>,
+    encoder: Encoder,
     pub bytes: u64,
 }
 
 impl Default for Ipfix {
     fn default() -> Self {
-        Ipfix { packer: Packer::new(PackerConfig::default()), schemas: BTreeMap::new(), bytes: 0 }
+        Ipfix { encoder: Encoder::new(PackerConfig::default(), 0), bytes: 0 }
     }
 }
 
 impl Ipfix {
     pub fn batch(&mut self, batch: &Batch) {
         for flow in batch.flows() {
-            let links = batch.links(flow);
-            let schemas = self.schemas.entry(flow.extensions).or_insert_with(|| {
-                let more = last_of_each(links).map(|link| link.id.schema());
-                std::iter::once(Basic::SCHEMA).chain(more).collect()
-            });
-            let family = if flow.basic.ip_version == 4 { Family::V4 } else { Family::V6 };
-            let fill = |sink: &mut record::ipfix::DataSink<'_>| {
-                flow.basic.visit(sink);
-                last_of_each(links).for_each(|link| batch.visit(link, sink));
-            };
             let bytes = &mut self.bytes;
-            let added = self.packer.add(flow.extensions.into(), family, schemas, 0, fill, &mut |message| {
+            let added = self.encoder.add(batch, flow, 0, &mut |message| {
                 *bytes += message.bytes.len() as u64;
                 Fate::Sent
             });
@@ -65,9 +54,10 @@ impl UniRec {
 
     fn flow(&mut self, batch: &Batch, flow: &FlowRecord) -> u64 {
         let plugins = &self.plugins;
+        let basic = flow.basic();
         let encoded = self.layout.encode(&mut self.record, |sink| {
             sink.part(0);
-            flow.basic.visit(sink);
+            basic.visit(sink);
             for link in batch.links(flow) {
                 let Some(part) = plugins.iter().position(|id| *id == link.id) else { continue };
                 sink.part(part + 1);
@@ -90,16 +80,10 @@ impl Json {
         self.out.clear();
         for flow in batch.flows() {
             let mut writer = FlowWriter::new(&mut self.out);
-            writer.basic(&flow.basic);
+            writer.basic(&flow.basic());
             batch.links(flow).iter().for_each(|link| batch.json(*link, &mut writer));
             writer.finish();
         }
         self.out.len() as u64
     }
-}
-
-/// IPFIX has room for one record of each plugin: the last one.
-fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
-    let next_differs = |at: usize, link: &Link| links.get(at + 1).is_none_or(|next| next.id != link.id);
-    links.iter().enumerate().filter(move |(at, link)| next_differs(*at, link)).map(|(_, link)| *link)
 }

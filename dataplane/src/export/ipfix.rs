@@ -1,15 +1,14 @@
 //! IPFIX over UDP and TCP, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
-use crate::batch::{Batch, FlowRecord, Link};
+use crate::batch::{Batch, FlowRecord};
 use crate::export::{Books, Exporter, OpenError, RecordDrop};
-use crate::flow::Basic;
-use crate::registry::PluginSet;
-use record::ipfix::{AddError, Family, Fate, Message, Packer, PackerConfig};
-use record::{Record, Schema};
+use record::ipfix::{AddError, Fate, Message, PackerConfig};
 use wire::{Loss, Wire};
 
 mod datagrams;
+mod encoder;
 mod wire;
 
+pub use encoder::Encoder;
 pub use wire::Target;
 
 /// What an IPFIX output is told at start; the defaults are the original's.
@@ -50,12 +49,9 @@ pub const MTU_MIN: u16 = 32;
 /// Exporting process of one observation domain.
 pub struct IpfixExporter {
     config: IpfixConfig,
-    packer: Packer,
+    encoder: Encoder,
     wire: Wire,
     books: Books,
-    /// The record types of each set of extensions that has occurred, sorted by the set; and the place asked for last.
-    schemas: Vec<(PluginSet, Vec<&'static Schema>)>,
-    last: usize,
     now_secs: u64,
 }
 
@@ -67,58 +63,34 @@ impl IpfixExporter {
         }
         let wire = Wire::open(&config.target, config.retry_secs, config.verbose)?;
         let refresh = if matches!(config.target, Target::Udp { .. }) { config.template_refresh_secs } else { 0 };
-        let packer = Packer::new(PackerConfig {
-            mtu: config.mtu,
-            domain: config.domain,
-            refresh_secs: refresh,
-            ..PackerConfig::default()
-        });
-        let (schemas, last, books) = (Vec::new(), 0, Books::default());
-        Ok(IpfixExporter { config, packer, wire, books, schemas, last, now_secs })
+        let packing =
+            PackerConfig { mtu: config.mtu, domain: config.domain, refresh_secs: refresh, ..PackerConfig::default() };
+        let encoder = Encoder::new(packing, config.dir);
+        Ok(IpfixExporter { config, encoder, wire, books: Books::default(), now_secs })
     }
 
+    #[inline]
     fn record(&mut self, batch: &Batch, flow: &FlowRecord) {
-        let links = batch.links(flow);
-        if self.schemas.get(self.last).is_none_or(|(set, _)| *set != flow.extensions) {
-            self.last = self.schemas.binary_search_by_key(&flow.extensions, |(set, _)| *set).unwrap_or_else(|at| {
-                self.schemas.insert(at, (flow.extensions, schemas_of(links)));
-                at
-            });
-        }
-        let schemas = &self.schemas[self.last].1;
-        let mut basic = flow.basic.clone();
-        basic.ingress_interface = self.config.dir;
-        let family = if basic.ip_version == 4 { Family::V4 } else { Family::V6 };
         let (wire, books, now) = (&mut self.wire, &mut self.books, self.now_secs);
-        let taken = self.packer.add(
-            flow.extensions as u64,
-            family,
-            schemas,
-            now as u32,
-            |sink| {
-                basic.visit(sink);
-                for link in last_of_each(links) {
-                    batch.visit(link, sink);
-                }
-            },
-            &mut |message| send(wire, books, message, now),
-        );
+        let taken = self.encoder.add(batch, flow, now as u32, &mut |message| send(wire, books, message, now));
         match taken {
-            Ok(()) => self.books.records.keep(1),
+            Ok(repeated) => {
+                self.books.records.keep(1);
+                self.books.repeated_extensions += repeated as u64;
+            }
             Err(AddError::TooLarge) => self.books.records.drop(RecordDrop::TooLarge, 1),
             Err(AddError::TooManyPairs | AddError::TemplateTooLarge) => {
                 self.books.records.drop(RecordDrop::TooManyTemplates, 1);
             }
         }
-        self.books.repeated_extensions += (links.len() - last_of_each(links).count()) as u64;
     }
 
     fn flush(&mut self) {
         if self.wire.templates_lost() {
-            self.packer.mark_all_templates();
+            self.encoder.mark_all_templates();
         }
         let (wire, books, now) = (&mut self.wire, &mut self.books, self.now_secs);
-        self.packer.flush(now as u32, &mut |message| send(wire, books, message, now));
+        self.encoder.flush(now as u32, &mut |message| send(wire, books, message, now));
     }
 }
 
@@ -175,20 +147,4 @@ fn book(books: &mut Books, loss: Loss) {
     if let Some(trouble) = loss.trouble {
         books.trouble = Some(trouble);
     }
-}
-
-/// Basic, then each extension type that occurs, in order.
-fn schemas_of(links: &[Link]) -> Vec<&'static Schema> {
-    let mut schemas = vec![Basic::SCHEMA];
-    schemas.extend(last_of_each(links).map(|link| link.id.schema()));
-    schemas
-}
-
-/// IPFIX has room for one record of each plugin; the original writes the last one.
-fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
-    links
-        .iter()
-        .enumerate()
-        .filter(|(at, link)| links.get(at + 1).is_none_or(|next| next.id != link.id))
-        .map(|(_, l)| *l)
 }

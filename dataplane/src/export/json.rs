@@ -25,7 +25,7 @@ impl Form for JsonForm {
 
     fn line(&mut self, batch: &Batch, flow: &FlowRecord, out: &mut Vec<u8>) {
         let mut writer = FlowWriter::new(out);
-        writer.basic(&flow.basic);
+        writer.basic(&flow.basic());
         for link in batch.links(flow) {
             batch.json(*link, &mut writer);
         }

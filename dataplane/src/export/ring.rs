@@ -17,7 +17,7 @@ use trap::Stop;
 mod worker;
 use worker::Worker;
 
-/// Batches that wait for an output, at the most. A batch is some 50 KB; more of them would leave the cache before they are read.
+/// Batches that wait for an output, at the most. A batch is some 30 KB; more of them would leave the cache before they are read.
 pub const QUEUE: usize = 4;
 /// Outputs are asked to send what waits after this long (spec/exporter.md section 11).
 pub const TICK: Duration = Duration::from_secs(2);

@@ -22,7 +22,7 @@ impl Exporter for Probe {
     fn export(&mut self, batch: &Batch) {
         self.books.offer(batch);
         let mut seen = self.seen.lock().expect("no panic holds it");
-        seen.push(batch.flows()[0].basic.src_port);
+        seen.push(batch.flows()[0].basic().src_port);
         let count = seen.len();
         drop(seen);
         (self.each)(count);

@@ -44,7 +44,7 @@ impl Form for TableForm {
 
     fn line(&mut self, batch: &Batch, flow: &FlowRecord, out: &mut Vec<u8>) {
         self.text.clear();
-        self.basic(&flow.basic);
+        self.basic(&flow.basic());
         for link in batch.links(flow) {
             let before = self.text.len();
             self.text.push(' ');

@@ -36,7 +36,7 @@ impl Form for TextForm {
 
     fn line(&mut self, batch: &Batch, flow: &FlowRecord, out: &mut Vec<u8>) {
         self.text.clear();
-        self.basic(&flow.basic);
+        self.basic(&flow.basic());
         for link in batch.links(flow) {
             self.text.push(' ');
             batch.text(*link, &mut self.text);

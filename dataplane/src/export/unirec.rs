@@ -135,7 +135,7 @@ impl Exporter for UnirecExporter {
     fn export(&mut self, batch: &Batch) {
         self.books.offer(batch);
         for flow in batch.flows() {
-            let mut basic = flow.basic.clone();
+            let mut basic = flow.basic();
             basic.link_bit_field = self.config.id;
             basic.odid = self.config.id as u32;
             basic.dir_bit_field = self.config.dir;

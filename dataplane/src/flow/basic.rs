@@ -162,29 +162,4 @@ impl Flow {
         let (a, b) = self.key().endpoints();
         if self.reversed { (b, a) } else { (a, b) }
     }
-
-    /// The record as it is exported; the exporter's own constants are left zero.
-    pub fn basic(&self, end_reason: u8) -> Basic {
-        let (src, dst) = self.endpoints();
-        Basic {
-            end_reason,
-            bytes: self.bytes[0],
-            bytes_rev: self.bytes[1],
-            packets: self.packets[0],
-            packets_rev: self.packets[1],
-            time_first: self.first,
-            time_last: self.last,
-            ip_version: self.key().ip_version(),
-            protocol: self.key().protocol(),
-            tcp_flags: self.tcp_flags[0],
-            tcp_flags_rev: self.tcp_flags[1],
-            src_port: src.port,
-            dst_port: dst.port,
-            src_ip: src.ip,
-            dst_ip: dst.ip,
-            src_mac: self.src_mac,
-            dst_mac: self.dst_mac,
-            ..Basic::default()
-        }
-    }
 }

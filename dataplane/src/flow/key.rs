@@ -1,4 +1,5 @@
 //! The flow key: equal for both directions, and cheap to compare. Equality is the truth, the hash a hint.
+use record::ipfix::Family;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses, ports, protocol, IP version and outer VLAN id; the lower endpoint stands first, so both directions have one key
@@ -103,16 +104,25 @@ impl FlowKey {
 
     /// The two ends in the key's order.
     pub fn endpoints(&self) -> (Endpoint, Endpoint) {
+        self.endpoints_in(if self.ip_version() == 4 { Family::V4 } else { Family::V6 })
+    }
+
+    /// [`FlowKey::endpoints`] of a key that is known to be of the family.
+    #[inline(always)]
+    pub(crate) fn endpoints_in(&self, family: Family) -> (Endpoint, Endpoint) {
         let w = &self.words;
-        if self.ip_version() == 4 {
-            let end = |w: u64| Endpoint { ip: IpAddr::V4(Ipv4Addr::from((w >> 16) as u32)), port: w as u16 };
-            (end(w[0]), end(w[1]))
-        } else {
-            let ip = |hi: u64, lo: u64| IpAddr::V6(Ipv6Addr::from((hi as u128) << 64 | lo as u128));
-            (
-                Endpoint { ip: ip(w[1], w[2]), port: w[0] as u16 },
-                Endpoint { ip: ip(w[3], w[4]), port: (w[0] >> 16) as u16 },
-            )
+        match family {
+            Family::V4 => {
+                let end = |w: u64| Endpoint { ip: IpAddr::V4(Ipv4Addr::from((w >> 16) as u32)), port: w as u16 };
+                (end(w[0]), end(w[1]))
+            }
+            Family::V6 => {
+                let ip = |hi: u64, lo: u64| IpAddr::V6(Ipv6Addr::from((hi as u128) << 64 | lo as u128));
+                (
+                    Endpoint { ip: ip(w[1], w[2]), port: w[0] as u16 },
+                    Endpoint { ip: ip(w[3], w[4]), port: (w[0] >> 16) as u16 },
+                )
+            }
         }
     }
 

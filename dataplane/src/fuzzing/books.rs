@@ -9,7 +9,7 @@ use crate::flow::table::Shape;
 use crate::lane::{FragmentConfig, Lane, LaneConfig, LaneReport, Share};
 use crate::registry::PluginId;
 use record::fuzzing::assert_json;
-use record::ipfix::{AddError, Decoder, Event, Family, Fate, Limits, Packer, PackerConfig};
+use record::ipfix::{AddError, Decoder, Event, Fate, Limits, Packer, PackerConfig};
 use record::json::FlowWriter;
 use record::{Record, Schema};
 
@@ -88,7 +88,7 @@ impl Sums {
 
     fn take(&mut self, batch: &mut Batch) {
         for flow in batch.flows() {
-            let basic = &flow.basic;
+            let basic = flow.basic();
             self.packets += u64::from(basic.packets) + u64::from(basic.packets_rev);
             self.bytes += basic.bytes + basic.bytes_rev;
             self.records.push(spelled(batch, flow));
@@ -111,7 +111,7 @@ impl Sums {
 fn spelled(batch: &Batch, flow: &FlowRecord) -> String {
     let (mut json, mut text) = (Vec::new(), String::new());
     let mut writer = FlowWriter::new(&mut json);
-    writer.basic(&flow.basic);
+    writer.basic(&flow.basic());
     for link in batch.links(flow) {
         batch.json(*link, &mut writer);
         batch.text(*link, &mut text);
@@ -144,7 +144,7 @@ impl Collector {
             .collect();
         let mut schemas: Vec<&'static Schema> = vec![Basic::SCHEMA];
         schemas.extend(once.iter().map(|link| link.id.schema()));
-        let family = if flow.basic.ip_version == 4 { Family::V4 } else { Family::V6 };
+        let basic = flow.basic();
         let (mut sent, mut read) = (0, 0);
         let decoder = &mut self.decoder;
         let mut emit = |message: record::ipfix::Message<'_>| {
@@ -158,10 +158,10 @@ impl Collector {
             Fate::Sent
         };
         let fill = |sink: &mut record::ipfix::DataSink<'_>| {
-            flow.basic.visit(sink);
+            basic.visit(sink);
             once.iter().for_each(|link| batch.visit(*link, sink));
         };
-        let added = self.packer.add(flow.extensions.into(), family, &schemas, 1, fill, &mut emit);
+        let added = self.packer.add(flow.extensions.into(), flow.family(), &schemas, 1, fill, &mut emit);
         self.packer.flush(1, &mut emit);
         assert!(matches!(added, Ok(()) | Err(AddError::TooLarge)), "{added:?}");
         assert_eq!((sent, read), (u32::from(added.is_ok()), u32::from(added.is_ok())));

@@ -74,7 +74,7 @@ fn packet(which: u8, flags: u8, at: Time) -> Packet {
 
 fn take(batch: &mut Batch, got: &mut Sums) {
     for flow in batch.flows() {
-        let b = &flow.basic;
+        let b = flow.basic();
         let port = if b.dst_port == 1_000 { b.src_port } else { b.dst_port };
         assert!(b.packets > 0, "a flow begins with a packet of its source");
         add(got, port, (u64::from(b.packets) + u64::from(b.packets_rev), b.bytes + b.bytes_rev));

@@ -21,4 +21,4 @@ pub use map::FileMap;
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{open_at_once, readable};
-pub use send::{SEND_MAX, send_many};
+pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};

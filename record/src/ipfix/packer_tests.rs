@@ -263,3 +263,24 @@ fn the_number_of_pairs_is_bounded() {
     add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
     assert_eq!(add_both(&mut p, &Extra::default(), &mut Sent::new()), Err(AddError::TooManyPairs));
 }
+
+#[test]
+fn a_fixed_record_is_written_as_one_that_is_visited() {
+    let v4 = || Basic { version: 4, src: [192, 0, 2, 1].into(), dst: [198, 51, 100, 2].into(), ..flow() };
+    for (family, record, size) in [(Family::V4, v4(), 81), (Family::V6, flow(), 105)] {
+        for room in [0, 1, size - 1, size, size + 1, 300] {
+            let (mut visited, mut fixed) = ([7; 300], [7; 300]);
+            let mut sink = DataSink::new(&mut visited[..room], family);
+            record.visit(&mut sink);
+            let expected = (sink.fields(), sink.finish());
+            let mut sink = DataSink::new(&mut fixed[..room], family);
+            sink.fixed(|asked| {
+                assert_eq!(asked, family);
+                record.clone()
+            });
+            assert_eq!((sink.fields(), sink.finish()), expected);
+            assert_eq!(expected.1, (room >= size).then_some(size));
+            assert!(expected.1.is_none() || visited == fixed);
+        }
+    }
+}

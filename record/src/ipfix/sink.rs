@@ -3,7 +3,7 @@ use super::packer::Family;
 use super::wire::{ENTERPRISE, LONG_FORM, SEMANTIC_ALL_OF, ntp_micros, ntp_nanos};
 use crate::element::{Abstract, Element};
 use crate::kind::Kind;
-use crate::schema::{Field, Sink};
+use crate::schema::{Field, Record, Schema, Sink};
 use crate::value::{ListRef, Time, Value};
 use std::net::IpAddr;
 
@@ -33,14 +33,24 @@ impl<'b> DataSink<'b> {
         self.fields
     }
 
+    /// Writes a record none of whose fields is of variable length (others do not compile): the room is checked once, and each field
+    /// has a place that is known when the program is built. `make` gives the record as it is in one family, which is a constant there.
     #[inline(always)]
-    fn store<const N: usize>(&mut self, bytes: [u8; N]) {
-        match std::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+    pub fn fixed<R: Record>(&mut self, make: impl Fn(Family) -> R) {
+        match self.family {
+            Family::V4 => self.extent(const { extent(R::SCHEMA, Family::V4) }, Family::V4, || make(Family::V4)),
+            Family::V6 => self.extent(const { extent(R::SCHEMA, Family::V6) }, Family::V6, || make(Family::V6)),
+        }
+    }
+
+    #[inline(always)]
+    fn extent<R: Record>(&mut self, extent: Extent, family: Family, make: impl FnOnce() -> R) {
+        self.fields += extent.fields;
+        match std::mem::take(&mut self.rest).split_at_mut_checked(extent.bytes) {
             Some((room, rest)) => {
-                *room = bytes;
+                make().visit_here(&mut FixedSink { room, at: 0, family });
                 self.rest = rest;
             }
-            // Nothing is left to store into, so all that follows overflows too.
             None => self.overflow = true,
         }
     }
@@ -53,38 +63,6 @@ impl<'b> DataSink<'b> {
                 self.rest = rest;
             }
             None => self.overflow = true,
-        }
-    }
-
-    /// An integer in the width of its Rust type.
-    #[inline(always)]
-    fn store_int(&mut self, kind: Kind, bits: u64) {
-        match kind {
-            Kind::U8 | Kind::I8 | Kind::Char => self.store([bits as u8]),
-            Kind::U16 | Kind::I16 => self.store((bits as u16).to_be_bytes()),
-            Kind::U32 | Kind::I32 => self.store((bits as u32).to_be_bytes()),
-            _ => self.store(bits.to_be_bytes()),
-        }
-    }
-
-    #[inline(always)]
-    fn store_time(&mut self, element: Element, t: Time) {
-        match element.kind {
-            Abstract::DateTimeSeconds => self.store((t.secs() as u32).to_be_bytes()),
-            Abstract::DateTimeMicroseconds => self.store(ntp_micros(t).to_be_bytes()),
-            Abstract::DateTimeNanoseconds => self.store(ntp_nanos(t).to_be_bytes()),
-            _ => self.store(t.millis().to_be_bytes()),
-        }
-    }
-
-    /// An address in the width of the element; a family that does not fit is ::ffff:a.b.c.d or 0.0.0.0.
-    #[inline(always)]
-    fn store_ip(&mut self, element: Element, ip: IpAddr) {
-        match (element.kind, ip) {
-            (Abstract::Ipv6Address, IpAddr::V6(a)) => self.store(a.octets()),
-            (Abstract::Ipv6Address, IpAddr::V4(a)) => self.store(a.to_ipv6_mapped().octets()),
-            (_, IpAddr::V4(a)) => self.store(a.octets()),
-            (_, IpAddr::V6(a)) => self.store(a.to_ipv4_mapped().map_or([0; 4], |a| a.octets())),
         }
     }
 
@@ -133,11 +111,13 @@ impl<'b> DataSink<'b> {
     }
 }
 
-impl<'a> Sink<'a> for DataSink<'_> {
+/// Somewhere to store bytes one after the other.
+trait Room {
+    fn store<const N: usize>(&mut self, bytes: [u8; N]);
+
+    /// A value of fixed size; others are not its matter.
     #[inline(always)]
-    fn put(&mut self, _at: usize, field: &'static Field, value: Value<'a>) {
-        let Some(element) = element_for(field, self.family) else { return };
-        self.fields += 1;
+    fn store_fixed(&mut self, element: Element, field: &Field, value: Value<'_>) {
         match value {
             Value::Uint(v) => self.store_int(field.ipfix_kind(), v),
             Value::Int(v) => self.store_int(field.ipfix_kind(), v as u64),
@@ -147,15 +127,123 @@ impl<'a> Sink<'a> for DataSink<'_> {
             Value::Ip(v) => self.store_ip(element, v),
             Value::Mac(v) => self.store(v),
             Value::Time(v) => self.store_time(element, v),
-            Value::Text(v) | Value::Bytes(v) => self.store_variable(v),
-            Value::List(v) => self.store_list(element, v),
+            Value::Text(_) | Value::Bytes(_) | Value::List(_) => {}
+        }
+    }
+
+    /// An integer in the width of its Rust type.
+    #[inline(always)]
+    fn store_int(&mut self, kind: Kind, bits: u64) {
+        match kind {
+            Kind::U8 | Kind::I8 | Kind::Char => self.store([bits as u8]),
+            Kind::U16 | Kind::I16 => self.store((bits as u16).to_be_bytes()),
+            Kind::U32 | Kind::I32 => self.store((bits as u32).to_be_bytes()),
+            _ => self.store(bits.to_be_bytes()),
+        }
+    }
+
+    #[inline(always)]
+    fn store_time(&mut self, element: Element, t: Time) {
+        match element.kind {
+            Abstract::DateTimeSeconds => self.store((t.secs() as u32).to_be_bytes()),
+            Abstract::DateTimeMicroseconds => self.store(ntp_micros(t).to_be_bytes()),
+            Abstract::DateTimeNanoseconds => self.store(ntp_nanos(t).to_be_bytes()),
+            _ => self.store(t.millis().to_be_bytes()),
+        }
+    }
+
+    /// An address in the width of the element; a family that does not fit is ::ffff:a.b.c.d or 0.0.0.0.
+    #[inline(always)]
+    fn store_ip(&mut self, element: Element, ip: IpAddr) {
+        match (element.kind, ip) {
+            (Abstract::Ipv6Address, IpAddr::V6(a)) => self.store(a.octets()),
+            (Abstract::Ipv6Address, IpAddr::V4(a)) => self.store(a.to_ipv6_mapped().octets()),
+            (_, IpAddr::V4(a)) => self.store(a.octets()),
+            (_, IpAddr::V6(a)) => self.store(a.to_ipv4_mapped().map_or([0; 4], |a| a.octets())),
         }
     }
 }
 
+impl Room for DataSink<'_> {
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, bytes: [u8; N]) {
+        match std::mem::take(&mut self.rest).split_first_chunk_mut::<N>() {
+            Some((room, rest)) => {
+                *room = bytes;
+                self.rest = rest;
+            }
+            // Nothing is left to store into, so all that follows overflows too.
+            None => self.overflow = true,
+        }
+    }
+}
+
+impl<'a> Sink<'a> for DataSink<'_> {
+    #[inline(always)]
+    fn put(&mut self, _at: usize, field: &'static Field, value: Value<'a>) {
+        let Some(element) = element_for(field, self.family) else { return };
+        self.fields += 1;
+        match value {
+            Value::Text(v) | Value::Bytes(v) => self.store_variable(v),
+            Value::List(v) => self.store_list(element, v),
+            fixed => self.store_fixed(element, field, fixed),
+        }
+    }
+}
+
+/// The fields of one record in a room of exactly its size, so that no check is left where places are constants.
+struct FixedSink<'b> {
+    room: &'b mut [u8],
+    at: usize,
+    family: Family,
+}
+
+impl Room for FixedSink<'_> {
+    #[inline(always)]
+    fn store<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(to) = self.room.get_mut(self.at..self.at + N) {
+            to.copy_from_slice(&bytes);
+        }
+        self.at += N;
+    }
+}
+
+impl<'a> Sink<'a> for FixedSink<'_> {
+    #[inline(always)]
+    fn put(&mut self, _at: usize, field: &'static Field, value: Value<'a>) {
+        if let Some(element) = element_for(field, self.family) {
+            self.store_fixed(element, field, value);
+        }
+    }
+}
+
+/// What a record without fields of variable length takes on the wire.
+#[derive(Clone, Copy)]
+struct Extent {
+    bytes: usize,
+    fields: u32,
+}
+
+const fn extent(schema: &Schema, family: Family) -> Extent {
+    let mut extent = Extent { bytes: 0, fields: 0 };
+    let mut at = 0;
+    while at < schema.fields.len() {
+        let field = &schema.fields[at];
+        if let Some(element) = element_for(field, family) {
+            match width(element, field.ipfix_kind()) {
+                Some(bytes) => extent.bytes += bytes as usize,
+                None => panic!("a field of variable length"),
+            }
+            extent.fields += 1;
+        }
+        at += 1;
+    }
+    extent
+}
+
 /// The element under which a field travels in templates of one family.
 #[inline(always)]
-pub(super) fn element_for(field: &Field, family: Family) -> Option<Element> {
+pub(super) const fn element_for(field: &Field, family: Family) -> Option<Element> {
     match family {
         Family::V6 if field.ipfix_v6.is_some() => field.ipfix_v6,
         _ => field.ipfix,
@@ -163,13 +251,15 @@ pub(super) fn element_for(field: &Field, family: Family) -> Option<Element> {
 }
 
 /// Bytes of a fixed-size value on the wire, `None` for variable length.
-pub(super) fn width(element: Element, kind: Kind) -> Option<u16> {
-    Some(match kind {
-        Kind::Ip if element.kind == Abstract::Ipv6Address => 16,
-        Kind::Ip => 4,
-        Kind::Time if element.kind == Abstract::DateTimeSeconds => 4,
-        _ => kind.size()? as u16,
-    })
+pub(super) const fn width(element: Element, kind: Kind) -> Option<u16> {
+    match (kind, element.kind) {
+        (Kind::Ip, Abstract::Ipv6Address) => Some(16),
+        (Kind::Ip, _) | (Kind::Time, Abstract::DateTimeSeconds) => Some(4),
+        _ => match kind.size() {
+            Some(bytes) => Some(bytes as u16),
+            None => None,
+        },
+    }
 }
 
 fn list_len(list: ListRef<'_>) -> usize {

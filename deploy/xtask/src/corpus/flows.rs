@@ -59,7 +59,7 @@ fn export(capture: &[u8], folder: &Path) -> Result<Said, String> {
     let mut take = |batch: &mut Batch| {
         for flow in batch.flows() {
             // A plugin that cuts its flows leaves some that begin with the answer.
-            for ends in ends_of_flow(&flow.basic) {
+            for ends in ends_of_flow(&flow.basic()) {
                 *said.entry(ends).or_default() |= flow.extensions;
             }
         }

@@ -1,0 +1,85 @@
+//! Flow records to IPFIX messages: the templates a flow needs, and its fields in their order.
+use crate::batch::{Batch, FlowRecord, Link};
+use crate::flow::Basic;
+use crate::registry::PluginSet;
+use record::ipfix::{AddError, DataSink, Fate, Message, Packer, PackerConfig};
+use record::{Record, Schema};
+
+/// A [`Packer`] of flow records.
+pub struct Encoder {
+    packer: Packer,
+    /// Value of ingressInterface in every record.
+    dir: u32,
+    /// The record types of each set of extensions that has occurred, sorted by the set; and the place asked for last.
+    schemas: Vec<(PluginSet, Vec<&'static Schema>)>,
+    last: usize,
+}
+
+impl Encoder {
+    pub fn new(config: PackerConfig, dir: u32) -> Encoder {
+        Encoder { packer: Packer::new(config), dir, schemas: Vec::new(), last: 0 }
+    }
+
+    /// Takes a flow of the batch; answers how many of its extension records were left behind, for which a record has no room.
+    #[inline]
+    pub fn add(
+        &mut self,
+        batch: &Batch,
+        flow: &FlowRecord,
+        now_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> Result<usize, AddError> {
+        let dir = self.dir;
+        let basic = |family| Basic { ingress_interface: dir, ..flow.basic_in(family) };
+        if flow.extensions == 0 {
+            // Most flows of most networks: code of its own for them has all values in registers.
+            let fill = |sink: &mut DataSink<'_>| sink.fixed(basic);
+            return self.packer.add(0, flow.family(), &[Basic::SCHEMA], now_secs, fill, emit).map(|()| 0);
+        }
+        let links = batch.links(flow);
+        if self.schemas.get(self.last).is_none_or(|(set, _)| *set != flow.extensions) {
+            self.last = self.place(flow.extensions, links);
+        }
+        let schemas = &self.schemas[self.last].1;
+        let fill = |sink: &mut DataSink<'_>| {
+            sink.fixed(basic);
+            last_of_each(links).for_each(|link| batch.visit(link, sink));
+        };
+        self.packer.add(flow.extensions.into(), flow.family(), schemas, now_secs, fill, emit)?;
+        Ok(links.len() + 1 - schemas.len())
+    }
+
+    /// Sends templates that are due and all that waits.
+    pub fn flush(&mut self, now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        self.packer.flush(now_secs, emit);
+    }
+
+    /// All templates are sent again by the next flush.
+    pub fn mark_all_templates(&mut self) {
+        self.packer.mark_all_templates();
+    }
+
+    #[cold]
+    fn place(&mut self, extensions: PluginSet, links: &[Link]) -> usize {
+        self.schemas.binary_search_by_key(&extensions, |(set, _)| *set).unwrap_or_else(|at| {
+            self.schemas.insert(at, (extensions, schemas_of(links)));
+            at
+        })
+    }
+}
+
+/// Basic, then each extension type that occurs, in order.
+fn schemas_of(links: &[Link]) -> Vec<&'static Schema> {
+    let mut schemas = vec![Basic::SCHEMA];
+    schemas.extend(last_of_each(links).map(|link| link.id.schema()));
+    schemas
+}
+
+/// IPFIX has room for one record of each plugin; the original writes the last one.
+fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
+    links
+        .iter()
+        .enumerate()
+        .filter(|(at, link)| links.get(at + 1).is_none_or(|next| next.id != link.id))
+        .map(|(_, l)| *l)
+}
