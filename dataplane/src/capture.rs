@@ -9,6 +9,7 @@ mod map;
 pub mod memory;
 mod pcap;
 mod pcapng;
+mod scout;
 mod stream;
 mod unpack;
 pub mod write;

@@ -9,6 +9,9 @@ pub(super) const CAPLEN_MAX: u32 = 262_144;
 
 /// A part of the capture that lies in memory, and the means to get more of it.
 pub(super) trait Input {
+    /// Whether the bytes of the window are near the processor already, so that asking for them ahead would be work for nothing.
+    const IN_CACHE: bool;
+
     /// Bytes that were not consumed yet.
     fn window(&self) -> &[u8];
     /// Whether the capture ends with the window.
@@ -63,6 +66,7 @@ pub(super) struct Place {
 pub(super) struct Decoder {
     at: Place,
     format: Format,
+    in_cache: bool,
 }
 
 enum Format {
@@ -72,9 +76,10 @@ enum Format {
 }
 
 impl Decoder {
-    /// `path` is for messages.
-    pub(super) fn new(path: &str) -> Decoder {
-        Decoder { at: Place { path: path.into(), offset: 0, record: 0, unit: "record" }, format: Format::Unknown }
+    /// `path` is for messages, `in_cache` as of [`Input::IN_CACHE`].
+    pub(super) fn new(path: &str, in_cache: bool) -> Decoder {
+        let at = Place { path: path.into(), offset: 0, record: 0, unit: "record" };
+        Decoder { at, format: Format::Unknown, in_cache }
     }
 
     /// Whether the file header was read and accepted.
@@ -85,7 +90,7 @@ impl Decoder {
     /// The link type of all frames, if the file header tells it.
     pub(super) fn link(&self) -> Option<LinkType> {
         match &self.format {
-            Format::Pcap(pcap) => Some(pcap.link),
+            Format::Pcap(pcap) => Some(pcap.link()),
             _ => None,
         }
     }
@@ -122,7 +127,7 @@ impl Decoder {
         match *magic {
             magic if Pcap::is(magic) => match window.first_chunk() {
                 Some(head) => {
-                    self.format = Format::Pcap(Pcap::new(&self.at, head)?);
+                    self.format = Format::Pcap(Pcap::new(&self.at, head, self.in_cache)?);
                     self.at.offset = head.len() as u64;
                     Ok(Step { frames: 0, used: head.len(), then: Then::Again })
                 }

@@ -113,7 +113,7 @@ pub(super) struct Source<I> {
 
 impl<I: Input> Source<I> {
     pub(super) fn new(path: &str, input: I, filter: Option<String>) -> Self {
-        let (decoder, filter) = (Decoder::new(path), filter.map(Filter::new));
+        let (decoder, filter) = (Decoder::new(path, I::IN_CACHE), filter.map(Filter::new));
         Source { input, decoder, filter, stats: CaptureStats::default(), over: false, limit: BURST }
     }
 

@@ -122,6 +122,8 @@ fn drain(
 struct Slice<'d>(&'d [u8]);
 
 impl Input for Slice<'_> {
+    const IN_CACHE: bool = false;
+
     fn window(&self) -> &[u8] {
         self.0
     }

@@ -6,8 +6,9 @@ use std::io;
 use sys::FileMap;
 
 /// Bytes that are loaded at once, and taken out again when they are consumed: big enough to make the system calls free,
-/// small enough to stay in the shared cache and out of the process's memory count.
-const STEP: usize = 4 << 20;
+/// small enough to keep its page table entries in the cache and to stay out of the process's memory count. Measured over 855 MB of
+/// 4 KiB pages, every line touched: 88 ms by 256 KiB to 1 MiB, 93 by 4 MiB.
+const STEP: usize = 1 << 20;
 
 pub(super) struct Mapped {
     path: Box<str>,
@@ -28,6 +29,8 @@ impl Mapped {
 }
 
 impl Input for Mapped {
+    const IN_CACHE: bool = false;
+
     #[inline]
     fn window(&self) -> &[u8] {
         &self.map.bytes()[self.done..self.loaded]

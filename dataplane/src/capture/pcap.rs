@@ -1,23 +1,39 @@
 //! Classic pcap: a file header of 24 bytes, then records of a 16-byte header and the frame.
 //! Format: draft-ietf-opsawg-pcap, sections 4 and 5.
 use super::decode::{CAPLEN_MAX, Place, Step, Then};
+use super::scout::Trail;
 use super::{CaptureError, CaptureStats, Frame, LinkType};
 use record::Time;
 use sys::prefetch_bytes;
 
-const RECORD_HEAD_LEN: usize = 16;
-/// How far ahead of the reader memory is asked for, bytes. All lines are, because where the coming headers lie is known only from
-/// their predecessors, so that each is a chain of misses otherwise: measured 13 to 31 Mpps at a mean of 330 bytes
-/// (tests/capture_rate.rs); between 2 and 8 KiB it is all the same.
-pub(super) const AHEAD: usize = 4_096;
+pub(super) const RECORD_HEAD_LEN: usize = 16;
 
-/// What the file header says.
-#[derive(Clone, Copy, Debug)]
+/// How far ahead of the reader lines are asked for, bytes; between 2 and 8 KiB it is all the same.
+const AHEAD: usize = 4_096;
+/// Mean length of records from which on scouts are better than asking for all lines: they cost some 15 ns a packet, each line that
+/// nobody reads 4.
+const SCOUTED_MIN: u64 = 256;
+
+/// What the file header says, and how far ahead the reader looks.
 pub(super) struct Pcap {
     big: bool,
+    form: Form,
+    /// None where the bytes are near already.
+    ahead: Option<Ahead>,
+}
+
+#[derive(Clone, Copy)]
+struct Form {
     /// Nanoseconds in a unit of the fraction: 1 or 1,000.
     unit_ns: u64,
-    pub(super) link: LinkType,
+    link: LinkType,
+}
+
+struct Ahead {
+    /// Up to this offset of the file it is settled who asks memory for lines.
+    to: u64,
+    /// Records that scouts have found.
+    trail: Trail,
 }
 
 impl Pcap {
@@ -30,7 +46,7 @@ impl Pcap {
     }
 
     /// Reads the file header; `head` begins with a magic that [`Pcap::is`] knows.
-    pub(super) fn new(at: &Place, head: &[u8; Self::HEAD_LEN]) -> Result<Pcap, CaptureError> {
+    pub(super) fn new(at: &Place, head: &[u8; Self::HEAD_LEN], in_cache: bool) -> Result<Pcap, CaptureError> {
         let big = head[0] == 0xa1;
         let word = |place| if big { word::<true>(head, place) } else { word::<false>(head, place) };
         let half = |place| {
@@ -50,27 +66,31 @@ impl Pcap {
         // The upper six bits tell of a frame check sequence at the end of each frame; IP lengths cut that off.
         let number = word(20) & 0x03ff_ffff;
         let link = LinkType::from_number(number).ok_or_else(|| CaptureError::Link { path: path(), number })?;
-        Ok(Pcap { big, unit_ns, link })
+        let ahead = (!in_cache).then(|| Ahead { to: 0, trail: Trail::new() });
+        Ok(Pcap { big, form: Form { unit_ns, link }, ahead })
+    }
+
+    pub(super) fn link(&self) -> LinkType {
+        self.form.link
     }
 
     /// See `Decoder::step`.
     #[inline]
     pub(super) fn step<'w>(
-        &self,
+        &mut self,
         at: &mut Place,
         window: &'w [u8],
         last: bool,
         frames: &mut [Frame<'w>],
         stats: &mut CaptureStats,
     ) -> Result<Step, CaptureError> {
-        let (count, used) = if self.big {
-            self.records::<true>(window, frames, stats)
-        } else {
-            self.records::<false>(window, frames, stats)
-        };
+        let (count, used) =
+            if self.big { self.take::<true>(at, window, frames) } else { self.take::<false>(at, window, frames) };
         if count == 0 {
             return self.stuck(at, window, last);
         }
+        stats.packets += count as u64;
+        stats.bytes += frames[..count].iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         at.offset += used as u64;
         at.record += count as u64;
         Ok(Step { frames: count, used, then: Then::Again })
@@ -78,29 +98,13 @@ impl Pcap {
 
     /// Takes whole and plausible records from the front of the window. Answers their number and length.
     #[inline]
-    fn records<'w, const BIG: bool>(
-        &self,
-        window: &'w [u8],
-        frames: &mut [Frame<'w>],
-        stats: &mut CaptureStats,
-    ) -> (usize, usize) {
-        let (mut count, mut used, mut wire_bytes) = (0, 0, 0);
-        for frame in frames.iter_mut() {
-            let Some((head, rest)) = window[used..].split_first_chunk::<RECORD_HEAD_LEN>() else { break };
-            let captured = word::<BIG>(head, 8);
-            let Some(bytes) = rest.get(..captured as usize).filter(|_| captured <= CAPLEN_MAX) else { break };
-            let wire_len = word::<BIG>(head, 12);
-            let at = u64::from(word::<BIG>(head, 0)) * 1_000_000_000 + u64::from(word::<BIG>(head, 4)) * self.unit_ns;
-            *frame = Frame { bytes, wire_len, at: Time(at), link: self.link };
-            let next = used + RECORD_HEAD_LEN + bytes.len();
-            prefetch_bytes(window, used + AHEAD..next + AHEAD);
-            used = next;
-            count += 1;
-            wire_bytes += u64::from(wire_len);
+    fn take<'w, const BIG: bool>(&mut self, at: &Place, window: &'w [u8], frames: &mut [Frame<'w>]) -> (usize, usize) {
+        let Some(ahead) = &mut self.ahead else { return self.form.records::<BIG, false>(window, frames) };
+        ahead.look::<BIG>(at, window);
+        match self.form.known::<BIG>(ahead.trail.take(frames.len()), window, frames) {
+            (0, _) => self.form.records::<BIG, true>(window, frames),
+            taken => taken,
         }
-        stats.packets += count as u64;
-        stats.bytes += wire_bytes;
-        (count, used)
     }
 
     /// Why there is no record at the front of the window.
@@ -119,9 +123,67 @@ impl Pcap {
     }
 }
 
+impl Ahead {
+    /// Chooses, once for each part of the file, who asks for its lines: by the mean length of the records so far.
+    #[inline]
+    fn look<const BIG: bool>(&mut self, at: &Place, window: &[u8]) {
+        if at.offset < self.to {
+            return;
+        }
+        let is_scouted = at.offset >= SCOUTED_MIN * (at.record + 1);
+        self.to = at.offset + if is_scouted { self.trail.scout::<BIG>(window) } else { window.len() } as u64;
+    }
+}
+
+impl Form {
+    /// Takes the records that begin at `starts`, of which the first one is the front of the window, and the last one where they end.
+    #[inline]
+    fn known<'w, const BIG: bool>(self, starts: &[u32], window: &'w [u8], frames: &mut [Frame<'w>]) -> (usize, usize) {
+        let (mut count, mut used) = (0, 0);
+        let first = starts.first().copied().unwrap_or(0);
+        for (frame, pair) in frames.iter_mut().zip(starts.windows(2)) {
+            let (from, to) = ((pair[0] - first) as usize, (pair[1] - first) as usize);
+            let Some((head, bytes)) = window.get(from..to).and_then(|record| record.split_first_chunk()) else { break };
+            *frame = self.frame::<BIG>(head, bytes);
+            used = to;
+            count += 1;
+        }
+        (count, used)
+    }
+
+    /// Finds whole and plausible records one by one from the front of the window on.
+    #[inline]
+    fn records<'w, const BIG: bool, const ASKS: bool>(
+        self,
+        window: &'w [u8],
+        frames: &mut [Frame<'w>],
+    ) -> (usize, usize) {
+        let (mut count, mut used) = (0, 0);
+        for frame in frames.iter_mut() {
+            let Some((head, rest)) = window[used..].split_first_chunk::<RECORD_HEAD_LEN>() else { break };
+            let captured = word::<BIG>(head, 8);
+            let Some(bytes) = rest.get(..captured as usize).filter(|_| captured <= CAPLEN_MAX) else { break };
+            *frame = self.frame::<BIG>(head, bytes);
+            let next = used + RECORD_HEAD_LEN + bytes.len();
+            if ASKS {
+                prefetch_bytes(window, used + AHEAD..next + AHEAD);
+            }
+            used = next;
+            count += 1;
+        }
+        (count, used)
+    }
+
+    #[inline(always)]
+    fn frame<'w, const BIG: bool>(self, head: &[u8; RECORD_HEAD_LEN], bytes: &'w [u8]) -> Frame<'w> {
+        let at = u64::from(word::<BIG>(head, 0)) * 1_000_000_000 + u64::from(word::<BIG>(head, 4)) * self.unit_ns;
+        Frame { bytes, wire_len: word::<BIG>(head, 12), at: Time(at), link: self.link }
+    }
+}
+
 /// The 32-bit number at `place` of a header, which is long enough in all uses.
 #[inline(always)]
-fn word<const BIG: bool>(head: &[u8], place: usize) -> u32 {
+pub(super) fn word<const BIG: bool>(head: &[u8], place: usize) -> u32 {
     let bytes = [head[place], head[place + 1], head[place + 2], head[place + 3]];
     if BIG { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
 }

@@ -62,6 +62,9 @@ impl Stream {
 }
 
 impl Input for Stream {
+    /// A read has just copied it there.
+    const IN_CACHE: bool = true;
+
     #[inline]
     fn window(&self) -> &[u8] {
         &self.buffer[self.start..self.end]

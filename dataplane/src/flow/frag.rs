@@ -37,16 +37,21 @@ impl FragmentStats {
 /// The ports of datagrams that are arriving in pieces.
 pub struct FragmentCache {
     slots: Box<[Slot]>,
+    /// [`RING`] of each slot, which are read only where a mark is the right one.
+    datagrams: Box<[[Datagram; RING]]>,
     timeout_ns: u64,
     seed: HashSeed,
     stats: FragmentStats,
 }
 
+/// What tells whether a slot has a datagram, in 10 bytes: 100 KB of them stay in the L2 cache, where the datagrams, 2.2 MB, do not. A
+/// fragment without a first one, of which somebody may send many, waits for memory not at all; it did for each of the four entries.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    ring: [Datagram; RING],
+    /// A part of each datagram's hash.
+    marks: [u16; RING],
     /// The entry that gives way next: the oldest one.
-    next: u8,
+    next: u16,
 }
 
 /// A datagram by its first fragment. An unused entry has the key of no IP version, which no packet has.
@@ -64,6 +69,7 @@ impl FragmentCache {
     pub fn new(slots: usize, timeout_secs: u32, seed: HashSeed) -> FragmentCache {
         FragmentCache {
             slots: vec![Slot::default(); slots.max(1)].into_boxed_slice(),
+            datagrams: vec![[Datagram::default(); RING]; slots.max(1)].into_boxed_slice(),
             timeout_ns: u64::from(timeout_secs) * 1_000_000_000,
             seed,
             stats: FragmentStats::default(),
@@ -87,21 +93,21 @@ impl FragmentCache {
     fn resolve_fragment(&mut self, packet: &mut Packet, bytes: &[u8], split: bool) {
         let ends = Ends::of(packet, bytes);
         let key = ends.datagram(packet);
-        let at = self.slot(&key);
-        let Some(slot) = self.slots.get_mut(at) else { return };
+        let (at, mark) = self.slot(&key);
+        let (Some(slot), Some(ring)) = (self.slots.get_mut(at), self.datagrams.get_mut(at)) else { return };
         self.stats.fragments += 1;
         if packet.fragment == Fragment::First {
             self.stats.first += 1;
-            slot.push(Datagram {
+            ring[slot.push(mark)] = Datagram {
                 key,
                 at: packet.at,
                 src_port: packet.src_port,
                 dst_port: packet.dst_port,
                 protocol: packet.protocol,
-            });
+            };
             return;
         }
-        match slot.find(&key) {
+        match slot.marked(mark).map(|at| &ring[at]).find(|d| d.key == key) {
             None => self.stats.not_found += 1,
             // Packets may be a little out of order: one from before the first fragment is not late.
             Some(first) if packet.at.0.saturating_sub(first.at.0) > self.timeout_ns => self.stats.timed_out += 1,
@@ -116,22 +122,27 @@ impl FragmentCache {
         }
     }
 
-    /// Scales the hash to the number of slots, which need not be a power of two.
-    fn slot(&self, key: &FlowKey) -> usize {
-        ((u128::from(key.hash(self.seed)) * self.slots.len() as u128) >> 64) as usize
+    /// Scales the hash to the number of slots, which need not be a power of two; its lowest bits, which have no part in that, are the mark.
+    fn slot(&self, key: &FlowKey) -> (usize, u16) {
+        let hash = key.hash(self.seed);
+        (((u128::from(hash) * self.slots.len() as u128) >> 64) as usize, hash as u16)
     }
 }
 
 impl Slot {
-    fn push(&mut self, datagram: Datagram) {
+    /// Takes the place of the oldest entry; answers which that is.
+    fn push(&mut self, mark: u16) -> usize {
         let at = usize::from(self.next) % RING;
-        self.ring[at] = datagram;
-        self.next = ((at + 1) % RING) as u8;
+        self.marks[at] = mark;
+        self.next = ((at + 1) % RING) as u16;
+        at
     }
 
-    /// The newest entry of a datagram.
-    fn find(&self, key: &FlowKey) -> Option<&Datagram> {
-        (1..=RING).map(|age| &self.ring[(usize::from(self.next) + RING - age) % RING]).find(|d| d.key == *key)
+    /// Entries with this mark, the newest first.
+    fn marked(self, mark: u16) -> impl Iterator<Item = usize> {
+        (1..=RING)
+            .map(move |age| (usize::from(self.next) + RING - age) % RING)
+            .filter(move |&at| self.marks[at] == mark)
     }
 }
 

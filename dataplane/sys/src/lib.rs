@@ -19,6 +19,6 @@ pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
 pub use map::FileMap;
 pub use pages::{Pages, advise_huge};
-pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
+pub use prefetch::{prefetch, prefetch_at, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{open_at_once, readable};
 pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};

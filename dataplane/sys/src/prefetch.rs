@@ -43,6 +43,12 @@ pub fn prefetch_bytes(bytes: &[u8], range: Range<usize>) {
     }
 }
 
+/// Asks for the cache line of `bytes[at]`. A place past the end is no error, only of no use.
+#[inline(always)]
+pub fn prefetch_at(bytes: &[u8], at: usize) {
+    line(bytes.as_ptr().wrapping_add(at));
+}
+
 #[inline(always)]
 fn line(place: *const u8) {
     #[cfg(target_arch = "x86_64")]
@@ -63,6 +69,8 @@ mod tests {
         super::prefetch::<[u8]>(&[]);
         super::prefetch_value(&[7_u64; 999]);
         super::prefetch_value(&());
+        super::prefetch_at(b"abc", 2);
+        super::prefetch_at(b"abc", usize::MAX);
         super::prefetch_bytes(b"abc", 2..200);
         super::prefetch_bytes(b"abc", usize::MAX - 1..usize::MAX);
     }
