@@ -127,7 +127,7 @@ impl Cache {
     pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
         for (packet, place) in packets.iter().zip(&mut places) {
-            *place = self.table.prefetch_flow(packet.hash, packet.ip_version);
+            *place = self.table.prefetch_flow(packet.hash, packet.ip_version, || packet.at.secs());
         }
         let (mut counted, mut bytes) = (0, 0);
         for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {

@@ -111,10 +111,12 @@ impl Table {
     /// The place where a lookup of this hash will probably find its flow, which is asked for ahead; the tag line should have arrived.
     /// See [`Table::at`].
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64, ip_version: u8) -> Slot {
+    pub fn prefetch_flow(&self, hash: u64, ip_version: u8, second: impl FnOnce() -> u64) -> Slot {
         let bucket = self.bucket(hash);
         let hits = sys::lanes::equal(&self.lines[self.first_line(bucket)].tags, tag(hash));
-        // Without a hit any way will do: 32 trailing zeros end as way 0.
+        if hits == 0 {
+            return self.prefetch_room(hash, second);
+        }
         let slot = ((bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask)) as usize;
         self.flows.prefetch(slot);
         // The second line of an IPv6 flow, or the first once more: computed, not branched on, since both versions come mixed.
@@ -125,6 +127,14 @@ impl Table {
         Slot(slot as u32)
     }
 
+    /// No flow of this hash is there: the one that will have to make room for it is read when it ends, and written anew, both lines.
+    #[inline(never)]
+    fn prefetch_room(&self, hash: u64, second: impl FnOnce() -> u64) -> Slot {
+        let slot = self.room(hash, second()).unwrap_or_else(|victim| victim);
+        sys::prefetch_value(self.flow(slot));
+        slot
+    }
+
     /// The flow of a key and the time in its tag line, if they are at the place that [`Table::prefetch_flow`] named; if not, ask
     /// [`Table::find`]. What happened to the table in between does not matter.
     #[inline(always)]
@@ -132,7 +142,7 @@ impl Table {
         let (line, way) = self.place(probable);
         let line = &mut self.lines[line];
         let flow = &mut self.flows[probable.0 as usize];
-        ((line.tags[way] == tag(hash)) & flow.is_of(key)).then_some((flow, &mut line.seen[way]))
+        (line.tags[way] == tag(hash) && flow.is_of(key)).then_some((flow, &mut line.seen[way]))
     }
 
     #[inline(never)]

@@ -23,21 +23,40 @@ pub struct DecodeConfig {
 }
 
 /// Decodes one frame into `packet`. After an error its contents mean nothing.
-#[inline(always)]
+#[inline]
 pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Result<(), PacketDrop> {
-    match usual(frame, config, packet) {
+    let usual = match (config.face.is_original(), config.split) {
+        (false, false) => usual::<false, false>,
+        (false, true) => usual::<false, true>,
+        (true, false) => usual::<true, false>,
+        (true, true) => usual::<true, true>,
+    };
+    match usual(frame, config.seed, packet) {
         Some(()) => Ok(()),
         None => decode_layers(frame, config, packet),
     }
 }
 
 /// [`decode`] for a burst, as far as the fast path goes: answers which frames are left, one bit each, for [`decode_layers`].
-/// A loop of its own, without a call, so that everything it needs stays in registers.
-#[inline(never)]
 pub fn decode_usual(frames: &[Frame<'_>], config: &DecodeConfig, packets: &mut [Packet; BURST]) -> u64 {
+    match (config.face.is_original(), config.split) {
+        (false, false) => all_usual::<false, false>(frames, config.seed, packets),
+        (false, true) => all_usual::<false, true>(frames, config.seed, packets),
+        (true, false) => all_usual::<true, false>(frames, config.seed, packets),
+        (true, true) => all_usual::<true, true>(frames, config.seed, packets),
+    }
+}
+
+/// A loop of its own, without a call, and one for each configuration, so that everything it needs stays in registers.
+#[inline(never)]
+fn all_usual<const ORIGINAL: bool, const SPLIT: bool>(
+    frames: &[Frame<'_>],
+    seed: HashSeed,
+    packets: &mut [Packet; BURST],
+) -> u64 {
     let mut left = 0;
     for (at, (frame, packet)) in frames.iter().zip(packets).enumerate() {
-        left |= u64::from(usual(frame, config, packet).is_none()) << at;
+        left |= u64::from(usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none()) << at;
     }
     left
 }
@@ -82,7 +101,11 @@ pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Pack
 
 /// The fast path; `None` is no judgement.
 #[inline(always)]
-fn usual(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Option<()> {
+fn usual<const ORIGINAL: bool, const SPLIT: bool>(
+    frame: &Frame<'_>,
+    seed: HashSeed,
+    packet: &mut Packet,
+) -> Option<()> {
     const TAG: u16 = 0x8100;
     const IPV4: u16 = 0x0800;
     const IPV6: u16 = 0x86dd;
@@ -98,7 +121,7 @@ fn usual(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Optio
     // 40 bytes: IPv4 with ports, TCP flags and six bytes more, or IPv6 alone.
     let h: &[u8; 40] = bytes.get(l3..l3 + 40)?.try_into().ok()?;
     let ethertype = if is_tagged { be16(link, 16) } else { be16(link, 12) };
-    let ip = Ip { bytes, l3, vlan, frame, config };
+    let ip = Ip::<ORIGINAL, SPLIT> { bytes, l3, vlan, frame, seed };
     match ethertype {
         IPV4 => ip.v4(h, packet),
         IPV6 => ip.v6(h, packet),
@@ -106,15 +129,15 @@ fn usual(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Optio
     }
 }
 
-struct Ip<'a, 'b> {
+struct Ip<'a, 'b, const ORIGINAL: bool, const SPLIT: bool> {
     bytes: &'b [u8],
     l3: usize,
     vlan: u16,
     frame: &'a Frame<'b>,
-    config: &'a DecodeConfig,
+    seed: HashSeed,
 }
 
-impl Ip<'_, '_> {
+impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
     #[inline(always)]
     fn v4(&self, h: &[u8; 40], packet: &mut Packet) -> Option<()> {
         let flags = be16(h, 6);
@@ -129,9 +152,9 @@ impl Ip<'_, '_> {
         self.fill(packet, 20, header_len, payload)?;
         let s = u64::from(be32(h, 12)) << 16 | u64::from(ports >> 16);
         let d = u64::from(be32(h, 16)) << 16 | u64::from(ports as u16);
-        let (key, reversed) = FlowKey::v4_of(s, d, protocol, self.vlan, self.config.split);
+        let (key, reversed) = FlowKey::v4_of(s, d, protocol, self.vlan, SPLIT);
         packet.key = key;
-        packet.hash = key.hash_v4(self.config.seed);
+        packet.hash = key.hash_v4(self.seed);
         packet.reversed = reversed;
         packet.ip_len = total_len as u32;
         packet.src_port = (ports >> 16) as u16;
@@ -160,9 +183,9 @@ impl Ip<'_, '_> {
         self.fill(packet, 40, header_len, payload)?;
         let (src, dst) = (h[8..24].first_chunk::<16>()?, h[24..40].first_chunk::<16>()?);
         let (src_port, dst_port) = ((ports >> 16) as u16, ports as u16);
-        let (key, reversed) = FlowKey::v6(*src, *dst, src_port, dst_port, protocol, self.vlan, self.config.split);
+        let (key, reversed) = FlowKey::v6(*src, *dst, src_port, dst_port, protocol, self.vlan, SPLIT);
         packet.key = key;
-        packet.hash = key.hash_v6(self.config.seed);
+        packet.hash = key.hash_v6(self.seed);
         packet.reversed = reversed;
         packet.ip_len = payload_len as u32 + 40;
         packet.src_port = src_port;
@@ -182,7 +205,7 @@ impl Ip<'_, '_> {
         let l4 = self.l3 + ip_header;
         let payload_at = l4 + header_len;
         let captured = self.bytes.len().checked_sub(payload_at)?;
-        if header_len > 20 && self.config.face.is_original() {
+        if header_len > 20 && ORIGINAL {
             tcp::accepted_by_original(self.bytes.get(l4 + 20..payload_at)?).then_some(())?;
         }
         packet.at = self.frame.at;

@@ -35,11 +35,15 @@ pub fn prefetch_head(bytes: &[u8]) {
     line(bytes.as_ptr().wrapping_byte_add(LINE));
 }
 
-/// Asks for the cache lines of `bytes[range]`, one for each 64 bytes from its start; what lies past the end is left out.
+/// Asks for the cache lines of `bytes[range]`, one for each 64 bytes from its start. What lies past the end is asked for too, which
+/// does no harm and costs less than to find the end.
 #[inline(always)]
 pub fn prefetch_bytes(bytes: &[u8], range: Range<usize>) {
-    for byte in bytes.get(range.start..range.end.min(bytes.len())).unwrap_or_default().iter().step_by(LINE) {
-        line(byte);
+    let mut at = range.start;
+    while at < range.end {
+        line(bytes.as_ptr().wrapping_add(at));
+        // Wraps for no slice; a range that ends at the end of the address space has to end all the same.
+        at = at.saturating_add(LINE);
     }
 }
 
