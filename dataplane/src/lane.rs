@@ -258,15 +258,17 @@ impl Lane {
         warm(frames);
         let mut decoded = 0;
         for (from, frame) in frames.iter().take(BURST).enumerate() {
+            if self.share.leaves(frame, self.decode.face) {
+                self.seen += 1;
+                self.now = known(frame.at, self.decode.face);
+                continue;
+            }
             let packet = &mut self.burst.packets[decoded];
             if let Err(why) = decode(frame, &self.decode, packet) {
                 self.books.drop(why, u64::from(self.share.is_first()));
                 continue;
             }
-            if self.decode.face.is_original() {
-                // The original knows microseconds only.
-                packet.at = Time::from_micros(packet.at.micros());
-            }
+            packet.at = known(packet.at, self.decode.face);
             self.seen += 1;
             self.now = packet.at;
             if !self.share.has(&packet.key) {
@@ -284,4 +286,10 @@ impl Lane {
         }
         decoded
     }
+}
+
+/// A time as the face knows it: the original has microseconds only.
+#[inline(always)]
+fn known(at: Time, face: Face) -> Time {
+    if face.is_original() { Time::from_micros(at.micros()) } else { at }
 }
