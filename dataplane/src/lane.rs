@@ -227,22 +227,61 @@ impl Lane {
 
     fn burst(&mut self, frames: &[Frame<'_>]) {
         let frames = &frames[..frames.len().min(BURST)];
-        let (seen, kept) = (self.seen, self.books.kept);
-        self.decode_all(frames);
+        if self.share == Share::WHOLE {
+            let (seen, _) = self.count(frames);
+            self.sweep(seen, seen);
+        } else {
+            self.burst_of_share(frames);
+        }
+    }
+
+    /// A burst in which most frames are other lanes' packets: those are left out before they are decoded, where that can be told.
+    fn burst_of_share(&mut self, frames: &[Frame<'_>]) {
+        let mut own = [Frame::default(); BURST];
+        // Frames kept so far, and the last one left out: when it came, in frames kept before it, and its time.
+        let (mut kept, mut left) = (0, None);
+        for frame in frames {
+            if self.share.leaves(frame, self.decode.face) {
+                left = Some((kept, known(frame.at, self.decode.face)));
+            } else {
+                own[kept] = *frame;
+                kept += 1;
+            }
+        }
+        let before = self.books.kept;
+        let (seen, last) = self.count(&own[..kept]);
+        if let Some((at, time)) = left
+            && at >= last
+        {
+            self.now = time;
+        }
+        let passed = frames.len() - kept;
+        self.seen += passed as u64;
+        self.sweep(seen + passed, (self.books.kept - before) as usize);
+    }
+
+    /// Counts the packets of a burst into their flows. Answers how many are packets, and the number of frames up to the last of them.
+    fn count(&mut self, frames: &[Frame<'_>]) -> (usize, usize) {
+        let answer = self.decode_all(frames);
         let packets = &self.packets[..frames.len()];
         packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
         self.cache.burst(packets, frames, &mut self.batch);
-        if self.seen > seen {
-            let passed = (self.seen - seen) - (self.books.kept - kept);
-            self.cache.pass(passed as usize);
+        answer
+    }
+
+    /// Ends quiet flows, in step with the packets `seen` of which `kept` are this lane's.
+    fn sweep(&mut self, seen: usize, kept: usize) {
+        if seen > 0 {
+            self.cache.pass(seen - kept);
             self.cache.sweep(self.now, &mut self.batch);
         }
     }
 
-    /// Decodes a burst, each frame into the packet at its place; what is no packet, or another lane's, has no key.
-    fn decode_all(&mut self, frames: &[Frame<'_>]) {
+    /// Decodes a burst, each frame into the packet at its place; what is no packet, or another lane's, has no key. Answers as
+    /// [`Lane::count`].
+    fn decode_all(&mut self, frames: &[Frame<'_>]) -> (usize, usize) {
         warm(frames);
-        let mut kept = frames.len() as u64;
+        let mut kept = frames.len();
         let mut bytes = frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         let mut left = decode_usual(frames, &self.decode, &mut self.packets);
         while left != 0 {
@@ -255,13 +294,13 @@ impl Lane {
         }
         let packets = &mut self.packets[..frames.len()];
         if self.decode.face.is_original() {
-            // The original knows microseconds only.
             packets.iter_mut().for_each(|packet| packet.at = packet.at.whole_micros());
         }
-        if let Some(last) = packets.iter().rfind(|packet| !packet.key.is_none()) {
-            self.now = last.at;
+        let last = packets.iter().rposition(|packet| !packet.key.is_none());
+        if let Some(last) = last {
+            self.now = packets[last].at;
         }
-        self.seen += kept;
+        let seen = kept;
         if self.share != Share::WHOLE {
             for (packet, frame) in packets.iter_mut().zip(frames) {
                 if !packet.key.is_none() && !self.share.has(&packet.key) {
@@ -271,8 +310,10 @@ impl Lane {
                 }
             }
         }
-        self.books.keep(kept);
+        self.seen += seen as u64;
+        self.books.keep(kept as u64);
         self.decoded_bytes += bytes;
+        (seen, last.map_or(0, |last| last + 1))
     }
 
     /// A frame that the fast path left: a packet, perhaps a fragment of one, or none. Answers whether it is a packet.
@@ -288,12 +329,16 @@ impl Lane {
             && let Some(fragments) = &mut self.fragments
             && self.share.has(&packet.key)
         {
-            if self.decode.face.is_original() {
-                packet.at = packet.at.whole_micros();
-            }
+            packet.at = known(packet.at, self.decode.face);
             fragments.resolve(packet, frame.bytes, self.decode.split);
             packet.hash = packet.key.hash(self.decode.seed);
         }
         true
     }
+}
+
+/// A time as the face knows it: the original has microseconds only.
+#[inline(always)]
+fn known(at: Time, face: Face) -> Time {
+    if face.is_original() { at.whole_micros() } else { at }
 }

@@ -4,6 +4,7 @@ mod ether;
 mod ipv4;
 mod ipv6;
 mod mpls;
+pub mod peek;
 mod pppoe;
 mod transport;
 mod trill;

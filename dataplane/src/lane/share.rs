@@ -1,6 +1,9 @@
 //! Which packets of a capture are a lane's, when several lanes read the same one.
+use crate::capture::Frame;
+use crate::face::Face;
 use crate::flow::FlowKey;
 use crate::flow::key::HashSeed;
+use crate::packet::peek;
 
 /// One of so many equal shares of a capture, told by the pair of addresses alone.
 ///
@@ -35,6 +38,12 @@ impl Share {
     #[inline(always)]
     pub(super) fn has(self, key: &FlowKey) -> bool {
         self.of == 1 || self.of_key(key) == self.index
+    }
+
+    /// Whether a frame is surely another lane's packet.
+    #[inline]
+    pub(super) fn leaves(self, frame: &Frame<'_>, face: Face) -> bool {
+        self.of > 1 && peek::addresses(frame, face).is_some_and(|key| !self.has(&key))
     }
 
     #[inline(always)]
