@@ -20,7 +20,9 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let (taken, drops) = (input.taken.packets, &input.taken.drops);
         if input.live {
             let _ = write!(out, "  capture {} = {taken} taken", taken + drops.total());
-            drops.losses().for_each(|(why, n)| drop(write!(out, " + {n} {}", why.label())));
+            for (why, n) in drops.losses() {
+                let _ = write!(out, " + {n} {}", why.label());
+            }
             out.push('\n');
         }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
