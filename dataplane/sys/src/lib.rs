@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+mod barrier;
 mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
@@ -13,6 +14,7 @@ mod prefetch;
 mod ready;
 mod send;
 
+pub use barrier::wait_for_programs;
 pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
