@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_millis(500);
 const AVERAGE_BYTES: u64 = 520;
 const MBITS_UNKNOWN: u64 = 10_000;
 const RING_MIN: u64 = 1024;
+const RING_LEAST: u64 = 64;
 const RING_MAX: u64 = 1 << 17;
 /// Ethernet header and two tags.
 const LINK_BYTES: u32 = 22;
@@ -43,6 +44,8 @@ pub struct XdpConfig {
     pub snaplen: Option<u32>,
     /// How long the rings hold packets at the card's speed while a lane is busy elsewhere.
     pub ring_ms: u32,
+    /// The size of each queue's memory instead.
+    pub ring_bytes: Option<u64>,
     /// `Some(true)`: in the driver and without copies, or not at all; `None`: the best that works.
     pub zero_copy: Option<bool>,
     /// Whether the program may run in the stack where the driver cannot.
@@ -62,6 +65,7 @@ impl Default for XdpConfig {
             promiscuous: true,
             snaplen: None,
             ring_ms: 20,
+            ring_bytes: None,
             zero_copy: None,
             generic: true,
             huge: true,
@@ -164,7 +168,7 @@ impl XdpSource {
         if config.lanes > queues || queues > ebpf::QUEUES_MAX {
             return Err(backend(name, too_many(name, config.lanes, queues)));
         }
-        let sizes = Sizes::of(name, queues, config.ring_ms).map_err(system("asking for its MTU"))?;
+        let sizes = Sizes::of(name, queues, config).map_err(system("asking for its MTU"))?;
         let mut program = Program::load().map_err(|e| refused(name, e))?;
         program.set(&config.policy).map_err(|e| refused(name, e))?;
         let mut all = Vec::new();
@@ -203,6 +207,12 @@ impl XdpSource {
             shared: shared.clone(),
         };
         Ok(lanes.into_iter().map(source).collect())
+    }
+
+    /// Why this backend should not be taken unasked: packets that it takes, the stack does not see.
+    pub fn unfit(name: &str) -> Option<&'static str> {
+        let used = sys::has_address(name).unwrap_or(false);
+        used.then_some("has an address, and AF_XDP would take its packets from this machine")
     }
 
     pub fn control(&self) -> XdpControl {
@@ -345,14 +355,18 @@ struct Sizes {
 }
 
 impl Sizes {
-    fn of(name: &str, queues: u32, ring_ms: u32) -> io::Result<Sizes> {
+    fn of(name: &str, queues: u32, config: &XdpConfig) -> io::Result<Sizes> {
         let longest = sys::mtu(name)? + LINK_BYTES;
         let frame_bytes = if longest <= sys::xsk::longest_packet(2048) { 2048 } else { 4096 };
         // What cards without a cable and virtual ones say is no speed.
         let mbits = std::fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok();
         let mbits = mbits.and_then(|text| text.trim().parse().ok()).filter(|n| *n > 0).unwrap_or(MBITS_UNKNOWN);
         Ok(Sizes {
-            ring: ring(mbits, queues, ring_ms),
+            ring: match config.ring_bytes {
+                None => ring(mbits, queues, config.ring_ms),
+                // Rounded down, and half of the frames.
+                Some(bytes) => 1 << (bytes / 2 / u64::from(frame_bytes)).clamp(RING_LEAST, RING_MAX).ilog2(),
+            },
             frame_bytes,
             joined: longest > sys::xsk::longest_packet(frame_bytes),
         })

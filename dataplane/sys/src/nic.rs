@@ -38,6 +38,21 @@ pub fn mtu(name: &str) -> io::Result<u32> {
     Ok(unsafe { request.ifr_ifru.ifru_mtu }.max(0) as u32)
 }
 
+/// Whether the interface has an address of its own (IPv6 link-local ones, which come by themselves, not counted), so that this machine
+/// talks through it.
+pub fn has_address(name: &str) -> io::Result<bool> {
+    let mut request = request(name)?;
+    match ask(libc::SIOCGIFADDR, &mut request) {
+        Ok(()) => return Ok(true),
+        Err(e) if e.raw_os_error() == Some(libc::EADDRNOTAVAIL) => {}
+        Err(e) => return Err(e),
+    }
+    // A kernel without IPv6 has no such file: address, index, prefix, scope (0x20: link-local), flags, name.
+    let all = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
+    let mut lines = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    Ok(lines.any(|words| words.last() == Some(&name) && words.get(3) != Some(&"20")))
+}
+
 /// The soft limit of memory that may be locked, bytes; none if there is no limit.
 pub fn memlock() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -107,6 +122,7 @@ mod tests {
     fn the_loopback_is_as_usual() {
         assert_eq!(receive_queues("lo").unwrap(), 1);
         assert!(mtu("lo").unwrap() >= 1500);
+        assert!(has_address("lo").unwrap());
         assert_eq!(mtu("no-such-ifc").unwrap_err().raw_os_error(), Some(libc::ENODEV));
         drop(Promiscuous::on(1).expect("this test opens a packet socket, run it as root"));
     }
