@@ -47,7 +47,8 @@ fn try_main(args: &[String]) -> Result<u8, String> {
             eprintln!("Error: ledger does not balance: {wrong}");
         }
         if let Some(error) = &input.error {
-            eprintln!("Error: pcap: {error}");
+            let plugin = if input.live { "raw" } else { "pcap" };
+            eprintln!("Error: {plugin}: {error}");
         }
     }
     if outcome.batches_out > 0 {
@@ -107,7 +108,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     for text in &options.input {
         let args = PluginArgs::parse(text)?;
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
-        inputs.push(Source { name, readers: vec![Reader { source: source.into(), cpu: args.checked_cpu()? }] });
+        inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
     }
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
     let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };

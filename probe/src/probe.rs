@@ -224,7 +224,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     };
     let cpus = args.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
     cpus::check(&cpus)?;
-    let lanes = args.lanes as usize;
+    let lanes = args.lanes as usize * args.interfaces.len().max(1);
     if !cpus.is_empty() && cpus.len() < lanes {
         return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
     }
@@ -232,8 +232,9 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
         return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
     }
-    for interface in &args.interfaces {
-        inputs.push(interface_lanes(interface, &args, &cpus)?);
+    for (n, interface) in args.interfaces.iter().enumerate() {
+        let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
+        inputs.push(interface_lanes(interface, &args, own)?);
     }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });

@@ -196,9 +196,8 @@ fn a_program_of_another_tool_is_named_and_one_taken_off_is_noticed() {
     let links: Value = serde_json::from_str(&ns.must("bpftool", &["-j", "link", "list"])).expect("JSON");
     let links = links.as_array().expect("a list");
     let index: u64 = ns.must("cat", &[&format!("/sys/class/net/{HERE}/ifindex")]).trim().parse().expect("a number");
-    let ours = |link: &&Value| {
-        link["type"] == "xdp" && (link["devname"] == HERE || link["ifindex"].as_u64() == Some(index))
-    };
+    let ours =
+        |link: &&Value| link["type"] == "xdp" && (link["devname"] == HERE || link["ifindex"].as_u64() == Some(index));
     let id = links.iter().find(ours).map(|link| link["id"].to_string()).unwrap_or_else(|| panic!("{links:?}"));
     let since = Instant::now();
     ns.must("bpftool", &["link", "detach", "id", &id]);
@@ -242,7 +241,8 @@ fn inside(test: &str, queues: u32, inside: impl FnOnce(&Path)) {
 
 /// Sends a capture from inside; answers when all frames were sent.
 fn replay(capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()> {
-    let args = ["-q", "-K", &format!("--pps={per_sec}"), "-i", THERE, capture.to_str().expect("plain")].map(String::from);
+    let args =
+        ["-q", "-K", &format!("--pps={per_sec}"), "-i", THERE, capture.to_str().expect("plain")].map(String::from);
     std::thread::spawn(move || drop(outcome(Command::new("tcpreplay").args(args)).must(0)))
 }
 
@@ -255,7 +255,14 @@ fn rules_and_sampling_change_at_run_time_and_every_packet_stays_in_the_books() {
         let mut source = XdpSource::open(HERE, &XdpConfig::default()).expect("this test needs root").remove(0);
         let control = source.control();
         let sending = replay(&capture, 50_000);
-        let rules = ["drop proto udp", "sample 10", "", "sample 4 flow; drop port 443", "pass net 0.0.0.0/0; drop other", "drop net 0.0.0.0/1; keep net ::/0"];
+        let rules = [
+            "drop proto udp",
+            "sample 10",
+            "",
+            "sample 4 flow; drop port 443",
+            "pass net 0.0.0.0/0; drop other",
+            "drop net 0.0.0.0/1; keep net ::/0",
+        ];
         let policies: Vec<Policy> = rules.iter().map(|text| text.parse().expect("rules")).collect();
         let (mut taken, mut changes) = (0, 0);
         let mut changed = Instant::now();
@@ -274,11 +281,22 @@ fn rules_and_sampling_change_at_run_time_and_every_packet_stays_in_the_books() {
         println!("{changes} changes: {stats:?} {counts:?}");
         assert_eq!((counts.seen(), counts.imbalance()), (sent, None), "I2");
         assert_eq!(stats.packets, taken);
-        assert_eq!(counts.of(Ended::Redirected), taken + stats.drops.of(CaptureDrop::RxRingFull) + stats.drops.of(CaptureDrop::RxDropped), "I3");
+        assert_eq!(
+            counts.of(Ended::Redirected),
+            taken + stats.drops.of(CaptureDrop::RxRingFull) + stats.drops.of(CaptureDrop::RxDropped),
+            "I3"
+        );
         assert_eq!(stats.drops.of(CaptureDrop::RxRingFull) + stats.drops.of(CaptureDrop::RxDropped), 0);
         assert_eq!(counts.seen(), taken + counts.passed() + stats.drops.total());
         assert!(changes > 50, "{changes}");
-        for ended in [Ended::Sampled, Ended::PassedByRule, Ended::DroppedProtocol, Ended::DroppedAddress, Ended::DroppedPort, Ended::DroppedOther] {
+        for ended in [
+            Ended::Sampled,
+            Ended::PassedByRule,
+            Ended::DroppedProtocol,
+            Ended::DroppedAddress,
+            Ended::DroppedPort,
+            Ended::DroppedOther,
+        ] {
             assert!(counts.of(ended) > 0, "{ended:?}: {counts:?}");
         }
     });
@@ -307,7 +325,9 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
         std::fs::write(&capture, bytes).expect("a file");
         let mut expected = Sums::new();
         let mut file = open(&capture, OpenOptions::default()).expect("the capture");
-        while file.burst(|frames| frames.iter().for_each(|f| drop(add(&mut expected, f)))).expect("frames") != Poll::End {}
+        while file.burst(|frames| frames.iter().for_each(|f| drop(add(&mut expected, f)))).expect("frames") != Poll::End
+        {
+        }
         let policy = "offload 100".parse().expect("rules");
         let config = XdpConfig { policy, ..XdpConfig::default() };
         let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
@@ -338,11 +358,12 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
         }
         sending.join().expect("all was sent");
         source.close().expect("closed");
-        while source.burst(|frames| {
-            taken += frames.len() as u64;
-            frames.iter().for_each(|frame| drop(add(&mut sums, frame)));
-        })
-        .expect("packets")
+        while source
+            .burst(|frames| {
+                taken += frames.len() as u64;
+                frames.iter().for_each(|frame| drop(add(&mut sums, frame)));
+            })
+            .expect("packets")
             != Poll::End
         {}
         merge(&mut sums, &flows, &offload.take(&flows).expect("tallies"));
