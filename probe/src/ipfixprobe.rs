@@ -43,11 +43,12 @@ fn try_main(args: &[String]) -> Result<u8, String> {
     let outcome = run(job).map_err(|e| e.to_string())?;
     print!("{}", tables::tables(&outcome));
     for input in &outcome.inputs {
-        for wrong in input.report.imbalance() {
+        for wrong in input.imbalance() {
             eprintln!("Error: ledger does not balance: {wrong}");
         }
         if let Some(error) = &input.error {
-            eprintln!("Error: pcap: {error}");
+            let plugin = if input.live { "raw" } else { "pcap" };
+            eprintln!("Error: {plugin}: {error}");
         }
     }
     if outcome.batches_out > 0 {
@@ -120,6 +121,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         overflow: Overflow::Wait,
         flows_per_sec: options.fps,
         progress: true,
+        duration: None,
         stop,
     }))
 }

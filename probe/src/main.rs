@@ -3,6 +3,7 @@
 
 mod applets;
 mod ipfixprobe;
+mod live;
 mod outputs;
 mod probe;
 mod run;

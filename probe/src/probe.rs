@@ -1,4 +1,5 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
+use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
@@ -18,6 +19,7 @@ use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -35,21 +37,47 @@ mod exit {
     pub(super) const INTERRUPTED: u8 = 130;
 }
 
-/// Read a capture; show its flows, or export them as IPFIX, UniRec and JSON.
+/// Read a capture or an interface; show its flows, or export them as IPFIX, UniRec and JSON.
 #[derive(Parser, Debug)]
 #[command(
     name = "sonda probe",
     version,
     after_help = "Examples:\n  sonda probe capture.pcap\n  zcat old.pcap.gz | sonda probe - --json flows.json\n  \
 sonda probe capture.pcap --l7 http,tls --ipfix udp://127.0.0.1:4739\n  \
-sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n\n\
-Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken (what could be read was \
+sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n  \
+sonda probe -i eth0 --lanes 2 --ipfix tcp://collector.example\n\n\
+Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken or its interface went away (what could be read was \
 processed); 4 an output lost records; 130 interrupted (live flows were exported)."
 )]
 pub(crate) struct Args {
     /// Capture files (pcap or pcapng, also gzip or zstd); - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "interfaces", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Capture from these interfaces until Ctrl-C, all at a time; may be repeated
+    #[arg(short = 'i', long = "interface", value_name = "IFC", value_delimiter = ',', conflicts_with = "files")]
+    interfaces: Vec<String>,
+    /// What takes packets from an interface
+    #[arg(long, value_enum, default_value_t = Backend::Auto, requires = "interfaces")]
+    backend: Backend,
+    /// End a live capture after this time
+    #[arg(long, value_name = "SECONDS", requires = "interfaces", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    duration: Option<u64>,
+    /// Take also packets for other addresses than the interface's own (the default)
+    #[arg(long, overrides_with = "no_promisc")]
+    promisc: bool,
+    /// Only packets that the interface would take anyhow
+    #[arg(long, requires = "interfaces")]
+    no_promisc: bool,
+    /// With af_xdp, what is done before packets are taken: rules such as "drop net 10.0.0.0/8; pass port 22; keep proto tcp; drop other;
+    /// sample 10 flow"; pass leaves packets to this machine's stack
+    #[arg(long, value_name = "RULES", requires = "interfaces")]
+    prefilter: Option<ebpf::Policy>,
+    /// Bytes taken of each packet of an interface
+    #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    snaplen: Option<u32>,
+    /// Memory of each lane's ring on an interface; without it 64 with af_packet, and 20 ms of the card's speed for each queue with af_xdp
+    #[arg(long, value_name = "MIB", requires = "interfaces", value_parser = clap::value_parser!(u32).range(1..=4095))]
+    ring: Option<u32>,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     filter: Option<String>,
@@ -95,8 +123,8 @@ pub(crate) struct Args {
     /// Stop each input after this many decoded packets
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     count: u64,
-    /// Lanes that read each capture side by side, each on a processor of its own; not for pipes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=LANES_MAX))]
+    /// Lanes that read each capture or interface side by side, each on a processor of its own; not for pipes
+    #[arg(long, visible_alias = "queues", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=LANES_MAX))]
     lanes: u32,
     /// Processors, such as 0,2-3: one for each lane, those left over for the outputs
     #[arg(long, value_name = "LIST")]
@@ -196,11 +224,18 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     };
     let cpus = args.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
     cpus::check(&cpus)?;
-    let lanes = args.lanes as usize;
+    let lanes = args.lanes as usize * args.interfaces.len().max(1);
     if !cpus.is_empty() && cpus.len() < lanes {
         return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
     }
     let mut inputs = Vec::new();
+    if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
+        return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
+    }
+    for (n, interface) in args.interfaces.iter().enumerate() {
+        let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
+        inputs.push(interface_lanes(interface, &args, own)?);
+    }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
     }
@@ -211,19 +246,43 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         lane,
         inputs,
         outputs,
-        side_by_side: false,
+        side_by_side: !args.interfaces.is_empty(),
         overflow: if args.overflow == WhenFull::Drop { Overflow::Drop } else { Overflow::Wait },
         flows_per_sec: args.fps,
         progress: !args.quiet,
+        duration: args.duration.map(Duration::from_secs),
         stop,
     })
+}
+
+/// Opens an interface with a part of its packets for each lane, and says how on standard error.
+fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Source, Box<dyn std::error::Error>> {
+    let mut config = LiveConfig { backend: args.backend, ..LiveConfig::default() };
+    config.packet.filter = args.filter.clone();
+    config.packet.members = args.lanes;
+    config.packet.promiscuous = !args.no_promisc;
+    config.packet.snaplen = args.snaplen;
+    live::ring(args.ring.unwrap_or(64), &mut config.packet);
+    config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
+    config.xdp.filter = args.filter.clone();
+    config.xdp.lanes = args.lanes;
+    config.xdp.promiscuous = !args.no_promisc;
+    config.xdp.snaplen = args.snaplen;
+    config.xdp.policy = args.prefilter.clone().unwrap_or_default();
+    let opened = live::open(interface, &config)?;
+    if !args.quiet {
+        eprintln!("{}", opened.how);
+    }
+    let lanes = opened.sources.into_iter().enumerate();
+    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
+    Ok(Source { name: interface.to_string(), readers })
 }
 
 /// Opens a capture once for each lane.
 fn readers(file: &Path, args: &Args, cpus: &[usize]) -> Result<Vec<Reader>, Box<dyn std::error::Error>> {
     let open = |lane: usize| {
         let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
-        capture::open(file, options).map(|source| Reader { source, cpu: cpus.get(lane).copied() })
+        capture::open(file, options).map(|source| Reader { source: source.into(), cpu: cpus.get(lane).copied() })
     };
     let once_only = file == Path::new("-") || file.exists() && !file.is_file();
     if args.lanes > 1 && once_only {

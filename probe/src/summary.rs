@@ -17,6 +17,18 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             let _ = write!(out, " in {secs:.2} s ({:.2} Mpps)", input.taken.packets as f64 / secs / 1e6);
         }
         out.push('\n');
+        let (taken, drops) = (input.taken.packets, &input.taken.drops);
+        if input.live {
+            let offered = input.taken.offered.unwrap_or(taken + drops.total());
+            let _ = write!(out, "  capture {offered} = {taken} taken");
+            for (why, n) in drops.losses() {
+                let _ = write!(out, " + {n} {}", why.label());
+            }
+            if input.cut {
+                let _ = write!(out, " + {} left in the ring", input.left_over());
+            }
+            out.push('\n');
+        }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
         if input.lanes.len() > 1 {
             for (n, lane) in input.lanes.iter().enumerate() {
@@ -46,7 +58,7 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
                 plugin.name()
             );
         }
-        for wrong in r.imbalance() {
+        for wrong in input.imbalance() {
             let _ = writeln!(out, "  LEDGER DOES NOT BALANCE: {wrong}; please report this");
         }
         if let Some(error) = &input.error {

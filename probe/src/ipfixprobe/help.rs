@@ -1,6 +1,6 @@
 //! `-h [PLUGIN]`: generated from the declared options and the registry of process plugins.
 use super::options::{DECLARED, Takes};
-use super::plugins::{CACHE, IPFIX, Known, PCAP, TEXT, UNIREC};
+use super::plugins::{CACHE, IPFIX, Known, PCAP, RAW, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
@@ -8,7 +8,13 @@ use std::fmt::Write;
 type BuiltIn = (&'static str, &'static str, &'static [Known]);
 
 const KINDS: &[(&str, &[BuiltIn])] = &[
-    ("input", &[("pcap", "read packets from a capture file", PCAP)]),
+    (
+        "input",
+        &[
+            ("pcap", "read packets from a capture file or an interface", PCAP),
+            ("raw", "read packets from an interface (AF_PACKET)", RAW),
+        ],
+    ),
     ("storage", &[("cache", "keep flows in a hash table", CACHE)]),
     (
         "output",

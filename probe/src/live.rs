@@ -1,0 +1,76 @@
+//! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
+use clap::ValueEnum;
+use dataplane::capture::{AnySource, CaptureError, PacketConfig, PacketSource, XdpConfig, XdpSource};
+
+/// What takes packets from an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Backend {
+    /// The fastest that works here
+    #[default]
+    Auto,
+    /// AF_XDP: before the kernel's stack, which then does not see the packets
+    AfXdp,
+    /// AF_PACKET, a ring of the kernel's (TPACKET_V3): works everywhere
+    AfPacket,
+}
+
+/// What is asked of an interface.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveConfig {
+    pub(crate) backend: Backend,
+    pub(crate) packet: PacketConfig,
+    pub(crate) xdp: XdpConfig,
+}
+
+/// An interface that was opened.
+pub(crate) struct Opened {
+    /// One for each lane.
+    pub(crate) sources: Vec<AnySource>,
+    /// The backend, and why not a better one, in one line.
+    pub(crate) how: String,
+}
+
+/// Opens the interface by the backend that was asked for, or by the best that works.
+pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
+    match config.backend {
+        Backend::AfXdp => af_xdp(interface, config),
+        Backend::AfPacket => af_packet(interface, config, ""),
+        Backend::Auto => {
+            if let Some(why) = XdpSource::unfit(interface) {
+                return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
+            }
+            // In the stack it is slower than AF_PACKET: taken only when asked for.
+            let mut native = config.clone();
+            native.xdp.generic = false;
+            af_xdp(interface, &native).or_else(|why| af_packet(interface, config, &format!(" (not af_xdp: {why})")))
+        }
+    }
+}
+
+fn af_xdp(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
+    let lanes = XdpSource::open(interface, &config.xdp)?;
+    let how = lanes.first().map_or_else(String::new, |lane| lane.control().how().to_string());
+    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how })
+}
+
+fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, CaptureError> {
+    let members = PacketSource::open(interface, &config.packet)?;
+    let ring_mib = (u64::from(config.packet.block_bytes) * u64::from(config.packet.blocks)) >> 20;
+    let lanes = match members.len() {
+        1 => "1 lane".to_string(),
+        n => format!("{n} lanes"),
+    };
+    let how = format!("{interface}: af_packet, {lanes}, ring of {ring_mib} MiB each{why}");
+    Ok(Opened { sources: members.into_iter().map(AnySource::from).collect(), how })
+}
+
+/// Names of all interfaces, one a line.
+pub(crate) fn list() -> String {
+    dataplane::capture::live::interfaces().iter().map(|name| format!("{name}\n")).collect()
+}
+
+/// The sizes of a ring of about so many MiB, in blocks that hold the longest packets.
+pub(crate) fn ring(mib: u32, config: &mut PacketConfig) {
+    config.blocks = ((u64::from(mib) << 20) / u64::from(config.block_bytes)).clamp(2, 1 << 14) as u32;
+}
