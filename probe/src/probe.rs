@@ -68,6 +68,9 @@ pub(crate) struct Args {
     /// Only packets that the interface would take anyhow
     #[arg(long, requires = "interfaces")]
     no_promisc: bool,
+    /// Times of the network card in place of the kernel's, if it can stamp all packets; sets the card up for it
+    #[arg(long, requires = "interfaces")]
+    hardware_time: bool,
     /// Bytes taken of each packet of an interface
     #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: Option<u32>,
@@ -258,6 +261,7 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.packet.members = args.lanes;
     config.packet.promiscuous = !args.no_promisc;
     config.packet.snaplen = args.snaplen;
+    config.packet.hardware_time = args.hardware_time;
     live::ring(args.ring, &mut config.packet);
     let opened = live::open(interface, &config)?;
     if !args.quiet {

@@ -64,6 +64,11 @@ fn books(run: &Run) -> (u64, u64, u64) {
     (offered, taken, ring)
 }
 
+/// The number of `N: NUMBER packets, NUMBER flows`.
+fn packets(line: &str) -> u64 {
+    line.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number of packets")
+}
+
 fn same_as_the_file(capture: &Path, sent: u64, options: &[&str], ns: &Netns) {
     let expected = timeless(flows(capture, options));
     for lanes in ["1", "2"] {
@@ -71,6 +76,10 @@ fn same_as_the_file(capture: &Path, sent: u64, options: &[&str], ns: &Netns) {
         let run = captured(ns, &args, |_| ns.send(capture, 50_000));
         assert_eq!(books(&run), (sent, sent, 0), "lanes {lanes}: nothing is lost\n{}", run.stderr);
         assert_eq!(Summary::of(&run.stderr).packets, sent);
+        let shares: Vec<u64> = run.stderr.lines().filter_map(|l| l.strip_prefix("  lane ")).map(packets).collect();
+        if sent > 10_000 {
+            assert!(shares.iter().all(|share| *share > sent / 4), "no lane has much less than its share: {shares:?}");
+        }
         assert_same(&format!("{lanes} lanes, {options:?}"), &timeless(json_lines(&run.stdout)), &expected);
     }
 }
@@ -100,10 +109,10 @@ fn a_mixture_gives_the_flows_that_the_file_gives() {
     let (bytes, sent) = sendable([mixture(60_000, 4_000)]);
     let capture = folder.write("mixture.pcap", bytes);
     same_as_the_file(&capture, sent, &[], &ns);
-    same_as_the_file_filtered(&folder, &capture, sent, &ns);
+    same_as_the_file_filtered(&capture, sent, &ns);
 }
 
-fn same_as_the_file_filtered(_folder: &Folder, capture: &Path, sent: u64, ns: &Netns) {
+fn same_as_the_file_filtered(capture: &Path, sent: u64, ns: &Netns) {
     let options = ["--filter", "udp", "--uniflow"];
     let expected = timeless(flows(capture, &options));
     let run = captured(ns, &options, |_| ns.send(capture, 100_000));
@@ -234,6 +243,7 @@ fn what_cannot_be_opened_is_explained() {
     for (args, says) in [
         (vec!["-i", HERE, "--filter", "tcp prot 80"], "syntax error"),
         (vec!["-i", HERE, "--lanes", "2", "--count", "5"], "--duration"),
+        (vec!["-i", HERE, "--hardware-time"], "ethtool -T"),
     ] {
         outcome(&mut ns.sonda([vec!["probe"], args].concat())).must(1).says(&[says]);
     }
