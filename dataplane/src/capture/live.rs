@@ -5,6 +5,7 @@
 //! they are the interface's. [`Poll::Idle`] comes at most [`IDLE`] after the last packet, so that a lane can look at its stop flag, end quiet
 //! flows and hand over what waits.
 use super::af_packet::PacketSource;
+use super::af_xdp::XdpSource;
 use super::{CaptureError, CaptureSource, CaptureStats, FileSource, Frame, Poll};
 use record::{Reason, reasons};
 use std::time::Duration;
@@ -75,6 +76,7 @@ impl Drops {
 pub enum AnySource {
     File(FileSource),
     Packet(PacketSource),
+    Xdp(XdpSource),
 }
 
 /// The same call on whichever source it is.
@@ -83,6 +85,7 @@ macro_rules! each {
         match $any {
             AnySource::File($source) => $call,
             AnySource::Packet($source) => $call,
+            AnySource::Xdp($source) => $call,
         }
     };
 }
@@ -130,6 +133,12 @@ impl From<FileSource> for AnySource {
 impl From<PacketSource> for AnySource {
     fn from(source: PacketSource) -> AnySource {
         AnySource::Packet(source)
+    }
+}
+
+impl From<XdpSource> for AnySource {
+    fn from(source: XdpSource) -> AnySource {
+        AnySource::Xdp(source)
     }
 }
 

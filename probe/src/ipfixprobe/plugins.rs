@@ -223,7 +223,7 @@ fn interface_input(
     interface: String,
     packet: PacketConfig,
 ) -> Result<Option<(String, AnySource)>, String> {
-    let config = LiveConfig { backend: Backend::AfPacket, packet };
+    let config = LiveConfig { backend: Backend::AfPacket, packet, ..LiveConfig::default() };
     let opened = live::open(&interface, &config).map_err(|e| format!("{plugin}: {e}"))?;
     Ok(opened.sources.into_iter().next().map(|source| (interface, source)))
 }
