@@ -17,6 +17,10 @@ need=(
     nfpcapd=nfdump
     softflowd=softflowd
     valgrind=valgrind
+    ip=iproute2
+    setpriv=util-linux
+    sysctl=procps
+    tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
 )
 

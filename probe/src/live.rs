@@ -40,6 +40,9 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
             if let Some(why) = XdpSource::unfit(interface) {
                 return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
             }
+            if config.packet.hardware_time {
+                return af_packet(interface, config, " (not af_xdp: it has no hardware time)");
+            }
             // In the stack it is slower than AF_PACKET: taken only when asked for.
             let mut native = config.clone();
             native.xdp.generic = false;

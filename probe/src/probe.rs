@@ -68,6 +68,9 @@ pub(crate) struct Args {
     /// Only packets that the interface would take anyhow
     #[arg(long, requires = "interfaces")]
     no_promisc: bool,
+    /// Times of the network card in place of the kernel's, if it can stamp all packets; sets the card up for it
+    #[arg(long, requires = "interfaces")]
+    hardware_time: bool,
     /// With af_xdp, what is done before packets are taken: rules such as "drop net 10.0.0.0/8; pass port 22; keep proto tcp; drop other;
     /// sample 10 flow"; pass leaves packets to this machine's stack
     #[arg(long, value_name = "RULES", requires = "interfaces")]
@@ -262,6 +265,7 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.packet.members = args.lanes;
     config.packet.promiscuous = !args.no_promisc;
     config.packet.snaplen = args.snaplen;
+    config.packet.hardware_time = args.hardware_time;
     live::ring(args.ring.unwrap_or(64), &mut config.packet);
     config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
     config.xdp.filter = args.filter.clone();

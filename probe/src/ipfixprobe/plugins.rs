@@ -188,7 +188,7 @@ fn pcap(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>, String> {
             interface_input("pcap", interface, PacketConfig { filter, snaplen, ..PacketConfig::default() })
         }
         (Some(_), Some(_)) => Err("pcap: specify only one of file=PATH and ifc=INTERFACE".into()),
-        (None, None) => Err("pcap: specify file=PATH or ifc=INTERFACE".into()),
+        (None, None) => Err("pcap: specify a file with file=PATH or an interface with ifc=INTERFACE".into()),
     }
 }
 
