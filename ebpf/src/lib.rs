@@ -7,12 +7,14 @@
 #![forbid(unsafe_code)]
 
 mod counts;
+mod generator;
 mod interface;
 mod offload;
 mod program;
 mod rules;
 
 pub use counts::{Counts, Ended, Reader};
+pub use generator::Generator;
 pub use interface::{Attached, attached};
 pub use offload::{Offload, OffloadError, Tally, Tuple};
 pub use program::{Action, EbpfError, Mode, Peeked, Program, Watch};

@@ -403,11 +403,11 @@ fn taken<M: TryFrom<aya::maps::Map, Error = MapError>>(bpf: &mut Ebpf, name: &'s
     M::try_from(bpf.take_map(name).ok_or_else(absent)?).map_err(|e| EbpfError::map(name, e))
 }
 
-fn absent() -> EbpfError {
+pub(crate) fn absent() -> EbpfError {
     EbpfError::Load("its object lacks a part, so it is not the one of this version".to_owned())
 }
 
-fn loading(error: &(dyn std::error::Error + 'static)) -> EbpfError {
+pub(crate) fn loading(error: &(dyn std::error::Error + 'static)) -> EbpfError {
     match errno(error) {
         libc::EPERM | libc::EACCES => EbpfError::Permission { what: "load an XDP program" },
         _ => EbpfError::Load(with_causes(error)),

@@ -230,12 +230,11 @@ fn a_program_of_another_tool_is_named_and_one_taken_off_is_noticed() {
     ns.must("ip", &["link", "set", "dev", HERE, "xdp", "off"]);
     // Ours is taken off while it runs.
     let running = started(&ns, &[]);
+    let shown: Value = serde_json::from_str(&ns.must("ip", &["-j", "link", "show", HERE])).expect("JSON");
+    let program = &shown[0]["xdp"]["prog"]["id"];
     let links: Value = serde_json::from_str(&ns.must("bpftool", &["-j", "link", "list"])).expect("JSON");
-    let links = links.as_array().expect("a list");
-    let index: u64 = ns.must("cat", &[&format!("/sys/class/net/{HERE}/ifindex")]).trim().parse().expect("a number");
-    let ours =
-        |link: &&Value| link["type"] == "xdp" && (link["devname"] == HERE || link["ifindex"].as_u64() == Some(index));
-    let id = links.iter().find(ours).map(|link| link["id"].to_string()).unwrap_or_else(|| panic!("{links:?}"));
+    let ours = links.as_array().and_then(|links| links.iter().find(|link| link["prog_id"] == *program));
+    let id = ours.map(|link| link["id"].to_string()).unwrap_or_else(|| panic!("no {program} in {links}"));
     let since = Instant::now();
     ns.must("bpftool", &["link", "detach", "id", &id]);
     let run = running.end().must(3);

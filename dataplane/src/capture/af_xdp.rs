@@ -50,7 +50,7 @@ pub struct XdpConfig {
     pub zero_copy: Option<bool>,
     /// Whether the program may run in the stack where the driver cannot.
     pub generic: bool,
-    /// Explicit huge pages, if some are reserved.
+    /// Explicit huge pages, if enough are reserved. They may be meant for somebody else (DPDK), so not unasked.
     pub huge: bool,
     /// Receive in the lane's own thread, for so many microseconds; only for processors of its own.
     pub busy_poll_micros: Option<u32>,
@@ -68,7 +68,7 @@ impl Default for XdpConfig {
             ring_bytes: None,
             zero_copy: None,
             generic: true,
-            huge: true,
+            huge: false,
             busy_poll_micros: None,
             policy: Policy::default(),
         }

@@ -1,4 +1,4 @@
-//! `cargo xtask memory` and `cargo xtask hostile`: benches/rig/examples/extremes.rs, built for release.
+//! `cargo xtask memory` and `cargo xtask hostile`: benches/rig/examples/extremes.rs, and `cargo xtask live`: live.rs, built for release.
 use crate::{Outcome, shell};
 use std::process::Command;
 
@@ -22,6 +22,21 @@ pub(crate) struct Hostile {
     /// Rounds in turns; the median counts
     #[arg(long, default_value_t = 5)]
     rounds: u64,
+}
+
+/// What a packet from AF_XDP costs a lane, on veth in a namespace of its own; as root
+#[derive(clap::Args)]
+pub(crate) struct Live {
+    #[arg(long, default_value_t = 4_000_000)]
+    packets: u64,
+    #[arg(long, default_value_t = 60_000)]
+    flows: u64,
+}
+
+pub(crate) fn live(args: &Live) -> Outcome {
+    let mut cargo = Command::new("cargo");
+    cargo.args(["run", "--quiet", "--release", "--locked", "-p", "rig", "--example", "live", "--"]);
+    shell::call(cargo.args([args.packets, args.flows].map(|n| n.to_string())))
 }
 
 pub(crate) fn memory(args: &Memory) -> Outcome {

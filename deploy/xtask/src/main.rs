@@ -35,6 +35,7 @@ enum Chore {
     Budget(budget::Args),
     Memory(extremes::Memory),
     Hostile(extremes::Hostile),
+    Live(extremes::Live),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Budget(args) => budget::run(&args),
         Chore::Memory(args) => extremes::memory(&args),
         Chore::Hostile(args) => extremes::hostile(&args),
+        Chore::Live(args) => extremes::live(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
