@@ -6,6 +6,8 @@ mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
 mod cpus;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod lanes;
 mod map;
 mod pages;
