@@ -1,10 +1,12 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
+mod af_packet;
 mod decode;
 mod file;
 mod filter;
 pub mod fuzzing;
 mod interface;
 mod link;
+pub mod live;
 mod map;
 pub mod memory;
 mod pcap;
@@ -14,7 +16,9 @@ mod stream;
 mod unpack;
 pub mod write;
 
+pub use af_packet::PacketSource;
 pub use file::{FileSource, OpenOptions, open, open_reader};
+pub use live::{AnySource, CaptureDrop, Drops, LiveError};
 
 use record::Time;
 
@@ -55,24 +59,36 @@ pub struct Frame<'b> {
 pub enum Poll {
     /// Frames were lent, or a long run of frames was refused by the filter; there may be more.
     More,
-    /// Nothing there now, ask again.
+    /// Nothing there now, ask again: the source has waited a little already, at most [`live::IDLE`].
     Idle,
     /// The source has ended.
     End,
 }
 
-/// What a source knows of itself. `packets` and `bytes` are everything taken, before any filter.
+/// What a source knows of itself. `packets` and `bytes` are everything that reached Sonda, before any filter; with `drops` they are
+/// everything that the interface had for this source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CaptureStats {
     pub packets: u64,
     /// Bytes on the wire.
     pub bytes: u64,
-    /// Lost before Sonda saw them (kernel, NIC).
-    pub lost: u64,
+    /// Lost before Sonda saw them (kernel, XDP program, network card); no part of `packets`.
+    pub drops: Drops,
     /// Taken, but refused by the filter expression: not lent.
     pub filtered: u64,
     /// Taken, but of a link type that is not supported: not lent.
     pub unknown_link: u64,
+}
+
+impl CaptureStats {
+    /// Adds another source of the same input, which had packets of its own.
+    pub fn merge(&mut self, other: &CaptureStats) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.drops.merge(&other.drops);
+        self.filtered += other.filtered;
+        self.unknown_link += other.unknown_link;
+    }
 }
 
 /// A source of packets.
@@ -87,12 +103,23 @@ pub trait CaptureSource {
     fn progress(&self) -> Option<(u64, u64)> {
         None
     }
+    /// Lets no more packets in. Those that are in already are lent by further bursts, and then comes [`Poll::End`]; so every packet that
+    /// was counted by the kernel or card is either taken or in a drop counter. Sources that are not live go on as before.
+    fn close(&mut self) -> Result<(), CaptureError> {
+        Ok(())
+    }
+    /// Something an operator should know that is no error, said once: the link went down, or came back.
+    fn notice(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What a capture ended with; the message says what to do. Records and blocks are counted from 1, offsets are bytes of the
 /// capture itself (after unpacking), and everything before the named place was lent.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
+    #[error(transparent)]
+    Live(#[from] LiveError),
     #[error("cannot open {path}: {cause}")]
     Open { path: String, cause: std::io::Error },
     #[error("may not read {path}: give this user read permission, or run as a user that has it")]

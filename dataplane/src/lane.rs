@@ -17,6 +17,9 @@ use record::{Ledger, Time};
 mod share;
 pub use share::Share;
 
+/// Tag lines between two looks at whether the batch is full.
+const REST_LINES: usize = 32;
+
 /// What a lane is told at start.
 #[derive(Clone, Debug)]
 pub struct LaneConfig {
@@ -196,6 +199,25 @@ impl Lane {
     /// Time of the newest packet, 0 before the first.
     pub fn now(&self) -> Time {
         self.now
+    }
+
+    /// Looks for quiet flows in another `lines` tag lines of the table (16 flows each), as of the time `now`: for live inputs, where time
+    /// goes on without packets. `now` may be later than the newest packet's time.
+    pub fn rest(&mut self, lines: usize, now: Time, mut full: impl FnMut(&mut Batch)) {
+        let mut left = lines.min(self.cache.lines());
+        while left > 0 {
+            let part = left.min(REST_LINES);
+            self.cache.sweep_lines(part, now, &mut self.batch);
+            if self.batch.is_full() {
+                full(&mut self.batch);
+            }
+            left -= part;
+        }
+    }
+
+    /// Tag lines of the flow table: what one round of [`Lane::rest`] has to look at.
+    pub fn lines(&self) -> usize {
+        self.cache.lines()
     }
 
     /// Ends every live flow; hands batches to `full` as they fill, the last one too.

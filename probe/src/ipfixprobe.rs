@@ -43,7 +43,7 @@ fn try_main(args: &[String]) -> Result<u8, String> {
     let outcome = run(job).map_err(|e| e.to_string())?;
     print!("{}", tables::tables(&outcome));
     for input in &outcome.inputs {
-        for wrong in input.report.imbalance() {
+        for wrong in input.imbalance() {
             eprintln!("Error: ledger does not balance: {wrong}");
         }
         if let Some(error) = &input.error {
@@ -107,7 +107,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     for text in &options.input {
         let args = PluginArgs::parse(text)?;
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
-        inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
+        inputs.push(Source { name, readers: vec![Reader { source: source.into(), cpu: args.checked_cpu()? }] });
     }
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
     let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
@@ -120,6 +120,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         overflow: Overflow::Wait,
         flows_per_sec: options.fps,
         progress: true,
+        duration: None,
         stop,
     }))
 }

@@ -215,6 +215,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         overflow: if args.overflow == WhenFull::Drop { Overflow::Drop } else { Overflow::Wait },
         flows_per_sec: args.fps,
         progress: !args.quiet,
+        duration: None,
         stop,
     })
 }
@@ -223,7 +224,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
 fn readers(file: &Path, args: &Args, cpus: &[usize]) -> Result<Vec<Reader>, Box<dyn std::error::Error>> {
     let open = |lane: usize| {
         let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
-        capture::open(file, options).map(|source| Reader { source, cpu: cpus.get(lane).copied() })
+        capture::open(file, options).map(|source| Reader { source: source.into(), cpu: cpus.get(lane).copied() })
     };
     let once_only = file == Path::new("-") || file.exists() && !file.is_file();
     if args.lanes > 1 && once_only {

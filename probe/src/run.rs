@@ -1,16 +1,22 @@
 //! The work that both faces of the exporter share: sources through lanes into outputs, until the end or Ctrl-C.
-use dataplane::capture::{CaptureError, CaptureSource, CaptureStats, FileSource, Poll};
+use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
 use dataplane::export::ring::{self, Finished, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
 use dataplane::flow::key::HashSeed;
 use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport, Share};
 use indicatif::{ProgressBar, ProgressStyle};
+use record::Time;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trap::Stop;
 
-/// Bursts between two looks at the clock.
+/// Bursts between two looks at the clock. A burst from a live source may have waited for its packets.
 const BURSTS_PER_LOOK: u32 = 256;
+const LIVE_BURSTS_PER_LOOK: u32 = 8;
+/// In how long the whole flow table of a live lane is looked through for quiet flows, however few packets come.
+const ROUND: Duration = Duration::from_secs(1);
+/// How long a live source that was closed may take to give what it has.
+const CLOSING: Duration = Duration::from_secs(2);
 /// A run shorter than this shows no progress bar.
 const PROGRESS_AFTER: Duration = Duration::from_millis(500);
 
@@ -25,18 +31,21 @@ pub(crate) struct Job {
     /// Flows per second at the most, 0 = no limit.
     pub(crate) flows_per_sec: u32,
     pub(crate) progress: bool,
+    /// Live inputs end after this time.
+    pub(crate) duration: Option<Duration>,
     pub(crate) stop: Stop,
 }
 
 /// An input as its lanes read it.
 pub(crate) struct Source {
     pub(crate) name: String,
-    /// One for each lane: each reads all of the capture and keeps its share of the packets (ARCHITECTURE.md, "Many lanes").
+    /// One for each lane. Of a file each reads all and keeps its share of the packets (ARCHITECTURE.md, "Many lanes"); a live one has
+    /// packets of its own, which are all for its lane.
     pub(crate) readers: Vec<Reader>,
 }
 
 pub(crate) struct Reader {
-    pub(crate) source: FileSource,
+    pub(crate) source: AnySource,
     /// The processor of the lane's thread, if that matters.
     pub(crate) cpu: Option<usize>,
 }
@@ -44,6 +53,7 @@ pub(crate) struct Reader {
 /// What became of one input.
 pub(crate) struct Input {
     pub(crate) name: String,
+    pub(crate) live: bool,
     pub(crate) taken: CaptureStats,
     /// The sum over its lanes.
     pub(crate) report: LaneReport,
@@ -51,6 +61,18 @@ pub(crate) struct Input {
     pub(crate) error: Option<CaptureError>,
     /// Time spent on its packets.
     pub(crate) time: Duration,
+}
+
+impl Input {
+    /// What does not balance: the lanes' books, and those between a live source and its lanes.
+    pub(crate) fn imbalance(&self) -> Vec<String> {
+        let mut wrong = self.report.imbalance();
+        let (taken, lanes) = (self.taken.packets, self.report.packets.taken);
+        if self.live && taken != lanes {
+            wrong.push(format!("packets captured = packets the lanes took: {taken} is not {lanes}"));
+        }
+        wrong
+    }
 }
 
 /// What became of the job.
@@ -102,7 +124,7 @@ pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
     let mut live = 0;
     let mut failed = None;
     for group in groups {
-        match together(group, &mut ends, &job.lane, job.progress, &job.stop) {
+        match together(group, &mut ends, &job.lane, job.progress, End { stop: &job.stop, after: job.duration }) {
             Ok(done) => done.into_iter().for_each(|(input, left)| {
                 inputs.push(input);
                 live += left;
@@ -121,16 +143,24 @@ pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
     }
 }
 
+/// When live lanes stop.
+#[derive(Clone, Copy)]
+struct End<'s> {
+    stop: &'s Stop,
+    after: Option<Duration>,
+}
+
 /// One lane at work.
 struct Task<'e> {
     lane: Lane,
-    source: FileSource,
+    source: AnySource,
     end: &'e mut LaneEnd,
     bar: Option<ProgressBar>,
 }
 
 /// What a lane's work came to.
 struct Done {
+    live_source: bool,
     taken: CaptureStats,
     report: LaneReport,
     error: Option<CaptureError>,
@@ -145,7 +175,7 @@ fn together(
     ends: &mut [LaneEnd],
     config: &LaneConfig,
     progress: bool,
-    stop: &Stop,
+    until: End<'_>,
 ) -> Result<Vec<(Input, usize)>, LaneError> {
     let alone = inputs.len() == 1;
     let mut counts = Vec::new();
@@ -153,7 +183,7 @@ fn together(
     for input in inputs {
         let of = input.readers.len() as u32;
         for (index, reader) in (0..of).zip(input.readers) {
-            let share = Share::new(index, of).unwrap_or_default();
+            let share = if reader.source.is_live() { Share::WHOLE } else { Share::new(index, of).unwrap_or_default() };
             let bar = if progress && alone && index == 0 { bar(&reader.source, &input.name) } else { None };
             readers.push((reader.cpu, (LaneConfig { share, ..config.clone() }, reader.source, bar)));
         }
@@ -162,13 +192,16 @@ fn together(
     // A lane takes its table on the processor that it will work on: the kernel gives pages of the NUMA node that touches them first
     // (numa(7)). Only when all lanes have theirs does one of them read.
     let made = on_cpus(readers, |cpu, (config, source, bar)| {
-        Lane::with_seed(&config, HashSeed::FILES).map(|lane| (cpu, (lane, source, bar)))
+        // Nobody can choose packets against a seed that was drawn for this run; of a file, runs are the same.
+        let seed = if source.is_live() { HashSeed::random() } else { HashSeed::FILES };
+        Lane::with_seed(&config, seed).map(|lane| (cpu, (lane, source, bar)))
     });
     let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
     let tasks = made.into_iter().zip(ends);
     let tasks = tasks.map(|((cpu, (lane, source, bar)), end)| (cpu, Task { lane, source, end, bar })).collect();
-    let mut done = on_cpus(tasks, |_, task| task.run(stop)).into_iter();
-    let inputs = counts.into_iter().map(|(name, lanes)| sum(name, done.by_ref().take(lanes).collect(), stop.is_set()));
+    let mut done = on_cpus(tasks, |_, task| task.run(until)).into_iter();
+    let inputs =
+        counts.into_iter().map(|(name, lanes)| sum(name, done.by_ref().take(lanes).collect(), until.stop.is_set()));
     Ok(inputs.collect())
 }
 
@@ -196,10 +229,11 @@ fn on_cpus<T: Send, R: Send>(
     })
 }
 
-/// The lanes of an input taken together. All have read the same, unless a signal stopped each at a place of its own.
+/// The lanes of an input taken together. Of a file all have read the same, unless a signal stopped each at a place of its own.
 fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
     let mut input = Input {
         name,
+        live: false,
         taken: CaptureStats::default(),
         report: LaneReport::default(),
         lanes: Vec::new(),
@@ -208,8 +242,9 @@ fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
     };
     let mut live = 0;
     for (index, lane) in lanes.into_iter().enumerate() {
-        if index == 0 {
-            input.taken = lane.taken;
+        input.live |= lane.live_source;
+        if index == 0 || lane.live_source {
+            input.taken.merge(&lane.taken);
         }
         input.report.merge(&lane.report);
         input.time = input.time.max(lane.time);
@@ -217,19 +252,21 @@ fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
         input.lanes.push(lane.report);
         live += lane.live;
     }
-    if stopped && input.lanes.len() > 1 {
+    if stopped && input.lanes.len() > 1 && !input.live {
         input.taken.packets = input.report.packets.taken;
     }
     (input, live)
 }
 
 impl Task<'_> {
-    fn run(mut self, stop: &Stop) -> Done {
+    fn run(mut self, until: End<'_>) -> Done {
         let started = Instant::now();
-        let mut looks = Looks { bursts: 0, ticked: started, started };
-        let error = loop {
-            if stop.is_set() {
-                break None;
+        let live_source = self.source.is_live();
+        let mut looks = Looks::new(started, live_source);
+        let over = until.after.filter(|_| live_source).map(|after| started + after);
+        let mut error = loop {
+            if until.stop.is_set() || over.is_some_and(|over| looks.at >= over) {
+                break self.close().err();
             }
             match self.lane.step(&mut self.source) {
                 Ok(Poll::More) => {}
@@ -246,32 +283,65 @@ impl Task<'_> {
             }
             looks.look(&mut self);
         };
-        let live = if stop.is_set() { self.lane.report(&self.source).live } else { 0 };
+        // A source that failed may still have packets that it took in before.
+        if live_source && error.is_some() {
+            error = self.close().err().or(error);
+        }
+        let live = if until.stop.is_set() { self.lane.report(&self.source).live } else { 0 };
         self.lane.finish(|batch| self.end.give(batch));
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         let report = self.lane.report(&self.source);
-        Done { taken: self.source.stats(), report, error, time: started.elapsed(), live }
+        Done { live_source, taken: self.source.stats(), report, error, time: started.elapsed(), live }
+    }
+
+    /// Lets a live source in no more, and takes what it has.
+    fn close(&mut self) -> Result<(), CaptureError> {
+        if !self.source.is_live() {
+            return Ok(());
+        }
+        self.source.close()?;
+        let patience = Instant::now() + CLOSING;
+        while self.lane.step(&mut self.source)? != Poll::End && Instant::now() < patience {
+            if self.lane.batch().is_full() {
+                self.end.give(self.lane.batch());
+            }
+        }
+        Ok(())
     }
 }
 
-/// What is done now and then: hand over what waits, move the progress bar.
+/// What is done now and then: hand over what waits, end the quiet flows of a live input, move the progress bar.
 struct Looks {
     bursts: u32,
+    per_look: u32,
     ticked: Instant,
     started: Instant,
+    /// When the last look was.
+    at: Instant,
+    /// When a look first saw the newest packet, and that packet's time: live time goes on from there.
+    newest: (Instant, Time),
 }
 
 impl Looks {
+    fn new(started: Instant, live: bool) -> Looks {
+        let per_look = if live { LIVE_BURSTS_PER_LOOK } else { BURSTS_PER_LOOK };
+        Looks { bursts: 0, per_look, ticked: started, started, at: started, newest: (started, Time(0)) }
+    }
+
     /// A batch that fills slowly goes out half full after [`TICK`].
     fn look(&mut self, task: &mut Task<'_>) {
         self.bursts += 1;
-        if self.bursts < BURSTS_PER_LOOK {
+        if self.bursts < self.per_look {
             return;
         }
         self.bursts = 0;
         let now = Instant::now();
+        if task.source.is_live() {
+            self.live(now, task);
+        }
+        self.at = now;
         if now - self.ticked >= TICK {
             self.ticked = now;
             task.end.give(task.lane.batch());
@@ -283,10 +353,29 @@ impl Looks {
             bar.set_position(done);
         }
     }
+
+    /// Ends quiet flows: the packets' time has gone on by as much as the clock since the newest of them, so that a step of the system's
+    /// clock ends nothing. As much of the table as the time since the last look is of a [`ROUND`].
+    fn live(&mut self, now: Instant, task: &mut Task<'_>) {
+        if let Some(text) = task.source.notice() {
+            eprintln!("{text}");
+        }
+        let newest = task.lane.now();
+        if newest != self.newest.1 {
+            self.newest = (now, newest);
+        }
+        if newest == Time(0) {
+            return;
+        }
+        let time = Time(newest.0.saturating_add((now - self.newest.0).as_nanos() as u64));
+        let lines = task.lane.lines() as u128 * (now - self.at).as_nanos() / ROUND.as_nanos();
+        // One more than its share, so that rounding leaves none out.
+        task.lane.rest(lines as usize + 1, time, |batch| task.end.give(batch));
+    }
 }
 
 /// A bar on standard error, if that is a terminal and the size of the input is known.
-fn bar(source: &FileSource, name: &str) -> Option<ProgressBar> {
+fn bar(source: &AnySource, name: &str) -> Option<ProgressBar> {
     let (_, total) = source.progress()?;
     if !std::io::stderr().is_terminal() {
         return None;

@@ -17,6 +17,14 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             let _ = write!(out, " in {secs:.2} s ({:.2} Mpps)", input.taken.packets as f64 / secs / 1e6);
         }
         out.push('\n');
+        let (taken, drops) = (input.taken.packets, &input.taken.drops);
+        if input.live {
+            let _ = write!(out, "  capture {} = {taken} taken", taken + drops.total());
+            for (why, n) in drops.losses() {
+                let _ = write!(out, " + {n} {}", why.label());
+            }
+            out.push('\n');
+        }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
         if input.lanes.len() > 1 {
             for (n, lane) in input.lanes.iter().enumerate() {
@@ -46,7 +54,7 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
                 plugin.name()
             );
         }
-        for wrong in r.imbalance() {
+        for wrong in input.imbalance() {
             let _ = writeln!(out, "  LEDGER DOES NOT BALANCE: {wrong}; please report this");
         }
         if let Some(error) = &input.error {

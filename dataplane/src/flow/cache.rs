@@ -5,7 +5,7 @@
 use crate::batch::Batch;
 use crate::capture::{BURST, Frame};
 use crate::face::Face;
-use crate::flow::table::{Shape, Slot, Table};
+use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
@@ -110,6 +110,10 @@ impl Cache {
     }
     pub fn live(&self) -> usize {
         self.table.live()
+    }
+    /// Tag lines of the table.
+    pub(crate) fn lines(&self) -> usize {
+        self.table.capacity() / WAYS
     }
     pub fn plugins(&self) -> &Plugins {
         &self.plugins
@@ -239,7 +243,7 @@ impl Cache {
         self.sweep_lines(usize::MAX, now, batch);
     }
 
-    fn sweep_lines(&mut self, lines: usize, now: Time, batch: &mut Batch) {
+    pub(crate) fn sweep_lines(&mut self, lines: usize, now: Time, batch: &mut Batch) {
         // Times in tag lines wrap after 65536 s; longer timeouts are found by the exact comparison below.
         let coarse = self.config.inactive_secs.min(0x8000) as u16;
         let mut idle = std::mem::take(&mut self.idle);

@@ -10,7 +10,7 @@ use std::ops::Range;
 use sys::Pages;
 
 /// Ways in one tag line: 16 tags and 16 times of 2 bytes fill 64 bytes.
-const WAYS: usize = 1 << WAYS_EXP;
+pub(super) const WAYS: usize = 1 << WAYS_EXP;
 const WAYS_EXP: u32 = 4;
 
 #[derive(Clone, Copy)]

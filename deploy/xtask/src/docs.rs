@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
 use dataplane::flow::Basic;
 use dataplane::packet::PacketDrop;
@@ -52,9 +53,10 @@ fn fields() -> String {
 fn drops() -> String {
     let head = "# Drop reasons\n\n\
         Nothing is lost without a reason that is counted: for each stage, taken = kept + sum of dropped(reason).\n\n";
+    let capture = docs::reasons::<CaptureDrop>("Why a packet that a live interface received did not reach a lane.");
     let packets = docs::reasons::<PacketDrop>("Why a packet did not reach the flow cache.");
     let records = docs::reasons::<RecordDrop>("Why a record did not leave through an output.");
-    page(head, &(packets + &records))
+    page(head, &(capture + &packets + &records))
 }
 
 /// One line end at the end of the file.

@@ -15,7 +15,7 @@ pub(super) fn tables(outcome: &Outcome) -> String {
             input.taken.packets - input.taken.filtered,
             input.report.packets.kept,
             input.report.decoded_bytes,
-            input.taken.lost,
+            input.taken.drops.total(),
             input.time.as_nanos() as u64,
         ];
         let status = if input.error.is_some() { "error" } else { "ok" };
