@@ -1,6 +1,8 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
 mod af_packet;
 mod decode;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod file;
 mod filter;
 pub mod fuzzing;

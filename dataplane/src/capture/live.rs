@@ -5,6 +5,8 @@
 //! they are the interface's. [`Poll::Idle`] comes at most [`IDLE`] after the last packet, so that a lane can look at its stop flag, end quiet
 //! flows and hand over what waits.
 use super::af_packet::PacketSource;
+#[cfg(feature = "dpdk")]
+use super::dpdk::DpdkSource;
 use super::{CaptureError, CaptureSource, CaptureStats, FileSource, Frame, Poll};
 use record::{Reason, reasons};
 use std::time::Duration;
@@ -75,6 +77,8 @@ impl Drops {
 pub enum AnySource {
     File(FileSource),
     Packet(PacketSource),
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkSource),
 }
 
 /// The same call on whichever source it is.
@@ -83,6 +87,8 @@ macro_rules! each {
         match $any {
             AnySource::File($source) => $call,
             AnySource::Packet($source) => $call,
+            #[cfg(feature = "dpdk")]
+            AnySource::Dpdk($source) => $call,
         }
     };
 }
@@ -130,6 +136,13 @@ impl From<FileSource> for AnySource {
 impl From<PacketSource> for AnySource {
     fn from(source: PacketSource) -> AnySource {
         AnySource::Packet(source)
+    }
+}
+
+#[cfg(feature = "dpdk")]
+impl From<DpdkSource> for AnySource {
+    fn from(source: DpdkSource) -> AnySource {
+        AnySource::Dpdk(source)
     }
 }
 

@@ -97,20 +97,27 @@ fn c_string(text: &str) -> Result<CString, DpdkError> {
     CString::new(text).map_err(|_| DpdkError::new(text.replace('\0', "\\0"), "has a zero byte"))
 }
 
+/// Called once in a process.
+fn init(args: &[CString]) -> c_int {
+    let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
+    argv.push(ptr::null_mut());
+    // SAFETY: `argv` has as many strings as said and a null behind them. DPDK only reorders the pointers and reads the strings, which
+    // live as long as the `Eal`.
+    unsafe { sonda_eal_start(args.len() as c_int, argv.as_mut_ptr()) }
+}
+
 /// DPDK's environment, started; it ends with the last of its ports and rings.
 #[derive(Debug)]
 pub struct Eal {
     /// Names of ports and rings that have an owner.
     owned: Mutex<Vec<String>>,
-    /// Whether lanes' threads may register: DPDK then lets no second process attach to this one.
-    alone: bool,
     /// DPDK may keep pointers into its arguments.
     _args: Vec<CString>,
 }
 
 impl Eal {
-    /// Starts it with these arguments, once in a process. With `alone` no other process will attach to this one.
-    pub fn start(args: &[String], alone: bool) -> Result<Arc<Eal>, DpdkError> {
+    /// Starts it with these arguments, once in a process.
+    pub fn start(args: &[String]) -> Result<Arc<Eal>, DpdkError> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         // These print and call exit().
         if let Some(no) = args.iter().find(|arg| matches!(arg.as_str(), "-h" | "--help")) {
@@ -122,15 +129,15 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(DpdkError::new("rte_eal_init", "DPDK was already started in this process"));
         }
-        let mut argv: Vec<*mut c_char> = args.iter().map(|arg| arg.as_ptr().cast_mut()).collect();
-        argv.push(ptr::null_mut());
-        // SAFETY: `argv` has as many strings as said and a null behind them. DPDK only reorders the pointers and reads the strings, which
-        // live as long as the `Eal`. The flag above makes this the one call in the process.
-        let code = unsafe { sonda_eal_start(args.len() as c_int, argv.as_mut_ptr()) };
+        // On a thread of its own: DPDK binds the one that starts it to a processor and numbers it. Two processes may use the same numbers,
+        // and those that free mbufs under one number write to one cache without a lock ("Multi-process Support", limitations); threads
+        // without a number use none.
+        let code = std::thread::scope(|scope| scope.spawn(|| init(&args)).join());
+        let code = code.map_err(|_| DpdkError::new("rte_eal_init", "did not come back"))?;
         if code < 0 {
             return Err(DpdkError::of("rte_eal_init", code));
         }
-        Ok(Arc::new(Eal { owned: Mutex::default(), alone, _args: args }))
+        Ok(Arc::new(Eal { owned: Mutex::default(), _args: args }))
     }
 
     /// Ports that no program has taken.
@@ -263,12 +270,6 @@ impl Port {
         let [received, missed, no_mbuf, errors] = if code == 0 { four } else { [0; 4] };
         PortStats { received, missed, no_mbuf, errors }
     }
-
-    /// mbufs of a queue that are not free.
-    pub fn in_use(&self, queue: u16) -> u32 {
-        // SAFETY: any number may be asked for; DPDK has started, and the port's pools live as long as it.
-        unsafe { sonda_in_use(self.number, queue) }
-    }
 }
 
 impl Drop for Port {
@@ -363,6 +364,12 @@ impl Queue {
         Burst { from: self.next, to, queue: self }
     }
 
+    /// mbufs of a port's queue that are not free.
+    pub fn in_use(&self) -> u32 {
+        // SAFETY: any numbers may be asked for; DPDK has started, and the port's pools live as long as it.
+        self.port().map_or(0, |port| unsafe { sonda_in_use(port.number, self.input.queue) })
+    }
+
     /// Frames taken and not yet lent.
     pub fn waiting(&self) -> usize {
         self.end - self.next
@@ -371,7 +378,7 @@ impl Queue {
     #[cold]
     fn first(&mut self) {
         self.asked = true;
-        if self.port().is_some_and(|port| port.eal.alone) {
+        if self.port().is_some() && std::env::var_os("SONDA_REG").is_some() {
             // SAFETY: DPDK has started, and this thread does not have a number (asked there).
             let registered = unsafe { sonda_thread_register() } == 1;
             self.registered = registered.then(|| std::thread::current().id());
