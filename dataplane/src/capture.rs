@@ -18,7 +18,7 @@ mod stream;
 mod unpack;
 pub mod write;
 
-pub use af_packet::PacketSource;
+pub use af_packet::{PacketConfig, PacketSource};
 pub use file::{FileSource, OpenOptions, open, open_reader};
 pub use live::{AnySource, CaptureDrop, Drops, LiveError};
 
@@ -76,6 +76,9 @@ pub struct CaptureStats {
     pub bytes: u64,
     /// Lost before Sonda saw them (kernel, XDP program, network card); no part of `packets`.
     pub drops: Drops,
+    /// Packets that the kernel or card has counted for this source, dropped ones included, if it counts by itself. After
+    /// [`CaptureSource::close`] and [`Poll::End`] they are `packets` and `drops`.
+    pub offered: Option<u64>,
     /// Taken, but refused by the filter expression: not lent.
     pub filtered: u64,
     /// Taken, but of a link type that is not supported: not lent.
@@ -88,6 +91,10 @@ impl CaptureStats {
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.drops.merge(&other.drops);
+        self.offered = match (self.offered, other.offered) {
+            (Some(mine), Some(theirs)) => Some(mine + theirs),
+            (mine, theirs) => mine.or(theirs),
+        };
         self.filtered += other.filtered;
         self.unknown_link += other.unknown_link;
     }

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 mod applets;
+mod dpdk;
 mod ipfixprobe;
+mod live;
 mod outputs;
 mod probe;
 mod run;

@@ -1,10 +1,12 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
+use crate::dpdk::{self, PortsConfig};
+use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
-use dataplane::capture::{self, OpenOptions};
+use dataplane::capture::{self, AnySource, OpenOptions};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::json::JsonExporter;
@@ -18,6 +20,7 @@ use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -35,21 +38,53 @@ mod exit {
     pub(super) const INTERRUPTED: u8 = 130;
 }
 
-/// Read a capture; show its flows, or export them as IPFIX, UniRec and JSON.
+/// Read a capture or an interface; show its flows, or export them as IPFIX, UniRec and JSON.
 #[derive(Parser, Debug)]
 #[command(
     name = "sonda probe",
     version,
     after_help = "Examples:\n  sonda probe capture.pcap\n  zcat old.pcap.gz | sonda probe - --json flows.json\n  \
 sonda probe capture.pcap --l7 http,tls --ipfix udp://127.0.0.1:4739\n  \
-sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n\n\
-Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken (what could be read was \
+sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n  \
+sonda probe -i eth0 --lanes 2 --ipfix tcp://collector.example\n\n\
+Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken or its interface went away (what could be read was \
 processed); 4 an output lost records; 130 interrupted (live flows were exported)."
 )]
 pub(crate) struct Args {
     /// Capture files (pcap or pcapng, also gzip or zstd); - is standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "interfaces", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Capture from these interfaces until Ctrl-C, all at a time; may be repeated
+    #[arg(short = 'i', long = "interface", value_name = "IFC", value_delimiter = ',', conflicts_with = "files")]
+    interfaces: Vec<String>,
+    /// What takes packets from an interface
+    #[arg(long, value_enum, default_value_t = Backend::Auto, requires = "interfaces")]
+    backend: Backend,
+    /// Arguments for DPDK's EAL, with --backend dpdk
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        requires = "interfaces",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    dpdk_eal: String,
+    /// End a live capture after this time
+    #[arg(long, value_name = "SECONDS", requires = "interfaces", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    duration: Option<u64>,
+    /// Take also packets for other addresses than the interface's own (the default)
+    #[arg(long, overrides_with = "no_promisc")]
+    promisc: bool,
+    /// Only packets that the interface would take anyhow
+    #[arg(long, requires = "interfaces")]
+    no_promisc: bool,
+    /// Bytes taken of each packet of an interface
+    #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    snaplen: Option<u32>,
+    /// Memory of each lane's ring on an interface
+    #[arg(long, value_name = "MIB", requires = "interfaces", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4095))]
+    ring: u32,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     filter: Option<String>,
@@ -95,8 +130,8 @@ pub(crate) struct Args {
     /// Stop each input after this many decoded packets
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     count: u64,
-    /// Lanes that read each capture side by side, each on a processor of its own; not for pipes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=LANES_MAX))]
+    /// Lanes that read each capture or interface side by side, each on a processor of its own; not for pipes
+    #[arg(long, visible_alias = "queues", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=LANES_MAX))]
     lanes: u32,
     /// Processors, such as 0,2-3: one for each lane, those left over for the outputs
     #[arg(long, value_name = "LIST")]
@@ -201,6 +236,16 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
     }
     let mut inputs = Vec::new();
+    if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
+        return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
+    }
+    if args.backend == Backend::Dpdk {
+        inputs.extend(dpdk_ports(&args, &cpus)?);
+    } else {
+        for interface in &args.interfaces {
+            inputs.push(interface_lanes(interface, &args, &cpus)?);
+        }
+    }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
     }
@@ -211,13 +256,61 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         lane,
         inputs,
         outputs,
-        side_by_side: false,
+        side_by_side: !args.interfaces.is_empty(),
         overflow: if args.overflow == WhenFull::Drop { Overflow::Drop } else { Overflow::Wait },
         flows_per_sec: args.fps,
         progress: !args.quiet,
-        duration: None,
+        duration: args.duration.map(Duration::from_secs),
         stop,
     })
+}
+
+/// Opens an interface with a part of its packets for each lane, and says how on standard error.
+fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Source, Box<dyn std::error::Error>> {
+    let mut config = LiveConfig { backend: args.backend, ..LiveConfig::default() };
+    config.packet.filter = args.filter.clone();
+    config.packet.members = args.lanes;
+    config.packet.promiscuous = !args.no_promisc;
+    config.packet.snaplen = args.snaplen;
+    live::ring(args.ring, &mut config.packet);
+    let opened = live::open(interface, &config)?;
+    if !args.quiet {
+        eprintln!("{}", opened.how);
+    }
+    let lanes = opened.sources.into_iter().enumerate();
+    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
+    Ok(Source { name: interface.to_string(), readers })
+}
+
+/// Opens DPDK's ports with a queue for each lane.
+fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
+    for (given, option) in [(args.filter.is_some(), "--filter"), (args.snaplen.is_some(), "--snaplen")] {
+        if given {
+            return Err(format!("{option} is not for --backend dpdk: leave it out"));
+        }
+    }
+    let config = PortsConfig {
+        eal: args.dpdk_eal.clone(),
+        alone: true,
+        ports: args.interfaces.clone(),
+        queues: args.lanes as u16,
+        mbufs: 8192,
+        mtu: 0,
+        rss: 0,
+        promiscuous: !args.no_promisc,
+    };
+    let ports = dpdk::Inputs::default().ports(&config)?;
+    let readers = |queues: Vec<AnySource>| {
+        let lanes = queues.into_iter().enumerate();
+        lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect()
+    };
+    Ok(args
+        .interfaces
+        .iter()
+        .cloned()
+        .zip(ports)
+        .map(|(name, queues)| Source { name, readers: readers(queues) })
+        .collect())
 }
 
 /// Opens a capture once for each lane.

@@ -54,6 +54,8 @@ pub(crate) struct Reader {
 pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) live: bool,
+    /// A live input that was left at its limit of packets, with more in its rings.
+    pub(crate) cut: bool,
     pub(crate) taken: CaptureStats,
     /// The sum over its lanes.
     pub(crate) report: LaneReport,
@@ -71,7 +73,17 @@ impl Input {
         if self.live && taken != lanes {
             wrong.push(format!("packets captured = packets the lanes took: {taken} is not {lanes}"));
         }
+        if self.left_over() != 0 && !self.cut {
+            let (offered, drops) = (self.taken.offered.unwrap_or(0), self.taken.drops.total());
+            wrong.push(format!("packets offered = captured + dropped: {offered} is not {taken} + {drops}"));
+        }
         wrong
+    }
+
+    /// Packets that the kernel or card has counted for us and that are neither taken nor dropped.
+    pub(crate) fn left_over(&self) -> i64 {
+        let known = self.taken.packets + self.taken.drops.total();
+        self.taken.offered.map_or(0, |offered| offered as i64 - known as i64)
     }
 }
 
@@ -161,6 +173,7 @@ struct Task<'e> {
 /// What a lane's work came to.
 struct Done {
     live_source: bool,
+    cut: bool,
     taken: CaptureStats,
     report: LaneReport,
     error: Option<CaptureError>,
@@ -234,6 +247,7 @@ fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
     let mut input = Input {
         name,
         live: false,
+        cut: false,
         taken: CaptureStats::default(),
         report: LaneReport::default(),
         lanes: Vec::new(),
@@ -243,6 +257,7 @@ fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
     let mut live = 0;
     for (index, lane) in lanes.into_iter().enumerate() {
         input.live |= lane.live_source;
+        input.cut |= lane.cut;
         if index == 0 || lane.live_source {
             input.taken.merge(&lane.taken);
         }
@@ -264,6 +279,7 @@ impl Task<'_> {
         let live_source = self.source.is_live();
         let mut looks = Looks::new(started, live_source);
         let over = until.after.filter(|_| live_source).map(|after| started + after);
+        let mut cut = false;
         let mut error = loop {
             if until.stop.is_set() || over.is_some_and(|over| looks.at >= over) {
                 break self.close().err();
@@ -275,7 +291,10 @@ impl Task<'_> {
                     self.end.give(self.lane.batch());
                     looks.bursts = BURSTS_PER_LOOK;
                 }
-                Ok(Poll::End) => break None,
+                Ok(Poll::End) => {
+                    cut = live_source;
+                    break None;
+                }
                 Err(e) => break Some(e),
             }
             if self.lane.batch().is_full() {
@@ -293,7 +312,7 @@ impl Task<'_> {
             bar.finish_and_clear();
         }
         let report = self.lane.report(&self.source);
-        Done { live_source, taken: self.source.stats(), report, error, time: started.elapsed(), live }
+        Done { live_source, cut, taken: self.source.stats(), report, error, time: started.elapsed(), live }
     }
 
     /// Lets a live source in no more, and takes what it has.

@@ -19,9 +19,13 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         out.push('\n');
         let (taken, drops) = (input.taken.packets, &input.taken.drops);
         if input.live {
-            let _ = write!(out, "  capture {} = {taken} taken", taken + drops.total());
+            let offered = input.taken.offered.unwrap_or(taken + drops.total());
+            let _ = write!(out, "  capture {offered} = {taken} taken");
             for (why, n) in drops.losses() {
                 let _ = write!(out, " + {n} {}", why.label());
+            }
+            if input.cut {
+                let _ = write!(out, " + {} left in the ring", input.left_over());
             }
             out.push('\n');
         }

@@ -193,6 +193,11 @@ impl DpdkSource {
         self.losses.extend(other.losses);
     }
 
+    /// The port of its first queue; not of a ring.
+    pub fn port(&self) -> Option<&Port> {
+        self.inputs.first().and_then(|input| input.queue.port()).map(Arc::as_ref)
+    }
+
     /// What the ports say of all their queues, for the first source of each.
     pub fn port_stats(&self) -> impl Iterator<Item = PortStats> + '_ {
         self.losses.iter().map(|port| port.stats())

@@ -73,7 +73,7 @@ impl Drops {
 }
 
 /// Any source of packets: one match for each burst, none for each packet.
-#[expect(clippy::large_enum_variant, reason = "there is one for each lane, and it does not move")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each lane, and it does not move")]
 pub enum AnySource {
     File(FileSource),
     Packet(PacketSource),

@@ -8,8 +8,10 @@ mod counting;
 mod cpus;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+mod interfaces;
 pub mod lanes;
 mod map;
+pub mod packet_ring;
 mod pages;
 mod prefetch;
 mod ready;
@@ -19,6 +21,7 @@ pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
+pub use interfaces::{Interface, interface, interface_name, interfaces};
 pub use map::FileMap;
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_at, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};

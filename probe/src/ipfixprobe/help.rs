@@ -1,6 +1,6 @@
 //! `-h [PLUGIN]`: generated from the declared options and the registry of process plugins.
 use super::options::{DECLARED, Takes};
-use super::plugins::{CACHE, IPFIX, Known, PCAP, TEXT, UNIREC};
+use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, PCAP, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
@@ -8,7 +8,14 @@ use std::fmt::Write;
 type BuiltIn = (&'static str, &'static str, &'static [Known]);
 
 const KINDS: &[(&str, &[BuiltIn])] = &[
-    ("input", &[("pcap", "read packets from a capture file", PCAP)]),
+    (
+        "input",
+        &[
+            ("pcap", "read packets from a capture file", PCAP),
+            ("dpdk", "read packets from DPDK's ports (builds with the feature dpdk)", DPDK),
+            ("dpdk-ring", "read packets that another DPDK program puts into a ring (likewise)", DPDK_RING),
+        ],
+    ),
     ("storage", &[("cache", "keep flows in a hash table", CACHE)]),
     (
         "output",

@@ -41,6 +41,20 @@ known! {
         "s" / "snaplen" "N" "accepted, of use for live capture only";
         "l" / "list" "" "list interfaces: comes with live capture";
     }
+    DPDK {
+        "b" / "bsize" "N" "packets taken at a time, default and at most 64";
+        "p" / "port" "LIST" "ports, by number or device name, separated by commas";
+        "m" / "mem" "N" "buffers of each queue, default 8192; half of them are its descriptors";
+        "q" / "queue" "N" "receive queues of each port, default 1; give -i dpdk once more for each further one";
+        "r" / "rss" "BITS" "RTE_ETH_RSS_ bits, default by addresses";
+        "e" / "eal" "ARGUMENTS" "for DPDK's EAL, separated by blanks";
+        "M" / "mtu" "BYTES" "default 1518";
+    }
+    DPDK_RING {
+        "b" / "bsize" "N" "packets taken at a time, default and at most 64";
+        "r" / "ring" "NAME" "the ring to read";
+        "e" / "eal" "ARGUMENTS" "for DPDK's EAL, separated by blanks";
+    }
     CACHE {
         "s" / "size" "EXP" "2^EXP flows, 4 to 30, default 17";
         "l" / "line" "EXP" "2^EXP flows in a line, default 4";
@@ -114,7 +128,7 @@ impl<'t> PluginArgs<'t> {
     }
 
     /// Gives each option under its long name to `set`, which answers `None` if the value is wrong.
-    fn each(&self, known: &[Known], mut set: impl FnMut(&str, &str) -> Option<()>) -> Result<(), String> {
+    pub(super) fn each(&self, known: &[Known], mut set: impl FnMut(&str, &str) -> Option<()>) -> Result<(), String> {
         for (name, value) in &self.options {
             let declared = known
                 .iter()
@@ -134,12 +148,12 @@ impl<'t> PluginArgs<'t> {
     }
 }
 
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+pub(super) fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
 }
 
-fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
+pub(super) fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
     number(text).filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok())
 }
 
@@ -147,7 +161,7 @@ fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> 
 pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, FileSource)>, String> {
     match args.name {
         "pcap" => {}
-        "raw" | "ndp" | "dpdk" | "dpdk-ring" => {
+        "raw" | "ndp" => {
             return Err(format!(
                 "{}: live capture comes with a later release; read a file with pcap;file=PATH",
                 args.name

@@ -1,0 +1,52 @@
+//! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
+use clap::ValueEnum;
+use dataplane::capture::{AnySource, CaptureError, PacketConfig, PacketSource};
+
+/// What takes packets from an interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum Backend {
+    /// The fastest that works here
+    #[default]
+    Auto,
+    /// AF_PACKET, a ring of the kernel's (TPACKET_V3): works everywhere
+    AfPacket,
+    /// DPDK; interfaces are its ports, by number or device name
+    Dpdk,
+}
+
+/// What is asked of an interface.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LiveConfig {
+    pub(crate) backend: Backend,
+    pub(crate) packet: PacketConfig,
+}
+
+/// An interface that was opened.
+pub(crate) struct Opened {
+    /// One for each lane.
+    pub(crate) sources: Vec<AnySource>,
+    /// The backend, and why not a better one, in one line.
+    pub(crate) how: String,
+}
+
+/// Opens the interface by the backend that was asked for, or by the best that works.
+pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
+    let why = match config.backend {
+        Backend::Auto => " (this build has no AF_XDP and no DPDK)",
+        Backend::AfPacket | Backend::Dpdk => "",
+    };
+    let members = PacketSource::open(interface, &config.packet)?;
+    let ring_mib = (u64::from(config.packet.block_bytes) * u64::from(config.packet.blocks)) >> 20;
+    let lanes = match members.len() {
+        1 => "1 lane".to_string(),
+        n => format!("{n} lanes"),
+    };
+    let how = format!("{interface}: af_packet, {lanes}, ring of {ring_mib} MiB each{why}");
+    Ok(Opened { sources: members.into_iter().map(AnySource::from).collect(), how })
+}
+
+/// The sizes of a ring of about so many MiB, in blocks that hold the longest packets.
+pub(crate) fn ring(mib: u32, config: &mut PacketConfig) {
+    config.blocks = ((u64::from(mib) << 20) / u64::from(config.block_bytes)).clamp(2, 1 << 14) as u32;
+}
