@@ -99,7 +99,7 @@ mod built {
                 let sources = dpdk.port(name, &options)?;
                 if let Some(port) = sources.first().and_then(DpdkSource::port) {
                     eprintln!(
-                        "{name}: dpdk {}, {} queues of {} descriptors",
+                        "{name}: dpdk {}, {} queue(s) of {} descriptors",
                         port.driver,
                         sources.len(),
                         port.descriptors

@@ -35,13 +35,17 @@ pub enum Start {
 #[derive(Debug)]
 pub struct Dpdk {
     eal: Arc<Eal>,
+    huge_pages: bool,
 }
 
 impl Dpdk {
     /// Starts DPDK with EAL arguments, separated by blanks; `need` is [`memory`] of what will be opened.
     pub fn start(eal: &str, start: Start, need: u64) -> Result<Dpdk, LiveError> {
         let args = arguments(eal, start, need);
-        Eal::start(&args).map(|eal| Dpdk { eal }).map_err(|e| explain("EAL", &e, Some((need, &args))))
+        // A second process uses the pages of the first.
+        let huge_pages = !args.iter().any(|arg| arg == "--no-huge" || arg == "--proc-type=secondary");
+        let eal = Eal::start(&args).map_err(|e| explain("this machine", &e, huge_pages.then_some(need)))?;
+        Ok(Dpdk { eal, huge_pages })
     }
 
     /// Ports that DPDK has found.
@@ -53,7 +57,7 @@ impl Dpdk {
     pub fn port(&self, name: &str, options: &PortOptions) -> Result<Vec<DpdkSource>, LiveError> {
         let opened = self.eal.port(name).and_then(|number| Port::open(&self.eal, number, options));
         let need = memory(options, 1);
-        let (port, queues) = opened.map_err(|e| explain(name, &e, Some((need, &[]))))?;
+        let (port, queues) = opened.map_err(|e| explain(name, &e, self.huge_pages.then_some(need)))?;
         let unit = Stamp::of(&port.driver);
         let lost = |index| if index == 0 { vec![port.clone()] } else { Vec::new() };
         Ok(queues.into_iter().enumerate().map(|(at, queue)| DpdkSource::new(queue, unit, lost(at))).collect())
@@ -93,25 +97,32 @@ fn arguments(eal: &str, start: Start, need: u64) -> Vec<String> {
     if start == Start::Second && !has(&args, &["--proc-type"]) {
         args.push("--proc-type=secondary".into());
     }
-    let placed =
-        ["--in-memory", "--no-huge", "--file-prefix", "--huge-dir", "--proc-type", "--no-shconf", "--legacy-mem"];
+    let placed = ["--in-memory", "--file-prefix", "--huge-dir", "--proc-type", "--no-shconf", "--legacy-mem"];
     if start == Start::Alone && !has(&args, &placed) {
-        args.push("--in-memory".into());
+        // DPDK refuses --in-memory beside --no-huge.
+        args.push(if has(&args, &["--no-huge"]) { "--no-shconf" } else { "--in-memory" }.into());
     }
+    if start == Start::Alone && !args.iter().any(|arg| arg.starts_with("--log-level")) {
+        args.push("--log-level=warning".into());
+    }
+    // Without huge pages each buffer takes small ones for itself: nearly twice as much.
     if has(&args, &["--no-huge"]) && !args.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem")) {
-        args.extend(["-m".into(), (need >> 20).next_power_of_two().max(64).to_string()]);
+        args.extend(["-m".into(), (2 * need >> 20).next_power_of_two().max(64).to_string()]);
     }
     args
 }
 
-/// DPDK's word, and what it was about if huge pages are short.
-fn explain(name: &str, error: &DpdkError, need: Option<(u64, &[String])>) -> LiveError {
+/// DPDK's word, and what it was about if huge pages are short of `need` bytes.
+fn explain(name: &str, error: &DpdkError, need: Option<u64>) -> LiveError {
     let mut why = error.to_string();
-    if let Some((need, args)) = need
-        && !args.iter().any(|arg| arg == "--no-huge" || arg == "--proc-type=secondary")
+    if matches!(&error.step[..], "rte_eal_init" | "rte_pktmbuf_pool_create")
+        && let Some(need) = need
         && let Some(short) = short_of_pages(need, &std::fs::read_to_string("/proc/meminfo").unwrap_or_default())
     {
         why = format!("{short} ({why})");
+    } else if error.step == "rte_pktmbuf_pool_create" {
+        why =
+            format!("{why}; fewer buffers or queues may fit, or give DPDK more memory by -m MIB in the EAL arguments");
     }
     LiveError::Backend { name: name.into(), backend: "DPDK", why }
 }
@@ -308,13 +319,13 @@ mod tests {
     #[test]
     fn arguments_are_the_users_and_ours_only_where_there_are_none() {
         let of = |text, start| arguments(text, start, 1 << 20).join(" ");
-        assert!(of("--vdev=net_null0", Start::Alone).ends_with(" --in-memory"));
-        assert_eq!(of("-l 1 --file-prefix=x", Start::Alone), "-l 1 --file-prefix=x");
+        assert!(of("--vdev=net_null0", Start::Alone).ends_with(" --in-memory --log-level=warning"));
+        assert_eq!(of("-l 1 --file-prefix=x --log-level=8", Start::Alone), "-l 1 --file-prefix=x --log-level=8");
         assert_eq!(of("--lcores=0 -a 0:1.2", Start::AsTold), "--lcores=0 -a 0:1.2");
         assert_eq!(of("-c1", Start::Second), "-c1 --proc-type=secondary");
         assert_eq!(of("-l0 --proc-type=auto", Start::Second), "-l0 --proc-type=auto");
-        assert_eq!(of("-l 0 --no-huge", Start::Alone), "-l 0 --no-huge -m 64");
-        assert_eq!(arguments("-l 0 --no-huge", Start::AsTold, 100 << 20)[3..], ["-m", "128"]);
+        assert_eq!(of("-l 0 --no-huge", Start::AsTold), "-l 0 --no-huge -m 64");
+        assert_eq!(arguments("-l 0 --no-huge", Start::AsTold, 60 << 20)[3..], ["-m", "128"]);
     }
 
     #[test]
