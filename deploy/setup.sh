@@ -18,6 +18,9 @@ need=(
     softflowd=softflowd
     valgrind=valgrind
     /usr/include/pcap.h=libpcap-dev
+    /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
+    ip=iproute2
+    tcpreplay=tcpreplay
 )
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -107,7 +107,7 @@ fn arguments(eal: &str, start: Start, need: u64) -> Vec<String> {
     }
     // Without huge pages each buffer takes small ones for itself: nearly twice as much.
     if has(&args, &["--no-huge"]) && !args.iter().any(|arg| arg.starts_with("-m") || arg.starts_with("--socket-mem")) {
-        args.extend(["-m".into(), (2 * need >> 20).next_power_of_two().max(64).to_string()]);
+        args.extend(["-m".into(), ((2 * need) >> 20).next_power_of_two().max(64).to_string()]);
     }
     args
 }

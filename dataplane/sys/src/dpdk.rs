@@ -6,7 +6,6 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ThreadId;
 
 /// mbufs taken at a time.
 const BURST: usize = 64;
@@ -52,8 +51,6 @@ unsafe extern "C" {
     fn sonda_ports() -> u16;
     fn sonda_port_named(name: *const c_char, port: *mut u16) -> c_int;
     fn sonda_port_valid(port: u16) -> c_int;
-    fn sonda_thread_register() -> c_int;
-    fn sonda_thread_unregister();
     fn sonda_in_use(port: u16, queue: u16) -> u32;
     fn sonda_port_open(port: u16, options: *mut RawPort) -> c_int;
     fn sonda_port_close(port: u16, queues: u16);
@@ -296,8 +293,6 @@ pub struct Queue {
     next: usize,
     end: usize,
     spare: Vec<u8>,
-    registered: Option<ThreadId>,
-    asked: bool,
     keeper: Keeper,
 }
 
@@ -332,8 +327,6 @@ impl Queue {
             end: 0,
             // Untouched pages of it cost nothing.
             spare: vec![0; BURST * SPARE],
-            registered: None,
-            asked: false,
             keeper,
         }
     }
@@ -349,9 +342,6 @@ impl Queue {
     #[inline]
     pub fn receive(&mut self, max: usize) -> Burst<'_> {
         if self.next == self.end {
-            if !self.asked {
-                self.first();
-            }
             // SAFETY: port or ring are there as long as the keeper, no other thread receives from them here (`&mut self`, one owner); the
             // arrays have BURST places and `spare` BURST * SPARE bytes. No mbuf is held, so nothing is overwritten.
             let count = unsafe {
@@ -375,16 +365,6 @@ impl Queue {
         self.end - self.next
     }
 
-    #[cold]
-    fn first(&mut self) {
-        self.asked = true;
-        if self.port().is_some() && std::env::var_os("SONDA_REG").is_some() {
-            // SAFETY: DPDK has started, and this thread does not have a number (asked there).
-            let registered = unsafe { sonda_thread_register() } == 1;
-            self.registered = registered.then(|| std::thread::current().id());
-        }
-    }
-
     fn free(&mut self, to: usize) {
         let count = to - self.next;
         if count > 0 {
@@ -398,10 +378,6 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         self.free(self.end);
-        if self.registered == Some(std::thread::current().id()) {
-            // SAFETY: this thread was registered by this queue.
-            unsafe { sonda_thread_unregister() };
-        }
         if let Keeper::Ring(eal, name) = &self.keeper {
             eal.owned.lock().unwrap_or_else(PoisonError::into_inner).retain(|o| o != name);
         }

@@ -6,7 +6,6 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 #include <rte_ring.h>
@@ -29,10 +28,6 @@ const char *sonda_error(int code) { return rte_strerror(code); }
 uint16_t sonda_ports(void) { return rte_eth_dev_count_avail(); }
 int sonda_port_named(const char *name, uint16_t *port) { return rte_eth_dev_get_port_by_name(name, port); }
 int sonda_port_valid(uint16_t port) { return rte_eth_dev_is_valid_port(port); }
-
-// A thread with a number of its own has a cache of free mbufs before the shared pool. Answers whether this call gave it one.
-int sonda_thread_register(void) { return rte_lcore_id() == LCORE_ID_ANY && rte_thread_register() == 0; }
-void sonda_thread_unregister(void) { rte_thread_unregister(); }
 
 static struct rte_mempool *pool(uint16_t port, uint16_t queue)
 {
