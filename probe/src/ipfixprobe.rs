@@ -48,7 +48,8 @@ fn try_main(args: &[String]) -> Result<u8, String> {
             eprintln!("Error: ledger does not balance: {wrong}");
         }
         if let Some(error) = &input.error {
-            eprintln!("Error: pcap: {error}");
+            let plugin = if input.live { "raw" } else { "pcap" };
+            eprintln!("Error: {plugin}: {error}");
         }
     }
     if outcome.batches_out > 0 {
@@ -113,7 +114,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
             continue;
         }
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
-        inputs.push(Source { name, readers: vec![Reader { source: source.into(), cpu: args.checked_cpu()? }] });
+        inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
     }
     dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;

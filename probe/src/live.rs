@@ -46,6 +46,11 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
     Ok(Opened { sources: members.into_iter().map(AnySource::from).collect(), how })
 }
 
+/// Names of all interfaces, one a line.
+pub(crate) fn list() -> String {
+    dataplane::capture::live::interfaces().iter().map(|name| format!("{name}\n")).collect()
+}
+
 /// The sizes of a ring of about so many MiB, in blocks that hold the longest packets.
 pub(crate) fn ring(mib: u32, config: &mut PacketConfig) {
     config.blocks = ((u64::from(mib) << 20) / u64::from(config.block_bytes)).clamp(2, 1 << 14) as u32;

@@ -231,7 +231,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     };
     let cpus = args.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
     cpus::check(&cpus)?;
-    let lanes = args.lanes as usize;
+    let lanes = args.lanes as usize * args.interfaces.len().max(1);
     if !cpus.is_empty() && cpus.len() < lanes {
         return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
     }
@@ -241,10 +241,11 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     }
     if args.backend == Backend::Dpdk {
         inputs.extend(dpdk_ports(&args, &cpus)?);
-    } else {
-        for interface in &args.interfaces {
-            inputs.push(interface_lanes(interface, &args, &cpus)?);
-        }
+    }
+    let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    for (n, interface) in kernels.iter().enumerate() {
+        let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
+        inputs.push(interface_lanes(interface, &args, own)?);
     }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
@@ -300,17 +301,14 @@ fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
         promiscuous: !args.no_promisc,
     };
     let ports = dpdk::Inputs::default().ports(&config)?;
-    let readers = |queues: Vec<AnySource>| {
-        let lanes = queues.into_iter().enumerate();
-        lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect()
+    // As many processors for each port as it has lanes.
+    let mut own = cpus.iter().copied();
+    let mut reader = |source| Reader { source, cpu: own.next() };
+    let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
+        name,
+        readers: queues.into_iter().map(&mut reader).collect(),
     };
-    Ok(args
-        .interfaces
-        .iter()
-        .cloned()
-        .zip(ports)
-        .map(|(name, queues)| Source { name, readers: readers(queues) })
-        .collect())
+    Ok(args.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
 }
 
 /// Opens a capture once for each lane.

@@ -2,12 +2,16 @@
 //! mount and a network namespace.
 #![cfg(feature = "dpdk")]
 
+#[path = "live/netns.rs"]
+#[allow(dead_code, reason = "the other live suite uses the rest")]
+mod netns;
 mod support;
 
+use netns::{HERE, Netns, Running};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use support::{Folder, Run, Summary, assert_same, flows, json_lines, mixture, outcome, run, sonda};
 
 /// Keeps away from other DPDK programs, and from huge pages.
@@ -145,67 +149,20 @@ fn must(program: &str, args: &[&str]) -> String {
     text(&out.stdout)
 }
 
-/// A network namespace with a veth pair, gone afterwards.
-struct Net(String);
-
-impl Net {
-    fn new() -> Net {
-        let net = Net(format!("sonda-dpdk-{}", std::process::id()));
-        must("ip", &["netns", "add", &net.0]);
-        must("ip", &["-n", &net.0, "link", "add", "near", "type", "veth", "peer", "name", "far"]);
-        for end in ["near", "far"] {
-            net.run(&["sysctl", "-qw", &format!("net.ipv6.conf.{end}.disable_ipv6=1")]);
-            must("ip", &["-n", &net.0, "link", "set", end, "mtu", "9000", "up"]);
-        }
-        net
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        must("ip", &[&["netns", "exec", &self.0], args].concat())
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
-/// Starts the program and waits until it has opened its input.
-fn started(mut command: Command, says: &str) -> (Child, BufReader<std::process::ChildStderr>, String) {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
-    let mut errors = BufReader::new(child.stderr.take().expect("piped"));
-    let mut said = String::new();
-    while !said.contains(says) {
-        assert!(errors.read_line(&mut said).expect("text") > 0, "it ended: {said}");
-    }
-    (child, errors, said)
-}
-
-#[track_caller]
-fn ended((mut child, mut errors, mut said): (Child, BufReader<std::process::ChildStderr>, String)) -> (String, String) {
-    let mut out = String::new();
-    child.stdout.take().expect("piped").read_to_string(&mut out).expect("text");
-    errors.read_to_string(&mut said).expect("text");
-    let status = child.wait().expect("it ends");
-    assert!(status.success() && !said.contains("not balance"), "{status} {said}");
-    (out, said)
-}
-
 #[test]
 fn frames_of_a_veth_arrive_through_net_af_packet() {
     let folder = Folder::new();
     let file = folder.write("mix.pcap", mixture(2_000, 100));
-    let net = Net::new();
-    let eal = format!("{PLAIN} --vdev=net_af_packet0,iface=near");
-    let mut command = Command::new("ip");
-    command.args(["netns", "exec", &net.0, env!("CARGO_BIN_EXE_sonda"), "probe", "-i", "0", "--backend", "dpdk"]);
-    command.args(["--dpdk-eal", &eal, "--duration", "4", "--json", "-"]);
-    let child = started(command, "0: dpdk net_af_packet");
-    net.run(&["tcpreplay", "-q", "-i", "far", "--pps", "2000", file.to_str().expect("plain path")]);
-    let (out, said) = ended(child);
-    assert_same("net_af_packet", &timeless(&json_lines(&out)), &timeless(&flows(&file, &[])));
-    assert!(!said.contains(" nic_"), "{said}");
+    let net = Netns::new(1);
+    let eal = format!("{PLAIN} --vdev=net_af_packet0,iface={HERE}");
+    let args = ["probe", "-i", "0", "--backend", "dpdk", "--dpdk-eal", &eal, "--duration", "4", "--json", "-"];
+    let running = Running::start(&mut net.sonda(args));
+    running.wait_for("0: dpdk net_af_packet");
+    net.send(&file, 2_000);
+    let run = running.end().must(0);
+    let _ = Summary::of(&run.stderr);
+    assert!(!run.stderr.contains(" nic_"), "{}", run.stderr);
+    assert_same("net_af_packet", &timeless(&json_lines(&run.stdout)), &timeless(&flows(&file, &[])));
 }
 
 /// Huge pages and a place to share them, given back afterwards.

@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 use sys::packet_ring::{PacketRing, RingConfig, RingError, RingStep};
 
-/// Blocks after which the kernel's counters are read, long before 32 bits of them are full.
+/// Bursts after which the kernel's counters are read, long before 32 bits of them are full.
 const BURSTS_PER_COUNT: u32 = 1 << 16;
 /// How long the ring must be silent after [`CaptureSource::close`] before it is believed empty: several block times.
 const SILENCE: Duration = Duration::from_millis(100);
@@ -26,6 +26,8 @@ pub struct PacketConfig {
     pub filter: Option<String>,
     /// Members of the fanout group, one for each lane.
     pub members: u32,
+    /// Join the group of this id, of which other inputs are members as well; otherwise several members form one of their own.
+    pub group: Option<u16>,
     pub promiscuous: bool,
     /// Bytes taken of each packet at the most.
     pub snaplen: Option<u32>,
@@ -42,6 +44,7 @@ impl Default for PacketConfig {
         PacketConfig {
             filter: None,
             members: 1,
+            group: None,
             promiscuous: true,
             snaplen: None,
             block_bytes: 256 << 10,
@@ -62,6 +65,8 @@ pub struct PacketSource {
     stats: CaptureStats,
     bursts: u32,
     state: State,
+    /// The interface is gone: an error, once the ring is empty.
+    gone: bool,
     notice: Option<String>,
 }
 
@@ -100,10 +105,10 @@ impl PacketSource {
         };
         let wrong = |error: RingError| wrong(name, config, error);
         let mut members = Vec::new();
-        let mut group = None;
+        let mut group = config.group;
         for _ in 0..config.members.max(1) {
             let ring = PacketRing::open(there.index, &ring).map_err(wrong)?;
-            if config.members > 1 {
+            if config.members > 1 || group.is_some() {
                 let joined = ring.join(group, ignore_outgoing, &spread::program());
                 group = Some(joined.map_err(|cause| wrong(RingError { step: RingStep::Fanout, cause }))?);
             }
@@ -117,6 +122,7 @@ impl PacketSource {
                 stats: CaptureStats::default(),
                 bursts: 0,
                 state: State::Up,
+                gone: false,
                 notice: None,
             });
         }
@@ -136,30 +142,32 @@ impl PacketSource {
         match self.state {
             State::Closing(since) if since.elapsed() >= SILENCE => {
                 self.state = State::Over;
-                return Ok(Poll::End);
+                let name = self.name.to_string();
+                return if self.gone { Err(LiveError::Gone { name }.into()) } else { Ok(Poll::End) };
             }
             State::Closing(_) => return Ok(Poll::Idle),
             _ => {}
         }
         if ready && let Some(error) = self.ring.take_error() {
             match error.raw_os_error() {
-                Some(libc::ENETDOWN) => self.look_at_interface(true)?,
+                Some(libc::ENETDOWN) => self.look_at_interface(true),
                 _ => return Err(system("receiving", error).into()),
             }
             return Ok(Poll::Idle);
         }
         if self.state == State::Down {
-            self.look_at_interface(false)?;
+            self.look_at_interface(false);
         }
         Ok(if ready { Poll::More } else { Poll::Idle })
     }
 
-    /// The interface went down, or was down the last time: says so, or that it is back, or ends because it is gone.
-    fn look_at_interface(&mut self, down: bool) -> Result<(), CaptureError> {
+    /// The interface went down, or was down the last time: says so, or that it is back, or begins to end because it is gone.
+    fn look_at_interface(&mut self, down: bool) {
         let name = sys::interface_name(self.index);
         let Some(up) = name.and_then(|name| sys::interface(&name).ok()).map(|there| there.up) else {
-            self.state = State::Over;
-            return Err(LiveError::Gone { name: self.name.to_string() }.into());
+            // The kernel hands over the block that it was filling after the block's time, as ever.
+            (self.gone, self.state) = (true, State::Closing(Instant::now()));
+            return;
         };
         match (self.state, up) {
             (State::Up, false) => {
@@ -173,7 +181,6 @@ impl PacketSource {
             }
             _ => {}
         }
-        Ok(())
     }
 }
 
@@ -247,7 +254,7 @@ impl CaptureSource for PacketSource {
 fn no_interface(name: &str, cause: io::Error) -> CaptureError {
     match cause.raw_os_error() {
         Some(libc::ENODEV) => {
-            let known = sys::interfaces().unwrap_or_default().join(", ");
+            let known = super::live::interfaces().join(", ");
             LiveError::NoInterface { name: name.into(), known }.into()
         }
         _ => LiveError::System { name: name.into(), what: "looking at the interface", cause }.into(),

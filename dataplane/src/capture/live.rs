@@ -146,6 +146,11 @@ impl From<DpdkSource> for AnySource {
     }
 }
 
+/// Names of the interfaces that there are.
+pub fn interfaces() -> Vec<String> {
+    sys::interfaces().unwrap_or_default()
+}
+
 /// What is wrong with a live input; the message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LiveError {

@@ -182,23 +182,20 @@ impl PacketRing {
         }
     }
 
-    /// Shares the interface's packets with the other rings of a fanout group: `program` answers a number for each packet, which goes to
-    /// the member of that number modulo the members. `None` founds a group; answers the group's id.
+    /// Shares the interface's packets with the other rings of a fanout group, which is founded if there is none of this id: `program`
+    /// answers a number for each packet, which goes to the member of that number modulo the members. `None` founds a group of an
+    /// id that no other program uses. Answers the group's id.
     pub fn join(&self, group: Option<u16>, ignore_outgoing: bool, program: &[Instruction]) -> io::Result<u16> {
         let mut mode = libc::PACKET_FANOUT_CBPF;
         if ignore_outgoing {
             mode |= libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
         }
         if group.is_none() {
-            // The kernel finds an id that no other program uses.
             mode |= libc::PACKET_FANOUT_FLAG_UNIQUEID;
         }
         let socket = self.socket.as_fd();
         set(socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &(u32::from(group.unwrap_or(0)) | mode << 16))?;
-        if group.is_none() {
-            let program = Program::of(program);
-            set(socket, libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, &program.header)?;
-        }
+        set(socket, libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, &Program::of(program).header)?;
         let mut joined = 0u32;
         get(socket, libc::SOL_PACKET, libc::PACKET_FANOUT, &mut joined)?;
         Ok(joined as u16)

@@ -1,6 +1,6 @@
 //! `-h [PLUGIN]`: generated from the declared options and the registry of process plugins.
 use super::options::{DECLARED, Takes};
-use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, PCAP, TEXT, UNIREC};
+use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, PCAP, RAW, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
@@ -11,7 +11,8 @@ const KINDS: &[(&str, &[BuiltIn])] = &[
     (
         "input",
         &[
-            ("pcap", "read packets from a capture file", PCAP),
+            ("pcap", "read packets from a capture file or an interface", PCAP),
+            ("raw", "read packets from an interface (AF_PACKET)", RAW),
             ("dpdk", "read packets from DPDK's ports (builds with the feature dpdk)", DPDK),
             ("dpdk-ring", "read packets that another DPDK program puts into a ring (likewise)", DPDK_RING),
         ],

@@ -1,6 +1,7 @@
 //! Plugin arguments: `NAME[@CPU][;option[=value]]...` (spec/exporter.md sections 3 to 6).
+use crate::live::{self, Backend, LiveConfig};
 use crate::run::unix_secs;
-use dataplane::capture::{self, FileSource, OpenOptions};
+use dataplane::capture::{self, AnySource, OpenOptions, PacketConfig};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::text::TextExporter;
@@ -36,10 +37,17 @@ macro_rules! known {
 known! {
     PCAP {
         "f" / "file" "PATH" "capture to read: pcap or pcapng, also gzip or zstd; - is standard input";
-        "i" / "ifc" "IFC" "live capture: comes with a later release";
+        "i" / "ifc" "IFC" "interface to capture from, in promiscuous mode";
         "F" / "filter" "BPF" "only packets that match the expression";
-        "s" / "snaplen" "N" "accepted, of use for live capture only";
-        "l" / "list" "" "list interfaces: comes with live capture";
+        "s" / "snaplen" "N" "bytes taken of each packet of an interface, default 65535, at least 120";
+        "l" / "list" "" "list the interfaces";
+    }
+    RAW {
+        "i" / "ifc" "IFC" "interface to capture from, in promiscuous mode";
+        "f" / "fanout" "[ID]" "share the packets with the other inputs of this id, default made of the process id";
+        "b" / "blocks" "N" "blocks in the ring, a power of two";
+        "p" / "pkts" "N" "pages in a block, a power of two, default 64";
+        "l" / "list" "" "list the interfaces";
     }
     DPDK {
         "b" / "bsize" "N" "packets taken at a time, default and at most 64";
@@ -138,6 +146,7 @@ impl<'t> PluginArgs<'t> {
             let value = match (declared.argument, value) {
                 ("", None | Some("true")) => "",
                 ("", Some("false")) => continue,
+                (argument, None) if argument.starts_with('[') => "",
                 ("", Some(_)) => return Err(format!("{}: option {name} takes no argument", self.name)),
                 (_, None) => return Err(format!("{}: missing argument for option {name}", self.name)),
                 (_, Some(value)) => value,
@@ -158,34 +167,79 @@ pub(super) fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusiv
 }
 
 /// `None` when the option only asked for information.
-pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, FileSource)>, String> {
+pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>, String> {
     match args.name {
-        "pcap" => {}
-        "raw" | "ndp" => {
-            return Err(format!(
-                "{}: live capture comes with a later release; read a file with pcap;file=PATH",
-                args.name
-            ));
-        }
-        name => return Err(format!("invalid input plugin {name}")),
+        "pcap" => pcap(args),
+        "raw" => raw(args),
+        "ndp" => Err(format!(
+            "{}: comes with a later release; use raw;ifc=INTERFACE, or read a file with pcap;file=PATH",
+            args.name
+        )),
+        name => Err(format!("invalid input plugin {name}")),
     }
-    let (mut file, mut live, mut filter) = (None, false, None);
-    args.each(PCAP, |name, value| {
-        match name {
-            "file" => file = Some(value.to_string()),
-            "filter" => filter = Some(value.to_string()),
-            "snaplen" => return within::<u32>(value, 1..=u32::MAX as u64).map(|_| ()),
-            _ => live = true,
-        }
-        Some(())
+}
+
+fn pcap(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>, String> {
+    let (mut file, mut interface, mut filter, mut snaplen, mut list) = (None, None, None, None, false);
+    args.each(PCAP, |name, value| match name {
+        "file" => put(&mut file, Some(Some(value.to_string()))),
+        "ifc" => put(&mut interface, Some(Some(value.to_string()))),
+        "filter" => put(&mut filter, Some(Some(value.to_string()))),
+        "snaplen" => put(&mut snaplen, within(value, 120..=65_535).map(Some)),
+        _ => put(&mut list, Some(true)),
     })?;
-    if live {
-        return Err("pcap: live capture comes with a later release; read a file with pcap;file=PATH".into());
+    if list {
+        print!("{}", live::list());
+        return Ok(None);
     }
-    let file = file.filter(|f| !f.is_empty()).ok_or("pcap: specify a file with file=PATH")?;
-    let options = OpenOptions { filter, ..OpenOptions::default() };
-    let source = capture::open(&file, options).map_err(|e| format!("pcap: {e}"))?;
-    Ok(Some((file, source)))
+    match (file.filter(|f| !f.is_empty()), interface.filter(|i| !i.is_empty())) {
+        (Some(file), None) => {
+            let options = OpenOptions { filter, ..OpenOptions::default() };
+            let source = capture::open(&file, options).map_err(|e| format!("pcap: {e}"))?;
+            Ok(Some((file, source.into())))
+        }
+        (None, Some(interface)) => {
+            interface_input("pcap", interface, PacketConfig { filter, snaplen, ..PacketConfig::default() })
+        }
+        (Some(_), Some(_)) => Err("pcap: specify only one of file=PATH and ifc=INTERFACE".into()),
+        (None, None) => Err("pcap: specify file=PATH or ifc=INTERFACE".into()),
+    }
+}
+
+fn raw(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>, String> {
+    let (mut interface, mut list) = (String::new(), false);
+    let mut config = PacketConfig::default();
+    args.each(RAW, |name, value| match name {
+        "ifc" => put(&mut interface, Some(value.to_string())),
+        "fanout" if value.is_empty() => put(&mut config.group, Some(Some(std::process::id() as u16))),
+        "fanout" => put(&mut config.group, within(value, 0..=65_535).map(Some)),
+        "blocks" => put(&mut config.blocks, within(value, 1..=1 << 20)),
+        "pkts" => {
+            put(&mut config.block_bytes, within(value, 1..=1 << 18).and_then(|pages: u32| pages.checked_mul(PAGE)))
+        }
+        _ => put(&mut list, Some(true)),
+    })?;
+    if list {
+        print!("{}", live::list());
+        return Ok(None);
+    }
+    if interface.is_empty() {
+        return Err("raw: specify network interface with ifc=INTERFACE".into());
+    }
+    interface_input("raw", interface, config)
+}
+
+/// Bytes of a page, in which the original counts the size of a block.
+const PAGE: u32 = 4096;
+
+fn interface_input(
+    plugin: &str,
+    interface: String,
+    packet: PacketConfig,
+) -> Result<Option<(String, AnySource)>, String> {
+    let config = LiveConfig { backend: Backend::AfPacket, packet };
+    let opened = live::open(&interface, &config).map_err(|e| format!("{plugin}: {e}"))?;
+    Ok(opened.sources.into_iter().next().map(|source| (interface, source)))
 }
 
 pub(super) fn storage(args: &PluginArgs<'_>) -> Result<LaneConfig, String> {

@@ -1,0 +1,284 @@
+//! Live capture in network namespaces: what arrives is what was sent, and what is lost is counted.
+
+#[path = "live/netns.rs"]
+mod netns;
+mod support;
+
+use benches::cases::cases;
+use dataplane::capture::write::PcapWriter;
+use dataplane::capture::{CaptureSource, Frame, LinkType, OpenOptions, Poll, open_reader};
+use netns::{HERE, Netns, Running, THERE};
+use record::Time;
+use serde_json::Value;
+use std::io::Cursor;
+use std::path::Path;
+use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
+
+/// The frames of captures that a veth pair can carry, a microsecond apart: no timeout lies between them, however fast they are sent.
+fn sendable(captures: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, u64) {
+    let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
+    let mut count = 0;
+    for capture in captures {
+        let mut source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
+        let mut put = |frame: &Frame<'_>| {
+            let whole = frame.bytes.len() == frame.wire_len as usize && (14..=9000).contains(&frame.bytes.len());
+            if frame.link == LinkType::Ethernet && whole {
+                count += 1;
+                out.frame(&Frame { at: Time(1_700_000_000_000_000_000 + count * 1_000), ..*frame }).expect("memory");
+            }
+        };
+        // Some cases are broken on purpose; what comes before that is sent.
+        while let Ok(Poll::More | Poll::Idle) = source.burst(|frames| frames.iter().for_each(&mut put)) {}
+    }
+    (out.finish().expect("memory"), count)
+}
+
+/// Flows without what cannot be the same: times.
+fn timeless(mut flows: Vec<Value>) -> Vec<String> {
+    for flow in &mut flows {
+        if let Some(fields) = flow.as_object_mut() {
+            fields.retain(|name, _| !name.to_lowercase().contains("time"));
+        }
+    }
+    flows.iter().map(Value::to_string).collect()
+}
+
+/// Captures on our end while `traffic` is sent, until Ctrl-C.
+fn captured(ns: &Netns, args: &[&str], traffic: impl FnOnce(&Running)) -> Run {
+    let mut all = vec!["probe", "-i", HERE, "--backend", "af_packet", "--json", "-"];
+    all.extend(args);
+    let running = Running::start(&mut ns.sonda(all));
+    running.wait_for(": af_packet, ");
+    traffic(&running);
+    running.interrupt().must(130)
+}
+
+/// The numbers of the line `capture N = N taken + N reason`.
+fn books(run: &Run) -> (u64, u64, u64) {
+    let line = run.stderr.lines().find_map(|l| l.strip_prefix("  capture ")).expect("a line on the capture");
+    let (offered, rest) = line.split_once(" = ").expect("a book");
+    let number = |text: &str| -> u64 { text.split(' ').next().and_then(|n| n.parse().ok()).expect("a number") };
+    let ring = rest.split(" + ").find(|term| term.ends_with("kernel_ring")).map_or(0, number);
+    let (offered, taken) = (number(offered), number(rest));
+    assert_eq!(offered, taken + ring, "{line}");
+    (offered, taken, ring)
+}
+
+fn same_as_the_file(capture: &Path, sent: u64, options: &[&str], ns: &Netns) {
+    let expected = timeless(flows(capture, options));
+    for lanes in ["1", "2"] {
+        let args = [options, &["--lanes", lanes]].concat();
+        let run = captured(ns, &args, |_| ns.send(capture, 50_000));
+        assert_eq!(books(&run), (sent, sent, 0), "lanes {lanes}: nothing is lost\n{}", run.stderr);
+        assert_eq!(Summary::of(&run.stderr).packets, sent);
+        assert_same(&format!("{lanes} lanes, {options:?}"), &timeless(json_lines(&run.stdout)), &expected);
+    }
+}
+
+#[test]
+fn each_kind_of_packet_gives_the_flows_that_the_file_gives() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    // Cases by themselves: inner addresses of one's tunnels are another's plain ones, and lanes are told by the outer ones.
+    let plain = ["vlan", "qinq", "fragments", "fragments_reordered", "mpls", "pppoe", "ipv6", "ipv6_ext", "icmp"];
+    for group in [&plain[..], &["gre"], &["ipip"], &["sixinfour"]] {
+        let (bytes, sent) = sendable(group.iter().map(|case| bytes_of(case)));
+        same_as_the_file(&folder.write("group.pcap", bytes), sent, &["--stats", "all"], &ns);
+    }
+    let (bytes, sent) = sendable(cases().iter().map(|case| (case.build)()));
+    let capture = folder.write("all.pcap", bytes);
+    let expected = timeless(flows(&capture, &["--stats", "all"]));
+    let run = captured(&ns, &["--stats", "all"], |_| ns.send(&capture, 50_000));
+    assert_eq!(books(&run), (sent, sent, 0));
+    assert_same("all cases", &timeless(json_lines(&run.stdout)), &expected);
+}
+
+#[test]
+fn a_mixture_gives_the_flows_that_the_file_gives() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(60_000, 4_000)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    same_as_the_file(&capture, sent, &[], &ns);
+    same_as_the_file_filtered(&folder, &capture, sent, &ns);
+}
+
+fn same_as_the_file_filtered(_folder: &Folder, capture: &Path, sent: u64, ns: &Netns) {
+    let options = ["--filter", "udp", "--uniflow"];
+    let expected = timeless(flows(capture, &options));
+    let run = captured(ns, &options, |_| ns.send(capture, 100_000));
+    assert_eq!(books(&run), (sent, sent, 0), "refused packets are taken");
+    assert!(Summary::of(&run.stderr).dropped["filtered"] > 0);
+    assert_same("filtered", &timeless(json_lines(&run.stdout)), &expected);
+}
+
+#[test]
+fn what_a_full_ring_loses_is_counted() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(40_000, 4_000)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    for lanes in ["1", "2"] {
+        // While it is stopped the ring of 1 MiB fills, and the rest is lost.
+        let run = captured(&ns, &["--ring", "1", "--lanes", lanes], |running| {
+            running.signal("STOP");
+            ns.send(&capture, 0);
+            running.signal("CONT");
+        });
+        let (offered, taken, lost) = books(&run);
+        let on_the_way = ns.counter(THERE, "tx_dropped");
+        assert!(lost > 0 && taken > 0, "{}", run.stderr);
+        assert_eq!(
+            offered + on_the_way,
+            sent,
+            "each packet that was sent was taken or counted as lost\n{}",
+            run.stderr
+        );
+        assert_eq!(Summary::of(&run.stderr).packets, taken);
+    }
+}
+
+#[test]
+fn quiet_flows_end_while_no_packets_come() {
+    let ns = Netns::new(1);
+    let folder = Folder::new();
+    let (bytes, _) = sendable([bytes_of("basic_udp")]);
+    let capture = folder.write("udp.pcap", bytes);
+    let args = ["probe", "-i", HERE, "--inactive", "1", "--duration", "5", "--json", "-"];
+    let running = Running::start(&mut ns.sonda(args));
+    running.wait_for(": af_packet, ");
+    ns.send(&capture, 1_000);
+    let run = running.end().must(0);
+    let reasons: Vec<Value> = json_lines(&run.stdout).iter().map(|flow| flow["flowEndReason"].clone()).collect();
+    assert!(!reasons.is_empty() && run.stderr.contains(" idle"), "{}{}", run.stderr, run.stdout);
+    assert!(!run.stderr.contains(" forced"), "{}", run.stderr);
+}
+
+#[test]
+fn a_limit_of_packets_leaves_the_rest_in_the_ring() {
+    let ns = Netns::new(1);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(5_000, 500)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    let running = Running::start(&mut ns.sonda(["probe", "-i", HERE, "--count", "1000", "--json", "-"]));
+    running.wait_for(": af_packet, ");
+    ns.send(&capture, 20_000);
+    let run = running.end().must(0).says(&[" left in the ring"]);
+    let summary = Summary::of(&run.stderr);
+    assert_eq!(summary.decoded, 1000, "{}", run.stderr);
+    assert!(summary.packets < sent);
+}
+
+#[test]
+fn a_link_that_goes_down_comes_back_and_one_that_is_removed_ends_the_run() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(2_000, 200)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    for lanes in ["1", "2"] {
+        let run = captured(&ns, &["--lanes", lanes], |running| {
+            ns.send(&capture, 20_000);
+            ns.must("ip", &["link", "set", HERE, "down"]);
+            running.wait_for("v0 is down");
+            ns.must("ip", &["link", "set", HERE, "up"]);
+            running.wait_for("v0 is up again");
+            ns.send(&capture, 20_000);
+        });
+        assert_eq!(books(&run), (2 * sent, 2 * sent, 0), "{}", run.stderr);
+    }
+    let running = Running::start(&mut ns.sonda(["probe", "-i", HERE, "--json", "-"]));
+    running.wait_for(": af_packet, ");
+    ns.send(&capture, 20_000);
+    ns.must("ip", &["link", "del", HERE]);
+    let run = running.end().must(3).says(&["v0 is not there any more"]);
+    assert_eq!(books(&run), (sent, sent, 0), "{}", run.stderr);
+    assert!(!run.stdout.is_empty(), "the flows so far were exported");
+}
+
+#[test]
+fn an_interface_that_is_down_at_the_start_is_waited_for() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(2_000, 200)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    for lanes in ["1", "2"] {
+        ns.must("ip", &["link", "set", HERE, "down"]);
+        let run = captured(&ns, &["--lanes", lanes], |running| {
+            running.wait_for("v0 is down");
+            ns.must("ip", &["link", "set", HERE, "up"]);
+            running.wait_for("v0 is up again");
+            ns.send(&capture, 20_000);
+        });
+        assert_eq!(books(&run), (sent, sent, 0), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn loopback_packets_are_taken_once() {
+    let ns = Netns::new(1);
+    let running = Running::start(&mut ns.sonda(["probe", "-i", "lo", "--filter", "udp", "--json", "-"]));
+    running.wait_for(": af_packet, ");
+    ns.must("bash", &["-c", "for n in 1 2 3 4 5; do echo $n > /dev/udp/127.0.0.1/9; done || true"]);
+    let run = running.interrupt().must(130);
+    assert_eq!(Summary::of(&run.stderr).decoded, 5, "{}", run.stderr);
+}
+
+#[test]
+fn what_cannot_be_opened_is_explained() {
+    let ns = Netns::new(1);
+    let none = outcome(&mut ns.sonda(["probe", "-i", "eth9"])).must(1);
+    none.says(&["no interface eth9", "lo", HERE, THERE]);
+    let binary = env!("CARGO_BIN_EXE_sonda");
+    let powerless = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", binary, "probe", "-i", HERE];
+    outcome(&mut ns.command("setpriv", powerless)).must(1).says(&["may not capture on v0", "cap_net_raw", "setcap"]);
+    for (args, says) in [
+        (vec!["-i", HERE, "--filter", "tcp prot 80"], "syntax error"),
+        (vec!["-i", HERE, "--lanes", "2", "--count", "5"], "--duration"),
+    ] {
+        outcome(&mut ns.sonda([vec!["probe"], args].concat())).must(1).says(&[says]);
+    }
+    outcome(&mut ns.sonda(["probe", "-i", HERE, "file.pcap"])).must(2);
+}
+
+#[test]
+fn the_drop_in_reads_interfaces_too() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(20_000, 2_000)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    let text = |input: &str| ["ipfixprobe", "-i", input, "-o", "text"].map(String::from);
+    let lines = |run: &Run| {
+        let flows = run.stdout.lines().filter(|l| l.contains("->")).map(|l| l.to_string());
+        let mut flows: Vec<String> = flows.collect();
+        flows.sort();
+        flows
+    };
+    let file = outcome(&mut support::sonda(text(&format!("pcap;file={}", capture.display())))).must(0);
+    let inputs: [&[&str]; 4] = [
+        &["raw;ifc=v0"],
+        &["raw;ifc=v0;fanout=7;blocks=64;pkts=32", "raw;i=v0;f=7;b=64;p=32"],
+        &["pcap;ifc=v0"],
+        &["raw;ifc=v0;fanout", "raw;ifc=v0;fanout"],
+    ];
+    for inputs in inputs {
+        let mut args = vec!["ipfixprobe", "-o", "text"];
+        inputs.iter().for_each(|input| args.extend(["-i", input]));
+        let running = Running::start(&mut ns.sonda(args));
+        // It says nothing when it begins, like the original.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        ns.send(&capture, 50_000);
+        let run = running.interrupt().must(0);
+        let total = run.stdout.lines().find_map(|l| l.strip_prefix("SUM")).expect("the table of inputs");
+        let numbers: Vec<u64> = total.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+        assert_eq!((numbers[0], numbers[3]), (sent, 0), "{inputs:?}\n{}", run.stdout);
+        assert_eq!(lines(&run).len(), lines(&file).len(), "{inputs:?}");
+    }
+    let list = outcome(&mut ns.sonda(["ipfixprobe", "-i", "raw;l"])).must(0);
+    assert!(list.stdout.lines().any(|l| l == HERE), "{}", list.stdout);
+    outcome(&mut ns.sonda(["ipfixprobe", "-i", "raw;ifc=v7", "-o", "text"]))
+        .must(1)
+        .says(&["raw: there is no interface v7"]);
+    outcome(&mut ns.sonda(["ipfixprobe", "-i", "raw", "-o", "text"])).must(1).says(&["ifc=INTERFACE"]);
+    let (blocks, no) = ("raw;ifc=v0;blocks=1;pkts=0", "invalid argument for option pkts");
+    outcome(&mut ns.sonda(["ipfixprobe", "-i", blocks, "-o", "text"])).must(1).says(&[no]);
+}
