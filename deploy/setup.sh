@@ -22,6 +22,9 @@ need=(
     sysctl=procps
     tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
+    /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
+    ip=iproute2
+    tcpreplay=tcpreplay
 )
 
 PATH=$PATH:/usr/sbin:/sbin

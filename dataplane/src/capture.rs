@@ -2,6 +2,8 @@
 mod af_packet;
 mod af_xdp;
 mod decode;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod file;
 mod filter;
 pub mod fuzzing;

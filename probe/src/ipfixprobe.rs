@@ -1,4 +1,5 @@
 //! `sonda ipfixprobe`: the drop-in. Options, plugin syntax, end tables and values are the original's (spec/exporter.md).
+mod dpdk;
 mod help;
 mod options;
 mod plugins;
@@ -105,11 +106,17 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     lane.packets_max = options.count.into();
     lane.plugins = plugins::process(&options.process)?;
     let mut inputs = Vec::new();
+    let mut dpdk = dpdk::DpdkInputs::default();
     for text in &options.input {
         let args = PluginArgs::parse(text)?;
+        if let Some((name, source)) = dpdk.input(&args)? {
+            inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
+            continue;
+        }
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
         inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
     }
+    dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
     let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
     let outputs = vec![Output { exporter, cpu: args.checked_cpu()? }];

@@ -13,6 +13,8 @@ pub(crate) enum Backend {
     AfXdp,
     /// AF_PACKET, a ring of the kernel's (TPACKET_V3): works everywhere
     AfPacket,
+    /// DPDK; interfaces are its ports, by number or device name
+    Dpdk,
 }
 
 /// What is asked of an interface.
@@ -35,7 +37,7 @@ pub(crate) struct Opened {
 pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
     match config.backend {
         Backend::AfXdp => af_xdp(interface, config),
-        Backend::AfPacket => af_packet(interface, config, ""),
+        Backend::AfPacket | Backend::Dpdk => af_packet(interface, config, ""),
         Backend::Auto => {
             if let Some(why) = XdpSource::unfit(interface) {
                 return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod applets;
+mod dpdk;
 mod ipfixprobe;
 mod live;
 mod outputs;

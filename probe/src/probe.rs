@@ -1,11 +1,12 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
+use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
-use dataplane::capture::{self, OpenOptions};
+use dataplane::capture::{self, AnySource, OpenOptions};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::json::JsonExporter;
@@ -59,6 +60,16 @@ pub(crate) struct Args {
     /// What takes packets from an interface
     #[arg(long, value_enum, default_value_t = Backend::Auto, requires = "interfaces")]
     backend: Backend,
+    /// Arguments for DPDK's EAL, with --backend dpdk
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        requires = "interfaces",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    dpdk_eal: String,
     /// End a live capture after this time
     #[arg(long, value_name = "SECONDS", requires = "interfaces", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     duration: Option<u64>,
@@ -235,7 +246,11 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
         return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
     }
-    for (n, interface) in args.interfaces.iter().enumerate() {
+    if args.backend == Backend::Dpdk {
+        inputs.extend(dpdk_ports(&args, &cpus)?);
+    }
+    let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
         inputs.push(interface_lanes(interface, &args, own)?);
     }
@@ -280,6 +295,34 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     let lanes = opened.sources.into_iter().enumerate();
     let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
     Ok(Source { name: interface.to_string(), readers })
+}
+
+/// Opens DPDK's ports with a queue for each lane.
+fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
+    for (given, option) in [(args.filter.is_some(), "--filter"), (args.snaplen.is_some(), "--snaplen")] {
+        if given {
+            return Err(format!("{option} is not for --backend dpdk: leave it out"));
+        }
+    }
+    let config = PortsConfig {
+        eal: args.dpdk_eal.clone(),
+        alone: true,
+        ports: args.interfaces.clone(),
+        queues: args.lanes as u16,
+        mbufs: 8192,
+        mtu: 0,
+        rss: 0,
+        promiscuous: !args.no_promisc,
+    };
+    let ports = dpdk::Inputs::default().ports(&config)?;
+    // As many processors for each port as it has lanes.
+    let mut own = cpus.iter().copied();
+    let mut reader = |source| Reader { source, cpu: own.next() };
+    let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
+        name,
+        readers: queues.into_iter().map(&mut reader).collect(),
+    };
+    Ok(args.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
 }
 
 /// Opens a capture once for each lane.

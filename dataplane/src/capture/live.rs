@@ -6,6 +6,8 @@
 //! flows and hand over what waits.
 use super::af_packet::PacketSource;
 use super::af_xdp::XdpSource;
+#[cfg(feature = "dpdk")]
+use super::dpdk::DpdkSource;
 use super::{CaptureError, CaptureSource, CaptureStats, FileSource, Frame, Poll};
 use record::{Reason, reasons};
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub enum AnySource {
     File(FileSource),
     Packet(PacketSource),
     Xdp(XdpSource),
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkSource),
 }
 
 /// The same call on whichever source it is.
@@ -86,6 +90,8 @@ macro_rules! each {
             AnySource::File($source) => $call,
             AnySource::Packet($source) => $call,
             AnySource::Xdp($source) => $call,
+            #[cfg(feature = "dpdk")]
+            AnySource::Dpdk($source) => $call,
         }
     };
 }
@@ -139,6 +145,13 @@ impl From<PacketSource> for AnySource {
 impl From<XdpSource> for AnySource {
     fn from(source: XdpSource) -> AnySource {
         AnySource::Xdp(source)
+    }
+}
+
+#[cfg(feature = "dpdk")]
+impl From<DpdkSource> for AnySource {
+    fn from(source: DpdkSource) -> AnySource {
+        AnySource::Dpdk(source)
     }
 }
 

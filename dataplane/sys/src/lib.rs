@@ -7,6 +7,8 @@ mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
 mod cpus;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod interfaces;
 pub mod lanes;
 mod map;

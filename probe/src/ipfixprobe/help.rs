@@ -1,6 +1,6 @@
 //! `-h [PLUGIN]`: generated from the declared options and the registry of process plugins.
 use super::options::{DECLARED, Takes};
-use super::plugins::{CACHE, IPFIX, Known, PCAP, RAW, TEXT, UNIREC};
+use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, PCAP, RAW, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
@@ -13,6 +13,8 @@ const KINDS: &[(&str, &[BuiltIn])] = &[
         &[
             ("pcap", "read packets from a capture file or an interface", PCAP),
             ("raw", "read packets from an interface (AF_PACKET)", RAW),
+            ("dpdk", "read packets from DPDK's ports (builds with the feature dpdk)", DPDK),
+            ("dpdk-ring", "read packets that another DPDK program puts into a ring (likewise)", DPDK_RING),
         ],
     ),
     ("storage", &[("cache", "keep flows in a hash table", CACHE)]),

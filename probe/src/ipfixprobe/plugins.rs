@@ -49,6 +49,20 @@ known! {
         "p" / "pkts" "N" "pages in a block, a power of two, default 64";
         "l" / "list" "" "list the interfaces";
     }
+    DPDK {
+        "b" / "bsize" "N" "packets taken at a time, default and at most 64";
+        "p" / "port" "LIST" "ports, by number or device name, separated by commas";
+        "m" / "mem" "N" "buffers of each queue, default 8192; half of them are its descriptors";
+        "q" / "queue" "N" "receive queues of each port, default 1; give -i dpdk once more for each further one";
+        "r" / "rss" "BITS" "RTE_ETH_RSS_ bits, default by addresses";
+        "e" / "eal" "ARGUMENTS" "for DPDK's EAL, separated by blanks";
+        "M" / "mtu" "BYTES" "default 1518";
+    }
+    DPDK_RING {
+        "b" / "bsize" "N" "packets taken at a time, default and at most 64";
+        "r" / "ring" "NAME" "the ring to read";
+        "e" / "eal" "ARGUMENTS" "for DPDK's EAL, separated by blanks";
+    }
     CACHE {
         "s" / "size" "EXP" "2^EXP flows, 4 to 30, default 17";
         "l" / "line" "EXP" "2^EXP flows in a line, default 4";
@@ -122,7 +136,7 @@ impl<'t> PluginArgs<'t> {
     }
 
     /// Gives each option under its long name to `set`, which answers `None` if the value is wrong.
-    fn each(&self, known: &[Known], mut set: impl FnMut(&str, &str) -> Option<()>) -> Result<(), String> {
+    pub(super) fn each(&self, known: &[Known], mut set: impl FnMut(&str, &str) -> Option<()>) -> Result<(), String> {
         for (name, value) in &self.options {
             let declared = known
                 .iter()
@@ -143,12 +157,12 @@ impl<'t> PluginArgs<'t> {
     }
 }
 
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+pub(super) fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
 }
 
-fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
+pub(super) fn within<T: TryFrom<u64>>(text: &str, range: std::ops::RangeInclusive<u64>) -> Option<T> {
     number(text).filter(|n| range.contains(n)).and_then(|n| T::try_from(n).ok())
 }
 
@@ -157,7 +171,7 @@ pub(super) fn input(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>
     match args.name {
         "pcap" => pcap(args),
         "raw" => raw(args),
-        "ndp" | "dpdk" | "dpdk-ring" => Err(format!(
+        "ndp" => Err(format!(
             "{}: comes with a later release; use raw;ifc=INTERFACE, or read a file with pcap;file=PATH",
             args.name
         )),
