@@ -405,7 +405,7 @@ fn how(name: &str, mode: Mode, queues: &[Queue], sizes: &Sizes, config: &XdpConf
     };
     let busy = if queues.iter().any(|q| q.socket.busy_polls()) { ", busy polling" } else { "" };
     let (lanes, count) = (config.lanes.max(1), queues.len());
-    let mib = u64::from(sizes.ring) * 2 * u64::from(sizes.frame_bytes) >> 20;
+    let mib = (u64::from(sizes.ring) * 2 * u64::from(sizes.frame_bytes)) >> 20;
     let joined = if sizes.joined { ", long packets joined" } else { "" };
     let words = |n: usize, word: &str| if n == 1 { format!("1 {word}") } else { format!("{n} {word}s") };
     format!(
