@@ -22,8 +22,6 @@ const HEADROOM: u32 = 256;
 const JOINED_BYTES: usize = 64 * 9216;
 /// Frames that one burst can hold: [`LEND_MAX`] packets, of which one may have 17 fragments more (MAX_SKB_FRAGS).
 const HELD_MAX: usize = LEND_MAX * 18;
-/// Bytes of a header that are asked for ahead: a cache line.
-const LINE: usize = 64;
 /// include/uapi/asm-generic/socket.h
 const SO_PREFER_BUSY_POLL: libc::c_int = 69;
 const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
@@ -286,11 +284,6 @@ impl Xsk {
                 }
             }
             count += 1;
-        }
-        // The headers of the next burst are on their way while this one is worked on.
-        let next = used..self.rx.ahead(used).min(used + pieces.len() as u32);
-        for at in next.filter_map(|n| self.place(self.rx.get(n))) {
-            crate::prefetch_bytes(self.memory.slice(at, LINE), 0..LINE);
         }
         if used > 0 {
             self.rx.release(used);
