@@ -17,10 +17,12 @@ need=(
     nfpcapd=nfdump
     softflowd=softflowd
     valgrind=valgrind
+    ip=iproute2
+    setpriv=util-linux
+    sysctl=procps
+    tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
-    ip=iproute2
-    tcpreplay=tcpreplay
 )
 
 PATH=$PATH:/usr/sbin:/sbin

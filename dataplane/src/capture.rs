@@ -1,5 +1,6 @@
 //! Where packets come from. One backend is one file; each lends bursts of frames and takes them back.
 mod af_packet;
+mod af_xdp;
 mod decode;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
@@ -19,6 +20,7 @@ mod unpack;
 pub mod write;
 
 pub use af_packet::{PacketConfig, PacketSource};
+pub use af_xdp::{XdpConfig, XdpControl, XdpSource};
 pub use file::{FileSource, OpenOptions, open, open_reader};
 pub use live::{AnySource, CaptureDrop, Drops, LiveError};
 

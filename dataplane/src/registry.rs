@@ -163,27 +163,9 @@ macro_rules! plugins {
                     let bit = left & left.wrapping_neg();
                     left ^= bit;
                     match PluginId::ALL[bit.trailing_zeros() as usize] {
-                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
-                            let kept = self.rows.head(*row, PluginId::$id);
-                            let mut head = kept;
-                            let mut slots = Slots { pool, slab: &mut self.slab, head: &mut head };
-                            let step = match hook {
-                                Hook::Create => plugin.create(ctx, &mut slots),
-                                Hook::Before => plugin.before(ctx, &mut slots),
-                                Hook::After => plugin.after(ctx, &mut slots),
-                            };
-                            wish.add(step, bit, interest);
-                            // A record that ends here is exported at once, from where it is.
-                            if !wish.is_cut() && slots.pool.is_open() {
-                                slots.put_away();
-                            }
-                            // A flow of which nothing is kept has no row.
-                            if head != kept || pool.is_open() {
-                                match self.rows.open(row) {
-                                    Some(heads) => heads[PluginId::$id as usize] = head,
-                                    None => Slots { pool, slab: &mut self.slab, head: &mut head }.clear(),
-                                }
-                            }
+                        $(PluginId::$id => if let Some(held) = &mut self.$id {
+                            let keeps = Keeps { slab: &mut self.slab, rows: &mut self.rows, id: PluginId::$id, row };
+                            wish.add(turn(held, keeps, hook, ctx, wish.is_cut()), bit, interest);
                         })+
                     }
                 }
@@ -355,11 +337,57 @@ impl Plugins {
         if flow.eager { set } else { probe(set, payload) }
     }
 
+    /// Whether a packet of a flow with interests needs a closer look, by its flow's first line and its length alone.
+    #[inline(always)]
+    pub(crate) fn may_want(&self, flow: &Flow, is_empty: bool) -> bool {
+        !is_empty || flow.interest & !PAYLOAD_ONLY != 0 || self.is_spent(flow)
+    }
+
     /// Whether the flow's budget of inspection ends with the packets it has.
     #[inline(always)]
     pub(crate) fn is_spent(&self, flow: &Flow) -> bool {
         flow.packets_total() == self.inspected_max
     }
+}
+
+/// Where a plugin keeps what it keeps of one flow.
+struct Keeps<'a> {
+    slab: &'a mut Slab,
+    rows: &'a mut Rows,
+    id: PluginId,
+    row: &'a mut u32,
+}
+
+/// Calls a hook of one plugin; `is_cut`: another one has already asked for the record to end. A function for each plugin, or the
+/// compiler makes one of them all, which prepares what any of them may need before it calls one.
+#[inline(never)]
+fn turn<P: Plugin>(
+    (plugin, pool): &mut (P, Pool<P>),
+    Keeps { slab, rows, id, row }: Keeps<'_>,
+    hook: Hook,
+    ctx: &Context<'_, '_>,
+    is_cut: bool,
+) -> Step {
+    let kept = rows.head(*row, id);
+    let mut head = kept;
+    let mut slots = Slots { pool, slab, head: &mut head };
+    let step = match hook {
+        Hook::Create => plugin.create(ctx, &mut slots),
+        Hook::Before => plugin.before(ctx, &mut slots),
+        Hook::After => plugin.after(ctx, &mut slots),
+    };
+    // A record that ends here is exported at once, from where it is.
+    if !is_cut && !matches!(step, Step::Flush | Step::Reinsert) && slots.pool.is_open() {
+        slots.put_away();
+    }
+    // A flow of which nothing is kept has no row.
+    if head != kept || pool.is_open() {
+        match rows.open(row) {
+            Some(heads) => heads[id as usize] = head,
+            None => Slots { pool, slab, head: &mut head }.clear(),
+        }
+    }
+    step
 }
 
 /// For each flow that any plugin keeps something of: the heads of its slot chains.

@@ -1,6 +1,6 @@
 //! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
 use clap::ValueEnum;
-use dataplane::capture::{AnySource, CaptureError, PacketConfig, PacketSource};
+use dataplane::capture::{AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpSource};
 
 /// What takes packets from an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -9,6 +9,8 @@ pub(crate) enum Backend {
     /// The fastest that works here
     #[default]
     Auto,
+    /// AF_XDP: before the kernel's stack, which then does not see the packets
+    AfXdp,
     /// AF_PACKET, a ring of the kernel's (TPACKET_V3): works everywhere
     AfPacket,
     /// DPDK; interfaces are its ports, by number or device name
@@ -20,6 +22,7 @@ pub(crate) enum Backend {
 pub(crate) struct LiveConfig {
     pub(crate) backend: Backend,
     pub(crate) packet: PacketConfig,
+    pub(crate) xdp: XdpConfig,
 }
 
 /// An interface that was opened.
@@ -32,10 +35,37 @@ pub(crate) struct Opened {
 
 /// Opens the interface by the backend that was asked for, or by the best that works.
 pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
-    let why = match config.backend {
-        Backend::Auto => " (this build has no AF_XDP and no DPDK)",
-        Backend::AfPacket | Backend::Dpdk => "",
-    };
+    match config.backend {
+        Backend::AfXdp => af_xdp(interface, config),
+        Backend::AfPacket => af_packet(interface, config, ""),
+        Backend::Dpdk => Err(LiveError::Backend {
+            name: interface.into(),
+            backend: "DPDK",
+            why: "its ports are no interfaces of the kernel's".into(),
+        }
+        .into()),
+        Backend::Auto => {
+            if let Some(why) = XdpSource::unfit(interface) {
+                return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
+            }
+            if config.packet.hardware_time {
+                return af_packet(interface, config, " (not af_xdp: it has no hardware time)");
+            }
+            // In the stack it is slower than AF_PACKET: taken only when asked for.
+            let mut native = config.clone();
+            native.xdp.generic = false;
+            af_xdp(interface, &native).or_else(|why| af_packet(interface, config, &format!(" (not af_xdp: {why})")))
+        }
+    }
+}
+
+fn af_xdp(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
+    let lanes = XdpSource::open(interface, &config.xdp)?;
+    let how = lanes.first().map_or_else(String::new, |lane| lane.control().how().to_string());
+    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how })
+}
+
+fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, CaptureError> {
     let members = PacketSource::open(interface, &config.packet)?;
     let ring_mib = (u64::from(config.packet.block_bytes) * u64::from(config.packet.blocks)) >> 20;
     let lanes = match members.len() {

@@ -14,6 +14,9 @@ use std::io::Cursor;
 use std::path::Path;
 use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
 
+/// What all runs here begin with.
+const PROBE: [&str; 5] = ["probe", "-i", HERE, "--backend", "af_packet"];
+
 /// The frames of captures that a veth pair can carry, a microsecond apart: no timeout lies between them, however fast they are sent.
 fn sendable(captures: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, u64) {
     let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
@@ -45,9 +48,7 @@ fn timeless(mut flows: Vec<Value>) -> Vec<String> {
 
 /// Captures on our end while `traffic` is sent, until Ctrl-C.
 fn captured(ns: &Netns, args: &[&str], traffic: impl FnOnce(&Running)) -> Run {
-    let mut all = vec!["probe", "-i", HERE, "--backend", "af_packet", "--json", "-"];
-    all.extend(args);
-    let running = Running::start(&mut ns.sonda(all));
+    let running = Running::start(&mut ns.sonda([&PROBE[..], &["--json", "-"], args].concat()));
     running.wait_for(": af_packet, ");
     traffic(&running);
     running.interrupt().must(130)
@@ -64,6 +65,11 @@ fn books(run: &Run) -> (u64, u64, u64) {
     (offered, taken, ring)
 }
 
+/// The number of `N: NUMBER packets, NUMBER flows`.
+fn packets(line: &str) -> u64 {
+    line.split(' ').nth(1).and_then(|n| n.parse().ok()).expect("a number of packets")
+}
+
 fn same_as_the_file(capture: &Path, sent: u64, options: &[&str], ns: &Netns) {
     let expected = timeless(flows(capture, options));
     for lanes in ["1", "2"] {
@@ -71,6 +77,10 @@ fn same_as_the_file(capture: &Path, sent: u64, options: &[&str], ns: &Netns) {
         let run = captured(ns, &args, |_| ns.send(capture, 50_000));
         assert_eq!(books(&run), (sent, sent, 0), "lanes {lanes}: nothing is lost\n{}", run.stderr);
         assert_eq!(Summary::of(&run.stderr).packets, sent);
+        let shares: Vec<u64> = run.stderr.lines().filter_map(|l| l.strip_prefix("  lane ")).map(packets).collect();
+        if sent > 10_000 {
+            assert!(shares.iter().all(|share| *share > sent / 4), "no lane has much less than its share: {shares:?}");
+        }
         assert_same(&format!("{lanes} lanes, {options:?}"), &timeless(json_lines(&run.stdout)), &expected);
     }
 }
@@ -100,10 +110,10 @@ fn a_mixture_gives_the_flows_that_the_file_gives() {
     let (bytes, sent) = sendable([mixture(60_000, 4_000)]);
     let capture = folder.write("mixture.pcap", bytes);
     same_as_the_file(&capture, sent, &[], &ns);
-    same_as_the_file_filtered(&folder, &capture, sent, &ns);
+    same_as_the_file_filtered(&capture, sent, &ns);
 }
 
-fn same_as_the_file_filtered(_folder: &Folder, capture: &Path, sent: u64, ns: &Netns) {
+fn same_as_the_file_filtered(capture: &Path, sent: u64, ns: &Netns) {
     let options = ["--filter", "udp", "--uniflow"];
     let expected = timeless(flows(capture, &options));
     let run = captured(ns, &options, |_| ns.send(capture, 100_000));
@@ -144,8 +154,8 @@ fn quiet_flows_end_while_no_packets_come() {
     let folder = Folder::new();
     let (bytes, _) = sendable([bytes_of("basic_udp")]);
     let capture = folder.write("udp.pcap", bytes);
-    let args = ["probe", "-i", HERE, "--inactive", "1", "--duration", "5", "--json", "-"];
-    let running = Running::start(&mut ns.sonda(args));
+    let args = ["--inactive", "1", "--duration", "5", "--json", "-"];
+    let running = Running::start(&mut ns.sonda([&PROBE[..], &args].concat()));
     running.wait_for(": af_packet, ");
     ns.send(&capture, 1_000);
     let run = running.end().must(0);
@@ -160,7 +170,7 @@ fn a_limit_of_packets_leaves_the_rest_in_the_ring() {
     let folder = Folder::new();
     let (bytes, sent) = sendable([mixture(5_000, 500)]);
     let capture = folder.write("mixture.pcap", bytes);
-    let running = Running::start(&mut ns.sonda(["probe", "-i", HERE, "--count", "1000", "--json", "-"]));
+    let running = Running::start(&mut ns.sonda([&PROBE[..], &["--count", "1000", "--json", "-"]].concat()));
     running.wait_for(": af_packet, ");
     ns.send(&capture, 20_000);
     let run = running.end().must(0).says(&[" left in the ring"]);
@@ -186,7 +196,7 @@ fn a_link_that_goes_down_comes_back_and_one_that_is_removed_ends_the_run() {
         });
         assert_eq!(books(&run), (2 * sent, 2 * sent, 0), "{}", run.stderr);
     }
-    let running = Running::start(&mut ns.sonda(["probe", "-i", HERE, "--json", "-"]));
+    let running = Running::start(&mut ns.sonda([&PROBE[..], &["--json", "-"]].concat()));
     running.wait_for(": af_packet, ");
     ns.send(&capture, 20_000);
     ns.must("ip", &["link", "del", HERE]);
@@ -216,7 +226,17 @@ fn an_interface_that_is_down_at_the_start_is_waited_for() {
 #[test]
 fn loopback_packets_are_taken_once() {
     let ns = Netns::new(1);
-    let running = Running::start(&mut ns.sonda(["probe", "-i", "lo", "--filter", "udp", "--json", "-"]));
+    let running = Running::start(&mut ns.sonda([
+        "probe",
+        "-i",
+        "lo",
+        "--backend",
+        "af_packet",
+        "--filter",
+        "udp",
+        "--json",
+        "-",
+    ]));
     running.wait_for(": af_packet, ");
     ns.must("bash", &["-c", "for n in 1 2 3 4 5; do echo $n > /dev/udp/127.0.0.1/9; done || true"]);
     let run = running.interrupt().must(130);
@@ -229,13 +249,18 @@ fn what_cannot_be_opened_is_explained() {
     let none = outcome(&mut ns.sonda(["probe", "-i", "eth9"])).must(1);
     none.says(&["no interface eth9", "lo", HERE, THERE]);
     let binary = env!("CARGO_BIN_EXE_sonda");
-    let powerless = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", binary, "probe", "-i", HERE];
-    outcome(&mut ns.command("setpriv", powerless)).must(1).says(&["may not capture on v0", "cap_net_raw", "setcap"]);
+    let powerless = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", binary];
+    outcome(&mut ns.command("setpriv", [&powerless[..], &PROBE].concat())).must(1).says(&[
+        "may not capture on v0",
+        "cap_net_raw",
+        "setcap",
+    ]);
     for (args, says) in [
-        (vec!["-i", HERE, "--filter", "tcp prot 80"], "syntax error"),
-        (vec!["-i", HERE, "--lanes", "2", "--count", "5"], "--duration"),
+        (&["--filter", "tcp prot 80"][..], "syntax error"),
+        (&["--lanes", "2", "--count", "5"], "--duration"),
+        (&["--hardware-time"], "ethtool -T"),
     ] {
-        outcome(&mut ns.sonda([vec!["probe"], args].concat())).must(1).says(&[says]);
+        outcome(&mut ns.sonda([&PROBE[..], args].concat())).must(1).says(&[says]);
     }
     outcome(&mut ns.sonda(["probe", "-i", HERE, "file.pcap"])).must(2);
 }

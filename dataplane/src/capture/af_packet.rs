@@ -29,6 +29,8 @@ pub struct PacketConfig {
     /// Join the group of this id, of which other inputs are members as well; otherwise several members form one of their own.
     pub group: Option<u16>,
     pub promiscuous: bool,
+    /// Times of the network card instead of the kernel's.
+    pub hardware_time: bool,
     /// Bytes taken of each packet at the most.
     pub snaplen: Option<u32>,
     /// Bytes in a block, and blocks in the ring of each member.
@@ -46,6 +48,7 @@ impl Default for PacketConfig {
             members: 1,
             group: None,
             promiscuous: true,
+            hardware_time: false,
             snaplen: None,
             block_bytes: 256 << 10,
             blocks: 256,
@@ -102,6 +105,7 @@ impl PacketSource {
             promiscuous: config.promiscuous,
             ignore_outgoing,
             ethernet: link == LinkType::Ethernet,
+            hardware_time: config.hardware_time,
         };
         let wrong = |error: RingError| wrong(name, config, error);
         let mut members = Vec::new();
@@ -276,6 +280,9 @@ fn wrong(name: &str, config: &PacketConfig, error: RingError) -> CaptureError {
         RingStep::Option => "this kernel has no TPACKET_V3 rings",
         RingStep::Ring | RingStep::Map => {
             "the ring cannot be made (blocks are a power of two of at least 4096 bytes, in all at most 4 GiB)"
+        }
+        RingStep::HardwareTime => {
+            "this interface does not stamp all packets (see `ethtool -T`), or CAP_NET_ADMIN is missing; leave out hardware time"
         }
         RingStep::Bind => "binding the socket",
         RingStep::Promiscuous => "switching on promiscuous mode",

@@ -5,6 +5,7 @@
 //! they are the interface's. [`Poll::Idle`] comes at most [`IDLE`] after the last packet, so that a lane can look at its stop flag, end quiet
 //! flows and hand over what waits.
 use super::af_packet::PacketSource;
+use super::af_xdp::XdpSource;
 #[cfg(feature = "dpdk")]
 use super::dpdk::DpdkSource;
 use super::{CaptureError, CaptureSource, CaptureStats, FileSource, Frame, Poll};
@@ -77,6 +78,7 @@ impl Drops {
 pub enum AnySource {
     File(FileSource),
     Packet(PacketSource),
+    Xdp(XdpSource),
     #[cfg(feature = "dpdk")]
     Dpdk(DpdkSource),
 }
@@ -87,6 +89,7 @@ macro_rules! each {
         match $any {
             AnySource::File($source) => $call,
             AnySource::Packet($source) => $call,
+            AnySource::Xdp($source) => $call,
             #[cfg(feature = "dpdk")]
             AnySource::Dpdk($source) => $call,
         }
@@ -143,6 +146,12 @@ impl From<PacketSource> for AnySource {
 impl From<DpdkSource> for AnySource {
     fn from(source: DpdkSource) -> AnySource {
         AnySource::Dpdk(source)
+    }
+}
+
+impl From<XdpSource> for AnySource {
+    fn from(source: XdpSource) -> AnySource {
+        AnySource::Xdp(source)
     }
 }
 

@@ -25,8 +25,9 @@ const NOTES_MAX: usize = 512;
 const LOOK_MAX: usize = 2_048;
 /// Of those, how many are asked for beforehand.
 const LOOK_AHEAD: usize = 512;
-/// Where to find the lines of a record that are asked for: its header and those of the frame up to the end of a TCP header over IPv6.
-const HEADER_LINES: [usize; 3] = [0, 64, 92];
+/// Where to find the lines of a record that are asked for: its header, those of the frame up to the end of a TCP header over IPv6, and
+/// most often the first bytes of the payload, which the protocols' parsers look at.
+const HEADER_LINES: [usize; 3] = [0, 64, 120];
 /// How far a record's time may be from that of the window's first one to look like a record, seconds.
 const APART_MAX_SECS: u32 = 3_600;
 

@@ -138,11 +138,17 @@ impl Cache {
             if packet.key.is_none() {
                 continue;
             }
-            if self.goes_on(place, packet) {
-                counted += 1;
-                bytes += u64::from(packet.ip_len);
-            } else {
-                self.packet(PacketView { packet, bytes: frame.bytes }, batch);
+            let view = PacketView { packet, bytes: frame.bytes };
+            match self.turn(place, packet) {
+                Turn::Counted => {
+                    counted += 1;
+                    bytes += u64::from(packet.ip_len);
+                }
+                Turn::Watched => {
+                    self.sweep_debt += 1;
+                    self.show(place, view, batch);
+                }
+                Turn::Unclear => self.packet(view, batch),
             }
         }
         self.sweep_debt += counted;
@@ -150,18 +156,21 @@ impl Cache {
         self.stats.bytes += bytes;
     }
 
-    /// Counts a packet into a flow that is where it was expected, far from its end, and of no interest to a plugin: most packets of
-    /// most flows. Answers whether it was so; the books are the caller's.
+    /// Counts a packet into a flow that is where it was expected, far from its end, and which no plugin wants to see: most packets
+    /// of most flows. The books are the caller's.
     #[inline(always)]
-    fn goes_on(&mut self, place: Slot, p: &Packet) -> bool {
-        let Some((flow, seen)) = self.table.at(place, p.hash, &p.key) else { return false };
+    fn turn(&mut self, place: Slot, p: &Packet) -> Turn {
+        let Some((flow, seen)) = self.table.at(place, p.hash, &p.key) else { return Turn::Unclear };
         let direction = flow.direction_of(p);
-        if flow.interest != 0 || !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
-            return false;
+        if !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
+            return Turn::Unclear;
+        }
+        if flow.interest != 0 && self.plugins.may_want(flow, p.payload_len == 0) {
+            return Turn::Watched;
         }
         flow.count(p, direction);
         *seen = p.at.secs() as u16;
-        true
+        Turn::Counted
     }
 
     /// Counts one packet, whatever it means for its flow.
@@ -172,9 +181,17 @@ impl Cache {
         let Some(slot) = self.table.find(p.hash, &p.key) else { return self.open(view, batch) };
         let flow = self.table.flow(slot);
         let direction = flow.direction_of(p);
-        if let Some(reason) = self.over(flow, p, direction) {
-            return self.start_again(slot, reason, view, direction, batch);
+        match self.over(flow, p, direction) {
+            Some(reason) => self.start_again(slot, reason, view, direction, batch),
+            None => self.show(slot, view, batch),
         }
+    }
+
+    /// Counts a packet into its flow, which goes on, and shows it to the plugins that want to see it.
+    #[inline(never)]
+    fn show(&mut self, slot: Slot, view: PacketView<'_, '_>, batch: &mut Batch) {
+        let p = view.packet;
+        let direction = self.table.flow(slot).direction_of(p);
         let wanted = self.wanted(slot, &view);
         if wanted & Hook::Before.set() != 0 {
             let wish = self.ask(slot, view, direction, wanted, Hook::Before);
@@ -421,6 +438,16 @@ impl Cache {
         let flow = self.table.flow_mut(slot);
         self.plugins.release(&mut flow.row);
     }
+}
+
+/// What is to be done about a packet whose flow was asked for ahead.
+enum Turn {
+    /// Nothing more.
+    Counted,
+    /// The flow goes on and is where it was expected, but plugins may want to see the packet.
+    Watched,
+    /// All there is to it.
+    Unclear,
 }
 
 /// A SYN in a direction that was already closed begins a new connection.

@@ -61,6 +61,8 @@ pub struct Table {
     live: usize,
     /// Next tag line that the expiry sweep looks at.
     hand: usize,
+    /// The second of the last sweep, and the tag lines that were looked at in it.
+    swept: (u64, usize),
 }
 
 impl Table {
@@ -82,6 +84,7 @@ impl Table {
             bucket_mask: buckets - 1,
             live: 0,
             hand: 0,
+            swept: (0, 0),
         })
     }
 
@@ -206,9 +209,20 @@ impl Table {
     }
 
     /// Moves the hand over `lines` tag lines and fills `idle` with the flows that may have been quiet for `timeout` seconds;
-    /// the caller compares the exact times.
+    /// the caller compares the exact times. What a whole round has found is all that there is in its second: then the hand moves on
+    /// without a look.
     pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, idle: &mut Vec<Slot>) {
-        for _ in 0..lines.min(self.lines.len()) {
+        let lines = lines.min(self.lines.len());
+        if self.swept.0 != second {
+            self.swept = (second, 0);
+        }
+        if self.swept.1 >= self.lines.len() && timeout > 0 {
+            // There are 2^n lines.
+            self.hand = (self.hand + lines) & (self.lines.len() - 1);
+            return;
+        }
+        self.swept.1 += lines;
+        for _ in 0..lines {
             let line = &self.lines[self.hand];
             let mut old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
             while old != 0 {

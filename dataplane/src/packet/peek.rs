@@ -99,7 +99,7 @@ mod tests {
                     let frame = Frame { bytes: &bytes, wire_len: bytes.len() as u32, ..Frame::default() };
                     let Some(key) = addresses(&frame, face) else { continue };
                     let mut packet = Packet::default();
-                    decode(&frame, &DecodeConfig { face, split: false, seed: SEED }, &mut packet)
+                    decode(&frame, &DecodeConfig { face, split: false, ..DecodeConfig::default() }, &mut packet)
                         .expect("a packet, if it was told");
                     assert_eq!(packet.key.hash_of_addresses(SEED), key.hash_of_addresses(SEED), "{bytes:02x?}");
                     told += 1;

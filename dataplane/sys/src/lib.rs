@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 #![deny(clippy::undocumented_unsafe_blocks, unsafe_op_in_unsafe_fn)]
 
+mod barrier;
 mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
@@ -11,19 +12,23 @@ pub mod dpdk;
 mod interfaces;
 pub mod lanes;
 mod map;
+mod nic;
 pub mod packet_ring;
 mod pages;
 mod prefetch;
 mod ready;
 mod send;
+pub mod xsk;
 
+pub use barrier::wait_for_programs;
 pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
 pub use interfaces::{Interface, interface, interface_name, interfaces};
 pub use map::FileMap;
+pub use nic::{Promiscuous, has_address, memlock, mtu, receive_queues};
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_at, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
-pub use ready::{open_at_once, readable};
+pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};
 pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};

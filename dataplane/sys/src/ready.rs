@@ -6,6 +6,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
+/// Descriptors that [`any_readable`] waits for at the most.
+pub const WAITED_MAX: usize = 128;
+
 /// Opens a file for reading and never waits for that: a FIFO opens without a writer, and is not [`readable`] until one has come
 /// (fifo(7)). Reads of it answer `WouldBlock` instead of waiting. For regular files there is no difference.
 pub fn open_at_once(path: &Path) -> io::Result<File> {
@@ -16,10 +19,20 @@ pub fn open_at_once(path: &Path) -> io::Result<File> {
 /// error is there. False when the time passed or a signal came; unlike read(2), poll(2) is ended by every signal that has a handler,
 /// SA_RESTART or not (signal(7)).
 pub fn readable(fd: BorrowedFd<'_>, limit: Duration) -> io::Result<bool> {
-    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    any_readable([fd], limit)
+}
+
+/// [`readable`] for whichever of several comes first; the first [`WAITED_MAX`] of them are waited for.
+pub fn any_readable<'f>(fds: impl IntoIterator<Item = BorrowedFd<'f>>, limit: Duration) -> io::Result<bool> {
+    let mut all = [libc::pollfd { fd: -1, events: libc::POLLIN, revents: 0 }; WAITED_MAX];
+    let mut count = 0;
+    for (one, fd) in all.iter_mut().zip(fds) {
+        one.fd = fd.as_raw_fd();
+        count += 1;
+    }
     let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: `one` is a single, initialised pollfd that outlives the call, and the count says one.
-    match unsafe { libc::poll(&mut one, 1, limit_ms) } {
+    // SAFETY: `all` holds at least `count` initialised pollfds and outlives the call.
+    match unsafe { libc::poll(all.as_mut_ptr(), count, limit_ms) } {
         0 => Ok(false),
         1.. => Ok(true),
         _ => match io::Error::last_os_error() {

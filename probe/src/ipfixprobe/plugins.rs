@@ -202,7 +202,7 @@ fn pcap(args: &PluginArgs<'_>) -> Result<Option<(String, AnySource)>, String> {
             interface_input("pcap", interface, PacketConfig { filter, snaplen, ..PacketConfig::default() })
         }
         (Some(_), Some(_)) => Err("pcap: specify only one of file=PATH and ifc=INTERFACE".into()),
-        (None, None) => Err("pcap: specify file=PATH or ifc=INTERFACE".into()),
+        (None, None) => Err("pcap: specify a file with file=PATH or an interface with ifc=INTERFACE".into()),
     }
 }
 
@@ -237,7 +237,7 @@ fn interface_input(
     interface: String,
     packet: PacketConfig,
 ) -> Result<Option<(String, AnySource)>, String> {
-    let config = LiveConfig { backend: Backend::AfPacket, packet };
+    let config = LiveConfig { backend: Backend::AfPacket, packet, ..LiveConfig::default() };
     let opened = live::open(&interface, &config).map_err(|e| format!("{plugin}: {e}"))?;
     Ok(opened.sources.into_iter().next().map(|source| (interface, source)))
 }

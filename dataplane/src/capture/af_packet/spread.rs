@@ -144,7 +144,8 @@ mod tests {
     fn jumps_reach_their_places() {
         let program = program();
         assert!(program.len() < 128, "{}", program.len());
-        for (at, i) in program.iter().enumerate() {
+        let jumps = program.iter().enumerate().filter(|(_, i)| i.jt.max(i.jf) > 0);
+        for (at, i) in jumps {
             assert!(at + 1 + usize::from(i.jt.max(i.jf)) < program.len(), "{at}");
         }
     }

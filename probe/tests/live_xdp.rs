@@ -1,0 +1,423 @@
+//! AF_XDP on multi-queue veth with native XDP, in network namespaces: what arrives is what was sent, and every packet is in one book.
+//!
+//! What needs the source itself, not only the program, runs the test's own binary again inside the namespace.
+
+#[path = "live/netns.rs"]
+mod netns;
+mod support;
+
+use benches::cases::cases;
+use dataplane::capture::write::PcapWriter;
+use dataplane::capture::{
+    CaptureDrop, CaptureSource, Frame, LinkType, OpenOptions, Poll, XdpConfig, XdpSource, open, open_reader,
+};
+use dataplane::packet::Packet;
+use dataplane::packet::decode::{DecodeConfig, decode};
+use ebpf::{Ended, Policy, Tuple};
+use netns::{HERE, Netns, Running, THERE};
+use record::Time;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
+
+/// The frames of captures that a veth pair can carry, a microsecond apart: no timeout lies between them, however fast they are sent.
+fn sendable(captures: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, u64) {
+    let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
+    let mut count = 0;
+    for capture in captures {
+        let mut source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
+        let mut put = |frame: &Frame<'_>| {
+            let whole = frame.bytes.len() == frame.wire_len as usize && (14..=9000).contains(&frame.bytes.len());
+            if frame.link == LinkType::Ethernet && whole {
+                count += 1;
+                out.frame(&Frame { at: Time(1_700_000_000_000_000_000 + count * 1_000), ..*frame }).expect("memory");
+            }
+        };
+        // Some cases are broken on purpose; what comes before that is sent.
+        while let Ok(Poll::More | Poll::Idle) = source.burst(|frames| frames.iter().for_each(&mut put)) {}
+    }
+    (out.finish().expect("memory"), count)
+}
+
+/// Flows without what cannot be the same: times.
+fn timeless(mut flows: Vec<Value>) -> Vec<String> {
+    for flow in &mut flows {
+        if let Some(fields) = flow.as_object_mut() {
+            fields.retain(|name, _| !name.to_lowercase().contains("time"));
+        }
+    }
+    flows.iter().map(Value::to_string).collect()
+}
+
+fn started(ns: &Netns, args: &[&str]) -> Running {
+    let mut all = vec!["probe", "-i", HERE, "--backend", "af_xdp", "--json", "-"];
+    all.extend(args);
+    let running = Running::start(&mut ns.sonda(all));
+    running.wait_for(": af_xdp, native XDP, copy, ");
+    running
+}
+
+/// Captures on our end while `traffic` is sent, until Ctrl-C.
+fn captured(ns: &Netns, args: &[&str], traffic: impl FnOnce(&Running)) -> Run {
+    let running = started(ns, args);
+    traffic(&running);
+    let run = running.interrupt().must(130);
+    // The books of the run itself: identity I3 is among them.
+    assert!(!run.stderr.contains(" is not "), "{}", run.stderr);
+    run
+}
+
+/// The packets of a capture in two files, those of two addresses in the same, as a card with a symmetric hash spreads them.
+fn two_parts(folder: &Folder, capture: &Path) -> [PathBuf; 2] {
+    let mut parts = [(), ()].map(|()| PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory"));
+    let mut source = open(capture, OpenOptions::default()).expect("the capture");
+    let mut put = |frame: &Frame<'_>| {
+        let mut packet = Packet::default();
+        let known = decode(frame, &DecodeConfig::default(), &mut packet).is_ok();
+        let (a, b) = packet.key.endpoints();
+        let (tuple, _) = Tuple::new((a.ip, 0), (b.ip, 0), 0, 0);
+        let part = if known { tuple.hash() as usize >> 8 & 1 } else { 0 };
+        parts[part].frame(frame).expect("memory");
+    };
+    while source.burst(|frames| frames.iter().for_each(&mut put)).expect("frames") != Poll::End {}
+    let mut names = ["part0.pcap", "part1.pcap"].into_iter();
+    parts.map(|part| folder.write(names.next().expect("two"), part.finish().expect("memory")))
+}
+
+/// Sends each part into a queue of its own: what a processor sends leaves by its queue.
+fn send_by_queue(ns: &Netns, parts: &[PathBuf; 2]) {
+    for queue in 0..2 {
+        let map = format!("echo {} > /sys/class/net/{THERE}/queues/tx-{queue}/xps_cpus", 1 << queue);
+        ns.must("sh", &["-c", &map]);
+    }
+    std::thread::scope(|scope| {
+        for (cpu, part) in parts.iter().enumerate() {
+            scope.spawn(move || {
+                let (cpu, part) = (cpu.to_string(), part.to_str().expect("plain"));
+                ns.must("taskset", &["-c", &cpu, "tcpreplay", "-q", "-K", "--pps=25000", "-i", THERE, part]);
+            });
+        }
+    });
+}
+
+/// The numbers of the line `capture N = N taken + N reason`: offered, taken, and the others by their word.
+fn books(run: &Run) -> (u64, u64, HashMap<String, u64>) {
+    let line = run.stderr.lines().find_map(|l| l.strip_prefix("  capture ")).expect("a line on the capture");
+    let (offered, rest) = line.split_once(" = ").expect("a book");
+    let term = |text: &str| -> (u64, String) {
+        let (n, word) = text.split_once(' ').expect("a number and a word");
+        (n.parse().expect("a number"), word.to_string())
+    };
+    let mut terms: HashMap<String, u64> = rest.split(" + ").map(term).map(|(n, word)| (word, n)).collect();
+    let offered: u64 = offered.parse().expect("a number");
+    assert_eq!(offered, terms.values().sum::<u64>(), "{line}");
+    (offered, terms.remove("taken").expect("taken"), terms)
+}
+
+#[test]
+fn each_kind_of_packet_gives_the_flows_that_the_file_gives() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable(cases().iter().map(|case| (case.build)()));
+    let capture = folder.write("all.pcap", bytes);
+    let expected = timeless(flows(&capture, &["--stats", "all"]));
+    // One after the other, in one queue or the other: one lane has both.
+    let run = captured(&ns, &["--stats", "all"], |_| ns.send(&capture, 20_000));
+    let (offered, taken, lost) = books(&run);
+    assert_eq!((offered, taken, lost.len()), (sent, sent, 0));
+    assert_same("all cases", &timeless(json_lines(&run.stdout)), &expected);
+}
+
+#[test]
+fn a_mixture_gives_the_flows_that_the_file_gives_by_one_lane_and_two() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(60_000, 4_000)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    let expected = timeless(flows(&capture, &[]));
+    let parts = two_parts(&folder, &capture);
+    for lanes in ["1", "2"] {
+        let run = captured(&ns, &["--lanes", lanes], |_| send_by_queue(&ns, &parts));
+        let (offered, taken, lost) = books(&run);
+        assert_eq!((offered, taken, lost.len()), (sent, sent, 0), "lanes {lanes}: nothing is lost\n{}", run.stderr);
+        assert_eq!(Summary::of(&run.stderr).packets, sent);
+        assert_same(&format!("{lanes} lanes"), &timeless(json_lines(&run.stdout)), &expected);
+        if lanes == "2" {
+            assert!(!run.stderr.contains(" 0 packets, 0 flows"), "both lanes have work\n{}", run.stderr);
+        }
+    }
+    // The prefilter leaves what the filter of the file leaves.
+    let expected = timeless(flows(&capture, &["--filter", "tcp or (vlan and tcp)"]));
+    let run = captured(&ns, &["--prefilter", "keep proto tcp; drop other"], |_| ns.send(&capture, 50_000));
+    let (offered, taken, lost) = books(&run);
+    assert_eq!((offered, taken + lost["xdp_dropped"], lost.len()), (sent, sent, 1), "{}", run.stderr);
+    assert_same("prefilter", &timeless(json_lines(&run.stdout)), &expected);
+}
+
+#[test]
+fn what_a_full_ring_loses_is_counted() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(40_000, 4_000)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    for lanes in ["1", "2"] {
+        // While it is stopped the small rings fill, and the rest is lost.
+        let run = captured(&ns, &["--ring", "4", "--lanes", lanes], |running| {
+            running.signal("STOP");
+            ns.send(&capture, 0);
+            running.signal("CONT");
+        });
+        let (offered, taken, lost) = books(&run);
+        assert!(lost["rx_ring_full"] > 0 && taken > 0, "{}", run.stderr);
+        let on_the_way = ns.counter(THERE, "tx_dropped");
+        assert_eq!(offered + on_the_way, sent, "each packet that was sent is in a book\n{}", run.stderr);
+        assert_eq!(Summary::of(&run.stderr).packets, taken);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let ns = Netns::new(2);
+    let probe = |args: &[&str]| {
+        let mut all = vec!["probe", "-i", HERE, "--duration", "1"];
+        all.extend(args);
+        outcome(&mut ns.sonda(all))
+    };
+    let too_many = probe(&["--backend", "af_xdp", "--lanes", "3"]).must(1);
+    assert!(too_many.stderr.contains("use --lanes 2 or less"), "{}", too_many.stderr);
+    let first = started(&ns, &[]);
+    let second = probe(&["--backend", "af_xdp"]).must(1);
+    assert!(second.stderr.contains("AF_XDP socket of another program"), "{}", second.stderr);
+    let auto = probe(&[]).must(0);
+    assert!(auto.stderr.contains("af_packet") && auto.stderr.contains("(not af_xdp: "), "{}", auto.stderr);
+    first.interrupt().must(130);
+    // An interface that this machine talks through is left to it.
+    ns.must("ip", &["address", "add", "192.0.2.1/24", "dev", HERE]);
+    let auto = probe(&[]).must(0);
+    assert!(auto.stderr.contains("would take its packets from this machine"), "{}", auto.stderr);
+    ns.must("ip", &["address", "flush", "dev", HERE]);
+    let auto = probe(&[]).must(0);
+    assert!(auto.stderr.contains("af_xdp, native XDP"), "{}", auto.stderr);
+    // The memory that may be locked is less than the rings need, and the right to go beyond is missing (RELIABILITY.md, 42).
+    let set = ["--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock", "prlimit", "--memlock=1048576"];
+    let sonda = [env!("CARGO_BIN_EXE_sonda"), "probe", "-i", HERE, "--backend", "af_xdp", "--duration", "1"];
+    let limited = outcome(&mut ns.command("setpriv", [&set[..], &sonda].concat())).must(1);
+    assert!(limited.stderr.contains("limited to 1048576 bytes: raise it"), "{}", limited.stderr);
+}
+
+#[test]
+fn a_program_of_another_tool_is_named_and_one_taken_off_is_noticed() {
+    let ns = Netns::new(1);
+    let folder = Folder::new();
+    // Another tool's program, which takes no packets in parts.
+    for link in [HERE, THERE] {
+        ns.must("ip", &["link", "set", link, "mtu", "1500"]);
+    }
+    let source = folder.write(
+        "other.c",
+        "int other(void *ctx) __attribute__((section(\"xdp\")));\nint other(void *ctx) { (void)ctx; return 2; }\nchar L[] __attribute__((section(\"license\"))) = \"GPL\";\n",
+    );
+    let object = folder.path("other.o");
+    let (source, object) = (source.to_str().expect("plain"), object.to_str().expect("plain"));
+    ns.must("clang", &["-target", "bpf", "-O2", "-c", source, "-o", object]);
+    ns.must("ip", &["link", "set", "dev", HERE, "xdp", "obj", object, "sec", "xdp"]);
+    let run = outcome(&mut ns.sonda(["probe", "-i", HERE, "--backend", "af_xdp"])).must(1);
+    assert!(run.stderr.contains("has another XDP program already: other (id "), "{}", run.stderr);
+    ns.must("ip", &["link", "set", "dev", HERE, "xdp", "off"]);
+    // Ours is taken off while it runs.
+    let running = started(&ns, &[]);
+    let links: Value = serde_json::from_str(&ns.must("bpftool", &["-j", "link", "list"])).expect("JSON");
+    let links = links.as_array().expect("a list");
+    let index: u64 = ns.must("cat", &[&format!("/sys/class/net/{HERE}/ifindex")]).trim().parse().expect("a number");
+    let ours =
+        |link: &&Value| link["type"] == "xdp" && (link["devname"] == HERE || link["ifindex"].as_u64() == Some(index));
+    let id = links.iter().find(ours).map(|link| link["id"].to_string()).unwrap_or_else(|| panic!("{links:?}"));
+    let since = Instant::now();
+    ns.must("bpftool", &["link", "detach", "id", &id]);
+    let run = running.end().must(3);
+    assert!(run.stderr.contains("was taken off by another tool"), "{}", run.stderr);
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+}
+
+#[test]
+fn a_link_that_goes_down_comes_back_and_one_that_is_removed_is_the_end() {
+    let ns = Netns::new(2);
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([bytes_of("basic_tcp")]);
+    let capture = folder.write("tcp.pcap", bytes);
+    let running = started(&ns, &[]);
+    ns.send(&capture, 1_000);
+    ns.must("ip", &["link", "set", HERE, "down"]);
+    running.wait_for("is down");
+    ns.must("ip", &["link", "set", HERE, "up"]);
+    running.wait_for("is up again");
+    ns.send(&capture, 1_000);
+    std::thread::sleep(Duration::from_millis(300));
+    ns.must("ip", &["link", "del", HERE]);
+    let run = running.end().must(3);
+    assert!(run.stderr.contains("is not there any more"), "{}", run.stderr);
+    let (offered, taken, lost) = books(&run);
+    assert_eq!((offered, taken, lost.len()), (2 * sent, 2 * sent, 0), "{}", run.stderr);
+}
+
+/// Runs the test again inside a namespace, where `inside` is what it does.
+fn inside(test: &str, queues: u32, inside: impl FnOnce(&Path)) {
+    if let Some(folder) = std::env::var_os("SONDA_INSIDE") {
+        return inside(&PathBuf::from(folder));
+    }
+    let ns = Netns::new(queues);
+    let folder = Folder::new();
+    let own = std::env::current_exe().expect("a program");
+    let mut command = ns.command(own.to_str().expect("plain"), ["--exact", test, "--nocapture"]);
+    print!("{}", outcome(command.env("SONDA_INSIDE", folder.path("."))).must(0).stdout);
+}
+
+/// Sends a capture from inside; answers when all frames were sent.
+fn replay(capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()> {
+    let args =
+        ["-q", "-K", &format!("--pps={per_sec}"), "-i", THERE, capture.to_str().expect("plain")].map(String::from);
+    std::thread::spawn(move || drop(outcome(Command::new("tcpreplay").args(args)).must(0)))
+}
+
+#[test]
+fn rules_and_sampling_change_at_run_time_and_every_packet_stays_in_the_books() {
+    inside("rules_and_sampling_change_at_run_time_and_every_packet_stays_in_the_books", 2, |folder| {
+        let (bytes, sent) = sendable([mixture(100_000, 4_000)]);
+        let capture = folder.join("mixture.pcap");
+        std::fs::write(&capture, bytes).expect("a file");
+        let mut source = XdpSource::open(HERE, &XdpConfig::default()).expect("this test needs root").remove(0);
+        let control = source.control();
+        let sending = replay(&capture, 50_000);
+        let rules = [
+            "drop proto udp",
+            "sample 10",
+            "",
+            "sample 4 flow; drop port 443",
+            "pass net 0.0.0.0/0; drop other",
+            "drop net 128.0.0.0/1; keep net ::/0",
+        ];
+        let policies: Vec<Policy> = rules.iter().map(|text| text.parse().expect("rules")).collect();
+        let (mut taken, mut changes) = (0, 0);
+        let mut changed = Instant::now();
+        while !sending.is_finished() {
+            source.burst(|frames| taken += frames.len() as u64).expect("packets");
+            if changed.elapsed() > Duration::from_millis(7) {
+                changed = Instant::now();
+                changes += 1;
+                control.set(&policies[changes % policies.len()]).expect("a change");
+            }
+        }
+        sending.join().expect("all was sent");
+        source.close().expect("closed");
+        while source.burst(|frames| taken += frames.len() as u64).expect("packets") != Poll::End {}
+        let (stats, counts) = (source.stats(), control.counters().total().expect("counters"));
+        println!("{changes} changes: {stats:?} {counts:?}");
+        assert_eq!((counts.seen(), counts.imbalance()), (sent, None), "I2");
+        assert_eq!(stats.packets, taken);
+        assert_eq!(
+            counts.of(Ended::Redirected),
+            taken + stats.drops.of(CaptureDrop::RxRingFull) + stats.drops.of(CaptureDrop::RxDropped),
+            "I3"
+        );
+        assert_eq!(stats.drops.of(CaptureDrop::RxRingFull) + stats.drops.of(CaptureDrop::RxDropped), 0);
+        assert_eq!(counts.seen(), taken + counts.passed() + stats.drops.total());
+        assert!(changes > 50, "{changes}");
+        for ended in [
+            Ended::Sampled,
+            Ended::PassedByRule,
+            Ended::DroppedProtocol,
+            Ended::DroppedAddress,
+            Ended::DroppedPort,
+            Ended::DroppedOther,
+        ] {
+            assert!(counts.of(ended) > 0, "{ended:?}: {counts:?}");
+        }
+    });
+}
+
+/// Packets and IP bytes of each flow and direction.
+type Sums = HashMap<Tuple, [[u64; 2]; 2]>;
+
+fn add(sums: &mut Sums, frame: &Frame<'_>) -> Option<Tuple> {
+    let mut packet = Packet::default();
+    decode(frame, &DecodeConfig::default(), &mut packet).ok()?;
+    let (a, b) = packet.key.endpoints();
+    let (tuple, _) = Tuple::new((a.ip, a.port), (b.ip, b.port), packet.key.vlan(), packet.key.protocol());
+    let sum = &mut sums.entry(tuple).or_default()[usize::from(packet.reversed)];
+    *sum = [sum[0] + 1, sum[1] + u64::from(packet.ip_len)];
+    (sum[0] == 1).then_some(tuple)
+}
+
+#[test]
+fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less() {
+    inside("offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less", 2, |folder| {
+        let mut bytes = Vec::new();
+        benches::write_capture(benches::Profile::Small64, 100_000, 40, 3, &mut bytes).expect("memory");
+        let (bytes, sent) = sendable([bytes]);
+        let capture = folder.join("elephants.pcap");
+        std::fs::write(&capture, bytes).expect("a file");
+        let mut expected = Sums::new();
+        let mut file = open(&capture, OpenOptions::default()).expect("the capture");
+        while file.burst(|frames| frames.iter().for_each(|f| _ = add(&mut expected, f))).expect("frames") != Poll::End {
+        }
+        let policy = "offload 100".parse().expect("rules");
+        let config = XdpConfig { policy, ..XdpConfig::default() };
+        let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
+        let control = source.control();
+        let mut offload = control.offload().expect("the first to ask");
+        let sending = replay(&capture, 50_000);
+        let (mut sums, mut flows, mut taken) = (Sums::new(), Vec::new(), 0);
+        let (mut again, mut at) = (0, Instant::now());
+        let mut over = false;
+        while !over {
+            over = sending.is_finished();
+            source
+                .burst(|frames| {
+                    taken += frames.len() as u64;
+                    for tuple in frames.iter().filter_map(|frame| add(&mut sums, frame)) {
+                        offload.add(&tuple).expect("a slot");
+                        flows.push(tuple);
+                    }
+                })
+                .expect("packets");
+            // Some are taken back in the middle of the traffic, and offloaded anew.
+            if at.elapsed() > Duration::from_millis(100) && again < 15 && !flows.is_empty() {
+                at = Instant::now();
+                again += 1;
+                let some: Vec<Tuple> = flows.iter().copied().skip(again % 7).step_by(7).collect();
+                merge(&mut sums, &some, &offload.take(&some).expect("tallies"));
+                some.iter().for_each(|tuple| offload.add(tuple).expect("a slot"));
+            }
+        }
+        sending.join().expect("all was sent");
+        source.close().expect("closed");
+        while source
+            .burst(|frames| {
+                taken += frames.len() as u64;
+                frames.iter().for_each(|frame| _ = add(&mut sums, frame));
+            })
+            .expect("packets")
+            != Poll::End
+        {}
+        merge(&mut sums, &flows, &offload.take(&flows).expect("tallies"));
+        let counts = control.counters().total().expect("counters");
+        println!("{sent} sent, {taken} to user space, {again} times taken back: {counts:?}");
+        assert_eq!((counts.seen(), counts.imbalance()), (sent, None));
+        assert_eq!(counts.of(Ended::Offloaded) + taken, sent);
+        assert!(sums == expected, "packets and bytes of each flow and direction are exact");
+        assert!(taken * 10 < sent, "{taken} of {sent} reached user space");
+        assert_eq!(offload.in_use(), 0);
+    });
+}
+
+fn merge(sums: &mut Sums, flows: &[Tuple], tallies: &[ebpf::Tally]) {
+    for (flow, tally) in flows.iter().zip(tallies) {
+        for (at, sum) in sums.entry(*flow).or_default().iter_mut().enumerate() {
+            *sum = [sum[0] + tally.packets[at], sum[1] + tally.bytes[at]];
+        }
+    }
+}
