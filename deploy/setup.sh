@@ -26,8 +26,6 @@ need=(
     tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
-    ip=iproute2
-    tcpreplay=tcpreplay
 )
 
 PATH=$PATH:/usr/sbin:/sbin

@@ -1,6 +1,6 @@
 //! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
 use clap::ValueEnum;
-use dataplane::capture::{AnySource, CaptureError, PacketConfig, PacketSource, XdpConfig, XdpSource};
+use dataplane::capture::{AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpSource};
 
 /// What takes packets from an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -37,7 +37,13 @@ pub(crate) struct Opened {
 pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
     match config.backend {
         Backend::AfXdp => af_xdp(interface, config),
-        Backend::AfPacket | Backend::Dpdk => af_packet(interface, config, ""),
+        Backend::AfPacket => af_packet(interface, config, ""),
+        Backend::Dpdk => Err(LiveError::Backend {
+            name: interface.into(),
+            backend: "DPDK",
+            why: "its ports are no interfaces of the kernel's".into(),
+        }
+        .into()),
         Backend::Auto => {
             if let Some(why) = XdpSource::unfit(interface) {
                 return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
