@@ -61,8 +61,8 @@ pub struct Table {
     live: usize,
     /// Next tag line that the expiry sweep looks at.
     hand: usize,
-    /// The second of the last sweep, and the tag lines that were looked at in it.
-    swept: (u64, usize),
+    /// Second and timeout of the last sweep, and the tag lines that were looked at with them.
+    swept: (u64, u16, usize),
 }
 
 impl Table {
@@ -84,7 +84,7 @@ impl Table {
             bucket_mask: buckets - 1,
             live: 0,
             hand: 0,
-            swept: (0, 0),
+            swept: (0, 0, 0),
         })
     }
 
@@ -213,15 +213,15 @@ impl Table {
     /// without a look.
     pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, idle: &mut Vec<Slot>) {
         let lines = lines.min(self.lines.len());
-        if self.swept.0 != second {
-            self.swept = (second, 0);
+        if (self.swept.0, self.swept.1) != (second, timeout) {
+            self.swept = (second, timeout, 0);
         }
-        if self.swept.1 >= self.lines.len() && timeout > 0 {
+        if self.swept.2 >= self.lines.len() && timeout > 0 {
             // There are 2^n lines.
             self.hand = (self.hand + lines) & (self.lines.len() - 1);
             return;
         }
-        self.swept.1 += lines;
+        self.swept.2 += lines;
         for _ in 0..lines {
             let line = &self.lines[self.hand];
             let mut old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
