@@ -420,3 +420,43 @@ fn merge(sums: &mut Sums, flows: &[Tuple], tallies: &[ebpf::Tally]) {
         }
     }
 }
+
+/// Sends UDP packets of these lengths to an address, and answers how the interface's source has them.
+fn echoed(interface: &str, to: &str, lengths: &[usize]) -> (ebpf::Mode, Vec<bool>) {
+    let mut source = XdpSource::open(interface, &XdpConfig::default()).expect("this test needs root").remove(0);
+    let payload: Vec<u8> = (0..65_507u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let sender = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
+    for length in lengths {
+        sender.send_to(&payload[..*length], to).expect("sent");
+    }
+    let mut whole = Vec::new();
+    let patience = Instant::now() + Duration::from_secs(3);
+    while whole.len() < lengths.len() && Instant::now() < patience {
+        let mut look = |frame: &Frame<'_>| {
+            let length = lengths[whole.len().min(lengths.len() - 1)];
+            whole.push(frame.bytes.len() == 42 + length && frame.bytes[42..] == payload[..length]);
+        };
+        source.burst(|frames| frames.iter().for_each(&mut look)).expect("packets");
+    }
+    source.close().expect("closed");
+    while source.burst(|_| panic!("one too many")).expect("packets") != Poll::End {}
+    let (stats, counts) = (source.stats(), source.control().counters().total().expect("counters"));
+    println!("{}: {stats:?} {counts:?}", source.control().how());
+    assert_eq!((stats.packets + stats.drops.total(), counts.imbalance()), (counts.of(Ended::Redirected), None));
+    (source.control().mode(), whole)
+}
+
+#[test]
+fn long_packets_come_whole_in_the_driver_and_in_the_stack() {
+    inside("long_packets_come_whole_in_the_driver_and_in_the_stack", 1, |_| {
+        let ip = |words: &str| drop(outcome(Command::new("ip").args(words.split(' '))).must(0));
+        ip(&format!("address add 192.0.2.1/24 dev {THERE}"));
+        ip(&format!("neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev {THERE}"));
+        // One frame of memory holds 3,840 bytes.
+        let lengths = [10, 3_700, 3_798, 3_799, 5_000, 8_900, 1, 8_972];
+        let (mode, whole) = echoed(HERE, "192.0.2.2:9", &lengths);
+        assert_eq!((mode, whole), (ebpf::Mode::Native, vec![true; lengths.len()]));
+        let (mode, whole) = echoed("lo", "127.0.0.1:9", &[10, 1_000, 5_000, 20_000, 60_000, 3]);
+        assert_eq!((mode, whole), (ebpf::Mode::Generic, vec![true; 6]));
+    });
+}
