@@ -424,7 +424,7 @@ fn merge(sums: &mut Sums, flows: &[Tuple], tallies: &[ebpf::Tally]) {
 /// Sends UDP packets of these lengths to an address, and answers how the interface's source has them.
 fn echoed(interface: &str, to: &str, lengths: &[usize]) -> (ebpf::Mode, Vec<bool>) {
     let mut source = XdpSource::open(interface, &XdpConfig::default()).expect("this test needs root").remove(0);
-    let payload: Vec<u8> = (0..65_507u32).map(|n| (n * 7 >> 3) as u8).collect();
+    let payload: Vec<u8> = (0..65_507u32).map(|n| ((n * 7) >> 3) as u8).collect();
     let sender = std::net::UdpSocket::bind("0.0.0.0:0").expect("a socket");
     for length in lengths {
         sender.send_to(&payload[..*length], to).expect("sent");
