@@ -120,12 +120,12 @@ fn books(run: &Run) -> (u64, u64, HashMap<String, u64>) {
 
 #[test]
 fn each_kind_of_packet_gives_the_flows_that_the_file_gives() {
-    let ns = Netns::new(2);
+    let ns = Netns::new(1);
     let folder = Folder::new();
     let (bytes, sent) = sendable(cases().iter().map(|case| (case.build)()));
     let capture = folder.write("all.pcap", bytes);
     let expected = timeless(flows(&capture, &["--stats", "all"]));
-    // One after the other, in one queue or the other: one lane has both.
+    // In one queue: what veth's own hash puts into two comes in another order, which matters to fragments and directions.
     let run = captured(&ns, &["--stats", "all"], |_| ns.send(&capture, 20_000));
     let (offered, taken, lost) = books(&run);
     assert_eq!((offered, taken, lost.len()), (sent, sent, 0));
@@ -152,7 +152,7 @@ fn a_mixture_gives_the_flows_that_the_file_gives_by_one_lane_and_two() {
     }
     // The prefilter leaves what the filter of the file leaves.
     let expected = timeless(flows(&capture, &["--filter", "tcp or (vlan and tcp)"]));
-    let run = captured(&ns, &["--prefilter", "keep proto tcp; drop other"], |_| ns.send(&capture, 50_000));
+    let run = captured(&ns, &["--prefilter", "keep proto tcp; drop other"], |_| send_by_queue(&ns, &parts));
     let (offered, taken, lost) = books(&run);
     assert_eq!((offered, taken + lost["xdp_dropped"], lost.len()), (sent, sent, 1), "{}", run.stderr);
     assert_same("prefilter", &timeless(json_lines(&run.stdout)), &expected);
