@@ -288,6 +288,9 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.xdp.promiscuous = !args.no_promisc;
     config.xdp.snaplen = args.snaplen;
     config.xdp.policy = args.prefilter.clone().unwrap_or_default();
+    if config.xdp.policy.offload {
+        return Err("--prefilter: lanes do not offload flows yet, leave `offload` out".into());
+    }
     let opened = live::open(interface, &config)?;
     if !args.quiet {
         eprintln!("{}", opened.how);

@@ -1,4 +1,4 @@
-//! Memory that is shared with the kernel: the frames, and the rings of a socket.
+//! Memory that is mapped for a socket: frames of our own, and the rings that the kernel shares.
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
