@@ -114,6 +114,12 @@ pub trait CaptureSource {
     fn progress(&self) -> Option<(u64, u64)> {
         None
     }
+    /// How many bytes behind a frame of the coming burst stands what is read some bursts later, where frames lie one behind the other and
+    /// nobody has asked memory for it yet; 0 otherwise. Who takes the burst asks for as many bytes there as the frame has, in between its
+    /// own work: asked for at once, they would be waited for (31 against 33 ns for packets of 64 bytes).
+    fn ahead(&self) -> usize {
+        0
+    }
     /// Lets no more packets in. Those that are in already are lent by further bursts, and then comes [`Poll::End`]; so every packet that
     /// was counted by the kernel or card is either taken or in a drop counter. Sources that are not live go on as before.
     fn close(&mut self) -> Result<(), CaptureError> {

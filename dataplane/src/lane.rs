@@ -147,6 +147,8 @@ pub struct Lane {
     /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
     now: Time,
     batch: Batch,
+    /// See [`CaptureSource::ahead`].
+    ahead: usize,
     /// The burst at hand, decoded.
     packets: Box<[Packet; BURST]>,
 }
@@ -175,6 +177,7 @@ impl Lane {
             seen: 0,
             now: Time(0),
             batch: Batch::default(),
+            ahead: 0,
             packets: Box::new([Packet::default(); BURST]),
         })
     }
@@ -188,6 +191,7 @@ impl Lane {
             }
             source.limit(left.min(BURST as u64) as usize);
         }
+        self.ahead = source.ahead();
         source.burst(|frames| self.burst(frames))
     }
 
@@ -287,7 +291,7 @@ impl Lane {
         let answer = self.decode_all(frames);
         let packets = &self.packets[..frames.len()];
         packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
-        self.cache.burst(packets, frames, &mut self.batch);
+        self.cache.burst(packets, frames, self.ahead, &mut self.batch);
         answer
     }
 
@@ -305,7 +309,7 @@ impl Lane {
         warm(frames);
         let mut kept = frames.len();
         let mut bytes = frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
-        let mut left = decode_usual(frames, &self.decode, &mut self.packets);
+        let mut left = decode_usual(frames, &self.decode, &mut self.packets, self.ahead);
         while left != 0 {
             let at = left.trailing_zeros() as usize;
             if !self.decode_unusual(&frames[at], at) {

@@ -131,8 +131,8 @@ pub(crate) struct Args {
     /// One record for each direction instead of biflows
     #[arg(long)]
     uniflow: bool,
-    /// Flows that can be live at a time; rounded up to a power of two
-    #[arg(long, value_name = "N", default_value_t = 131_072)]
+    /// Flows that can be live at a time, in each lane; rounded up to a power of two. Take twice as many as there are: a full line ends its oldest flow
+    #[arg(long, value_name = "N", default_value_t = 262_144)]
     flows: u64,
     /// Stop each input after this many decoded packets
     #[arg(short, long, value_name = "N", default_value_t = 0, hide_default_value = true)]

@@ -95,6 +95,12 @@ impl Decoder {
         }
     }
 
+    /// See [`super::CaptureSource::ahead`].
+    #[inline]
+    pub(super) fn ahead(&self) -> usize {
+        if let Format::Pcap(pcap) = &self.format { pcap.ahead() } else { 0 }
+    }
+
     /// Reads on in `window`, which begins where the last step's use of it ended. An error comes only when nothing can be lent any
     /// more: first come steps with the frames before it.
     #[inline]

@@ -91,6 +91,14 @@ impl CaptureSource for FileSource {
         }
     }
 
+    #[inline]
+    fn ahead(&self) -> usize {
+        match &self.kind {
+            Kind::Mapped(source) => source.decoder.ahead(),
+            Kind::Stream(source) => source.decoder.ahead(),
+        }
+    }
+
     /// Of the file as it lies on the disk, also when it is packed.
     fn progress(&self) -> Option<(u64, u64)> {
         match &self.kind {

@@ -113,6 +113,10 @@ impl CaptureSource for AnySource {
         each!(self, source => source.limit(frames));
     }
 
+    #[inline]
+    fn ahead(&self) -> usize {
+        each!(self, source => source.ahead())
+    }
     fn stats(&self) -> CaptureStats {
         each!(self, source => source.stats())
     }

@@ -4,12 +4,12 @@ use super::decode::{CAPLEN_MAX, Place, Step, Then};
 use super::scout::Trail;
 use super::{CaptureError, CaptureStats, Frame, LinkType};
 use record::Time;
-use sys::prefetch_bytes;
 
 pub(super) const RECORD_HEAD_LEN: usize = 16;
 
-/// How far ahead of the reader lines are asked for, bytes; between 2 and 8 KiB it is all the same.
-const AHEAD: usize = 4_096;
+/// How far ahead of the reader lines are asked for, bytes ([`super::CaptureSource::ahead`]): more than a burst of small packets, and
+/// little enough to be there still when they come.
+const AHEAD: usize = 8_192;
 /// Mean length of records from which on scouts are better than asking for all lines: they cost some 15 ns a packet, each line that
 /// nobody reads 4.
 const SCOUTED_MIN: u64 = 256;
@@ -32,6 +32,8 @@ struct Form {
 struct Ahead {
     /// Up to this offset of the file it is settled who asks memory for lines.
     to: u64,
+    /// Scouts do; otherwise whoever takes the frames.
+    is_scouted: bool,
     /// Records that scouts have found.
     trail: Trail,
 }
@@ -66,12 +68,18 @@ impl Pcap {
         // The upper six bits tell of a frame check sequence at the end of each frame; IP lengths cut that off.
         let number = word(20) & 0x03ff_ffff;
         let link = LinkType::from_number(number).ok_or_else(|| CaptureError::Link { path: path(), number })?;
-        let ahead = (!in_cache).then(|| Ahead { to: 0, trail: Trail::new() });
+        let ahead = (!in_cache).then(|| Ahead { to: 0, is_scouted: false, trail: Trail::new() });
         Ok(Pcap { big, form: Form { unit_ns, link }, ahead })
     }
 
     pub(super) fn link(&self) -> LinkType {
         self.form.link
+    }
+
+    /// See [`super::CaptureSource::ahead`].
+    #[inline]
+    pub(super) fn ahead(&self) -> usize {
+        self.ahead.as_ref().map_or(0, |ahead| if ahead.is_scouted { 0 } else { AHEAD })
     }
 
     /// See `Decoder::step`.
@@ -99,10 +107,10 @@ impl Pcap {
     /// Takes whole and plausible records from the front of the window. Answers their number and length.
     #[inline]
     fn take<'w, const BIG: bool>(&mut self, at: &Place, window: &'w [u8], frames: &mut [Frame<'w>]) -> (usize, usize) {
-        let Some(ahead) = &mut self.ahead else { return self.form.records::<BIG, false>(window, frames) };
+        let Some(ahead) = &mut self.ahead else { return self.form.records::<BIG>(window, frames) };
         ahead.look::<BIG>(at, window);
         match self.form.known::<BIG>(ahead.trail.take(frames.len()), window, frames) {
-            (0, _) => self.form.records::<BIG, true>(window, frames),
+            (0, _) => self.form.records::<BIG>(window, frames),
             taken => taken,
         }
     }
@@ -130,8 +138,8 @@ impl Ahead {
         if at.offset < self.to {
             return;
         }
-        let is_scouted = at.offset >= SCOUTED_MIN * (at.record + 1);
-        self.to = at.offset + if is_scouted { self.trail.scout::<BIG>(window) } else { window.len() } as u64;
+        self.is_scouted = at.offset >= SCOUTED_MIN * (at.record + 1);
+        self.to = at.offset + if self.is_scouted { self.trail.scout::<BIG>(window) } else { window.len() } as u64;
     }
 }
 
@@ -153,7 +161,7 @@ impl Form {
 
     /// Finds whole and plausible records one by one from the front of the window on.
     #[inline]
-    fn records<'w, const BIG: bool, const ASKS: bool>(
+    fn records<'w, const BIG: bool>(
         self,
         window: &'w [u8],
         frames: &mut [Frame<'w>],
@@ -165,9 +173,6 @@ impl Form {
             let Some(bytes) = rest.get(..captured as usize).filter(|_| captured <= CAPLEN_MAX) else { break };
             *frame = self.frame::<BIG>(head, bytes);
             let next = used + RECORD_HEAD_LEN + bytes.len();
-            if ASKS {
-                prefetch_bytes(window, used + AHEAD..next + AHEAD);
-            }
             used = next;
             count += 1;
         }

@@ -16,6 +16,9 @@ use std::io;
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
 
+/// Length of a cache line, bytes.
+const LINE: usize = 64;
+
 /// Flows that end together, whose memory is asked for ahead.
 const ENDING: usize = 8;
 
@@ -126,15 +129,19 @@ impl Cache {
     }
 
     /// Counts the packets of a burst; flows that end by it go to `batch`. `frames` are those that the packets were decoded from, in the
-    /// same order; a packet without a key is passed over. All flows are asked for before the first is looked at.
+    /// same order; a packet without a key is passed over. All flows are asked for before the first is looked at; and, where `ahead` is not 0, all
+    /// but the first line of what stands so far ahead of each frame ([`CaptureSource::ahead`](crate::capture::CaptureSource::ahead)).
     #[inline]
-    pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], batch: &mut Batch) {
+    pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], ahead: usize, batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
         for (packet, place) in packets.iter().zip(&mut places) {
             *place = self.table.prefetch_flow(packet.hash, packet.ip_version, || packet.at.secs());
         }
         let (mut counted, mut bytes) = (0, 0);
         for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {
+            if ahead != 0 {
+                sys::prefetch_bytes(frame.bytes, ahead + LINE..ahead + frame.bytes.len() + LINE);
+            }
             if packet.key.is_none() {
                 continue;
             }

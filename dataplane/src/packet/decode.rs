@@ -37,13 +37,19 @@ pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> 
     }
 }
 
-/// [`decode`] for a burst, as far as the fast path goes: answers which frames are left, one bit each, for [`decode_layers`].
-pub fn decode_usual(frames: &[Frame<'_>], config: &DecodeConfig, packets: &mut [Packet; BURST]) -> u64 {
+/// [`decode`] for a burst, as far as the fast path goes: answers which frames are left, one bit each, for [`decode_layers`]. Meanwhile it
+/// asks for the first line of what stands `ahead` of each frame ([`CaptureSource::ahead`](crate::capture::CaptureSource::ahead)).
+pub fn decode_usual(
+    frames: &[Frame<'_>],
+    config: &DecodeConfig,
+    packets: &mut [Packet; BURST],
+    ahead: usize,
+) -> u64 {
     match (config.face.is_original(), config.split) {
-        (false, false) => all_usual::<false, false>(frames, config.seed, packets),
-        (false, true) => all_usual::<false, true>(frames, config.seed, packets),
-        (true, false) => all_usual::<true, false>(frames, config.seed, packets),
-        (true, true) => all_usual::<true, true>(frames, config.seed, packets),
+        (false, false) => all_usual::<false, false>(frames, config.seed, packets, ahead),
+        (false, true) => all_usual::<false, true>(frames, config.seed, packets, ahead),
+        (true, false) => all_usual::<true, false>(frames, config.seed, packets, ahead),
+        (true, true) => all_usual::<true, true>(frames, config.seed, packets, ahead),
     }
 }
 
@@ -53,9 +59,11 @@ fn all_usual<const ORIGINAL: bool, const SPLIT: bool>(
     frames: &[Frame<'_>],
     seed: HashSeed,
     packets: &mut [Packet; BURST],
+    ahead: usize,
 ) -> u64 {
     let mut left = 0;
     for (at, (frame, packet)) in frames.iter().zip(packets).enumerate() {
+        sys::prefetch_far(frame.bytes.as_ptr(), ahead);
         left |= u64::from(usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none()) << at;
     }
     left
