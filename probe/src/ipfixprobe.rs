@@ -112,7 +112,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     }
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
     let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
-    let outputs = vec![Output { exporter, cpu: args.checked_cpu()? }];
+    let outputs = vec![Output { exporter, cpu: args.checked_cpu()?, watch: None }];
     Ok(Some(Job {
         lane,
         inputs,
@@ -123,6 +123,8 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         progress: true,
         duration: None,
         stop,
+        name: None,
+        tool: "ipfixprobe",
     }))
 }
 

@@ -5,9 +5,11 @@ mod applets;
 mod ipfixprobe;
 mod live;
 mod outputs;
+mod page;
 mod probe;
 mod run;
 mod summary;
+mod top;
 
 use std::ffi::OsString;
 use std::path::Path;
