@@ -52,6 +52,11 @@ const OWN: &[Applet] = &[
         about: "show what a running probe does: packets, flows, losses, talkers, protocols",
         main: Main::Raw(crate::top::main),
     },
+    Applet {
+        name: "tap",
+        about: "follow flow records of a TRAP interface as lines or JSON, with a filter",
+        main: Main::Raw(crate::tap::main),
+    },
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
@@ -102,7 +107,8 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
     };
     let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
     sonda = sonda.subcommand(crate::top::Args::command().name("top"));
-    for a in all().filter(|a| !["probe", "top"].contains(&a.name)) {
+    sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
+    for a in all().filter(|a| !["probe", "top", "tap"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

@@ -9,6 +9,7 @@ mod page;
 mod probe;
 mod run;
 mod summary;
+mod tap;
 mod top;
 
 use std::ffi::OsString;

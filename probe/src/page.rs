@@ -168,7 +168,8 @@ impl Drop for PageFile {
 
 /// A new file in a folder that is ours alone to write in. That of a process which has died is replaced.
 fn open(folder: &Path, path: &Path) -> io::Result<File> {
-    DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    // Whatever is wrong with the folder, that the page exists it is not.
+    DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(io::Error::other)?;
     let at = std::fs::symlink_metadata(folder)?;
     if !at.is_dir() || at.mode() & 0o022 != 0 && at.mode() & 0o1000 == 0 || Some(at.uid()) != own_uid() {
         return Err(io::Error::other("the folder is not this user's alone"));
