@@ -23,6 +23,9 @@ const TALKERS_EVERY: Duration = Duration::from_secs(1);
 /// Pages of runs that died, named after their process, are kept so long.
 const DEAD_KEPT: Duration = Duration::from_secs(24 * 3600);
 const NAME_MAX: usize = 64;
+const SHARED_MEMORY: &str = "/dev/shm";
+/// Users whose folders root looks into, at the most.
+const USERS_MAX: usize = 1000;
 
 /// Columns of a lane before those that come from the registries.
 const LANE_COLUMNS: [&str; 14] = [
@@ -57,10 +60,15 @@ pub(crate) enum NoPage {
     Layout(#[from] PageError),
 }
 
+/// Whether a page may be called so: others may have made it, so the name is not trusted either.
+pub(crate) fn is_plain(name: &str) -> bool {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    plain && !name.is_empty() && name.len() <= NAME_MAX && !name.starts_with('.')
+}
+
 /// Whether a run may be called so: it names a file, and digits alone are process numbers.
 pub(crate) fn checked_name(name: &str) -> Result<String, String> {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    if name.is_empty() || name.len() > NAME_MAX || !plain || name.starts_with('.') {
+    if !is_plain(name) {
         return Err(format!("use up to {NAME_MAX} letters, digits, '.', '_' and '-', not '.' first"));
     }
     if name.bytes().all(|b| b.is_ascii_digit()) {
@@ -69,15 +77,33 @@ pub(crate) fn checked_name(name: &str) -> Result<String, String> {
     Ok(name.to_string())
 }
 
-/// Folders where pages lie, the best first: SONDA_RUN_DIR alone if it is set, else the system's, the session's, and shared memory.
-pub(crate) fn folders() -> Vec<PathBuf> {
+/// Folders where this user's pages lie, the best first: SONDA_RUN_DIR alone if it is set, else the system's, the session's, and shared
+/// memory. All in memory: where /run is on a disk, writing pages back would hold up those who write to them.
+fn folders() -> Vec<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(only) = set("SONDA_RUN_DIR") {
         return vec![only];
     }
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let system = mounts.lines().any(|mount| mount.contains(" /run tmpfs ")).then(|| PathBuf::from("/run/sonda"));
     let session = set("XDG_RUNTIME_DIR").map(|dir| dir.join("sonda"));
-    let system = Some(PathBuf::from("/run/sonda"));
-    system.into_iter().chain(session).chain(own_uid().map(|uid| format!("/dev/shm/sonda-{uid}").into())).collect()
+    let shared = own_uid().map(|uid| Path::new(SHARED_MEMORY).join(format!("sonda-{uid}")));
+    system.into_iter().chain(session).chain(shared).collect()
+}
+
+/// Folders where pages may lie that this user can read: for root also those of other users.
+pub(crate) fn readable_folders() -> Vec<PathBuf> {
+    let mut all = folders();
+    if own_uid() == Some(0) && std::env::var_os("SONDA_RUN_DIR").is_none() {
+        let of =
+            |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten().take(USERS_MAX).map(|e| e.path());
+        let shared = of(SHARED_MEMORY).filter(|path| path.to_string_lossy().contains("/sonda-"));
+        let others: Vec<PathBuf> = shared.chain(of("/run/user").map(|user| user.join("sonda"))).collect();
+        all.extend(others);
+        all.sort();
+        all.dedup();
+    }
+    all
 }
 
 fn own_uid() -> Option<u32> {

@@ -1,5 +1,5 @@
 //! `sonda top`: what a running probe does, from its page: in a terminal, as a plain table, or as JSON. Reads only; the probe never waits for it.
-use crate::page::{folders, is_alive};
+use crate::page::{is_alive, is_plain, readable_folders};
 use clap::Parser;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use record::page::{PageError, Snapshot, Source};
@@ -170,7 +170,7 @@ fn find(asked: Option<&str>) -> Result<Found, TopError> {
         (1, _) => Ok(alive.remove(0)),
         (0, Some(dead)) => Err(TopError::OnlyDead { left: dead.name.clone() }),
         (0, None) => {
-            let looked = folders().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+            let looked = readable_folders().iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
             Err(TopError::NoProbe { looked })
         }
         (count, _) => Err(TopError::Many { count, known: known(&alive) }),
@@ -180,10 +180,10 @@ fn find(asked: Option<&str>) -> Result<Found, TopError> {
 /// All pages that can be read, by name.
 fn all() -> Vec<Found> {
     let mut all: Vec<Found> = Vec::new();
-    for entries in folders().iter().filter_map(|folder| std::fs::read_dir(folder).ok()) {
+    for entries in readable_folders().iter().filter_map(|folder| std::fs::read_dir(folder).ok()) {
         let paths = entries.flatten().take(PAGES_MAX).map(|entry| entry.path());
         let pages = paths.filter(|path| path.extension().is_some_and(|e| e == "page"));
-        all.extend(pages.filter_map(|path| Found::open(&path).ok()));
+        all.extend(pages.filter_map(|path| Found::open(&path).ok()).filter(|found| is_plain(&found.name)));
     }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all

@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Talkers that a table shows.
 const TALKERS: usize = 10;
 
-/// One object, on one line for each part. Names of counters are those of the page (docs/page.md).
+/// One object, on one line for each part. Names of counters are those of the page.
 pub(super) fn json(found: &Found) -> String {
     let page = &found.page;
     let seconds = |at: Time| at.0 as f64 / 1e9;
