@@ -3,6 +3,7 @@ use crate::flow::{Basic, Flow, FlowKey};
 use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
 use record::ipfix::Family;
 use record::json::FlowWriter;
+use record::page::Talker;
 use record::{Mac, Sink, Time};
 
 /// Flows that a batch holds before it goes to the exporters.
@@ -54,6 +55,22 @@ impl FlowRecord {
         match self.family() {
             Family::V4 => self.basic_in(Family::V4),
             Family::V6 => self.basic_in(Family::V6),
+        }
+    }
+
+    /// Who talked to whom, and how much.
+    #[inline]
+    pub fn talk(&self) -> Talker {
+        let (lower, upper) = self.key.endpoints_in(self.family());
+        let (src, dst) = if self.reversed { (upper, lower) } else { (lower, upper) };
+        Talker {
+            src: src.ip,
+            dst: dst.ip,
+            protocol: self.key.protocol(),
+            dst_port: dst.port,
+            bytes: self.bytes[0] + self.bytes[1],
+            packets: u64::from(self.packets[0]) + u64::from(self.packets[1]),
+            error: 0,
         }
     }
 
@@ -154,6 +171,11 @@ impl Batch {
     #[inline]
     pub fn links(&self, flow: &FlowRecord) -> &[Link] {
         &self.links[flow.links_from as usize..][..flow.links as usize]
+    }
+
+    /// The plugin of each extension record, flows after flows.
+    pub fn plugins(&self) -> impl Iterator<Item = PluginId> + '_ {
+        self.links.iter().map(|link| link.id)
     }
 
     #[inline]

@@ -200,6 +200,11 @@ impl Lane {
         &mut self.batch
     }
 
+    /// Whether this lane is the one, of those that read one capture, which counts what no lane takes.
+    pub fn is_first(&self) -> bool {
+        self.share.is_first()
+    }
+
     /// Time of the newest packet, 0 before the first.
     pub fn now(&self) -> Time {
         self.now

@@ -18,5 +18,6 @@ pub mod packet;
 pub mod plugin;
 pub mod registry;
 pub mod stat;
+pub mod talkers;
 
 pub use face::Face;

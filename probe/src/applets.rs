@@ -47,6 +47,16 @@ const OWN: &[Applet] = &[
         about: "drop-in for ipfixprobe: the same options, plugins and values",
         main: Main::Text(crate::ipfixprobe::main),
     },
+    Applet {
+        name: "top",
+        about: "show what a running probe does: packets, flows, losses, talkers, protocols",
+        main: Main::Raw(crate::top::main),
+    },
+    Applet {
+        name: "tap",
+        about: "follow flow records of a TRAP interface as lines or JSON, with a filter",
+        main: Main::Raw(crate::tap::main),
+    },
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
@@ -72,7 +82,7 @@ pub(crate) fn help() -> String {
     text.push_str(
         "  completions  print a completion script for bash, zsh, fish, elvish or powershell\n\n\
          `sonda help NAME` or `sonda NAME -h` explains one of them. `sonda --version` tells the version.\n\n\
-         First steps:\n  sonda probe capture.pcap\n  sonda probe capture.pcap --json -\n  sonda probe capture.pcap --ipfix udp://127.0.0.1:4739\n",
+         First steps:\n  sonda probe capture.pcap\n  sonda probe capture.pcap --json -\n  sonda probe capture.pcap --ipfix udp://127.0.0.1:4739\n  sonda top\n",
     );
     text
 }
@@ -96,7 +106,9 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
         return 2;
     };
     let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
-    for a in all().filter(|a| a.name != "probe") {
+    sonda = sonda.subcommand(crate::top::Args::command().name("top"));
+    sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
+    for a in all().filter(|a| !["probe", "top", "tap"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

@@ -119,7 +119,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
     let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
-    let outputs = vec![Output { exporter, cpu: args.checked_cpu()? }];
+    let outputs = vec![Output { exporter, cpu: args.checked_cpu()?, watch: None }];
     Ok(Some(Job {
         lane,
         inputs,
@@ -130,6 +130,8 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         progress: true,
         duration: None,
         stop,
+        name: None,
+        tool: "ipfixprobe",
     }))
 }
 

@@ -6,9 +6,12 @@ mod dpdk;
 mod ipfixprobe;
 mod live;
 mod outputs;
+mod page;
 mod probe;
 mod run;
 mod summary;
+mod tap;
+mod top;
 
 use std::ffi::OsString;
 use std::path::Path;

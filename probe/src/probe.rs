@@ -152,6 +152,9 @@ pub(crate) struct Args {
     /// Whose values to write
     #[arg(long, value_enum, default_value_t = Values::Correct)]
     compat: Values,
+    /// Name under which `sonda top` finds this run; without it, its process number
+    #[arg(long, value_name = "NAME", value_parser = crate::page::checked_name)]
+    name: Option<String>,
     /// No summary and no progress bar
     #[arg(short, long)]
     quiet: bool,
@@ -259,7 +262,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     }
     let mut left_over = cpus.get(lanes..).unwrap_or_default().iter().cycle();
     let exporters = outputs(&args, &stop)?.into_iter();
-    let outputs = exporters.map(|exporter| Output { exporter, cpu: left_over.next().copied() }).collect();
+    let outputs = exporters.map(|exporter| Output { exporter, cpu: left_over.next().copied(), watch: None }).collect();
     Ok(Job {
         lane,
         inputs,
@@ -270,6 +273,8 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         progress: !args.quiet,
         duration: args.duration.map(Duration::from_secs),
         stop,
+        name: args.name,
+        tool: "probe",
     })
 }
 

@@ -1,4 +1,6 @@
 //! The work that both faces of the exporter share: sources through lanes into outputs, until the end or Ctrl-C.
+use crate::page::{Meter, NoPage, PageFile};
+use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
 use dataplane::export::ring::{self, Finished, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
@@ -7,6 +9,7 @@ use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport, Share};
 use indicatif::{ProgressBar, ProgressStyle};
 use record::Time;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trap::Stop;
 
@@ -34,6 +37,10 @@ pub(crate) struct Job {
     /// Live inputs end after this time.
     pub(crate) duration: Option<Duration>,
     pub(crate) stop: Stop,
+    /// The name of its page (`sonda top`); without one the page is named after the process.
+    pub(crate) name: Option<String>,
+    /// What runs, for the title of the page.
+    pub(crate) tool: &'static str,
 }
 
 /// An input as its lanes read it.
@@ -118,10 +125,13 @@ pub(crate) enum RunError {
     Lane(#[from] LaneError),
     #[error(transparent)]
     Outputs(#[from] RingError),
+    #[error(transparent)]
+    Page(#[from] NoPage),
 }
 
 /// Runs the inputs, each with flow caches of its own, into all outputs.
-pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
+pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
+    let page = page(&mut job)?;
     let groups: Vec<Vec<Source>> =
         if job.side_by_side { vec![job.inputs] } else { job.inputs.into_iter().map(|input| vec![input]).collect() };
     let lanes = groups.iter().map(|group| group.iter().map(|input| input.readers.len()).sum()).max().unwrap_or(1);
@@ -135,8 +145,15 @@ pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
     let mut inputs = Vec::new();
     let mut live = 0;
     let mut failed = None;
+    // Lanes that had their turn: the next input's have the places behind theirs in the page.
+    let mut lanes_done = 0;
     for group in groups {
-        match together(group, &mut ends, &job.lane, job.progress, End { stop: &job.stop, after: job.duration }) {
+        let meter = |lane: usize| page.as_ref().map(|page| Meter::new(page, lanes_done + lane, Instant::now()));
+        let lanes = group.iter().map(|input| input.readers.len()).sum::<usize>();
+        let end = End { stop: &job.stop, after: job.duration };
+        let done = together(group, &mut ends, &job.lane, job.progress, end, meter);
+        lanes_done += lanes;
+        match done {
             Ok(done) => done.into_iter().for_each(|(input, left)| {
                 inputs.push(input);
                 live += left;
@@ -155,6 +172,23 @@ pub(crate) fn run(job: Job) -> Result<Outcome, RunError> {
     }
 }
 
+/// The page of a run. One that cannot be had is missed only where its name was asked for.
+fn page(job: &mut Job) -> Result<Option<Arc<PageFile>>, NoPage> {
+    let lanes = job.inputs.iter().flat_map(|input| input.readers.iter().map(|_| input.name.clone())).collect();
+    let page = match PageFile::create(job.name.as_deref(), job.tool.to_string(), lanes, &job.outputs) {
+        Ok(page) => Arc::new(page),
+        Err(why) if job.name.is_some() => return Err(why),
+        Err(why) => {
+            if job.progress && job.inputs.iter().flat_map(|input| &input.readers).any(|r| r.source.is_live()) {
+                eprintln!("sonda top will not see this run: {why}");
+            }
+            return Ok(None);
+        }
+    };
+    job.outputs.iter_mut().enumerate().for_each(|(index, output)| page.watch(index, output));
+    Ok(Some(page))
+}
+
 /// When live lanes stop.
 #[derive(Clone, Copy)]
 struct End<'s> {
@@ -166,8 +200,23 @@ struct End<'s> {
 struct Task<'e> {
     lane: Lane,
     source: AnySource,
-    end: &'e mut LaneEnd,
+    way: Way<'e>,
     bar: Option<ProgressBar>,
+}
+
+/// Where a lane's flows go when they end.
+struct Way<'e> {
+    end: &'e mut LaneEnd,
+    meter: Option<Meter>,
+}
+
+impl Way<'_> {
+    fn give(&mut self, batch: &mut Batch) {
+        if let Some(meter) = &mut self.meter {
+            meter.watch(batch);
+        }
+        self.end.give(batch);
+    }
 }
 
 /// What a lane's work came to.
@@ -189,6 +238,7 @@ fn together(
     config: &LaneConfig,
     progress: bool,
     until: End<'_>,
+    meter: impl Fn(usize) -> Option<Meter>,
 ) -> Result<Vec<(Input, usize)>, LaneError> {
     let alone = inputs.len() == 1;
     let mut counts = Vec::new();
@@ -210,8 +260,9 @@ fn together(
         Lane::with_seed(&config, seed).map(|lane| (cpu, (lane, source, bar)))
     });
     let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
-    let tasks = made.into_iter().zip(ends);
-    let tasks = tasks.map(|((cpu, (lane, source, bar)), end)| (cpu, Task { lane, source, end, bar })).collect();
+    let ways = ends.iter_mut().enumerate().map(|(index, end)| Way { end, meter: meter(index) });
+    let tasks = made.into_iter().zip(ways);
+    let tasks = tasks.map(|((cpu, (lane, source, bar)), way)| (cpu, Task { lane, source, way, bar })).collect();
     let mut done = on_cpus(tasks, |_, task| task.run(until)).into_iter();
     let inputs =
         counts.into_iter().map(|(name, lanes)| sum(name, done.by_ref().take(lanes).collect(), until.stop.is_set()));
@@ -288,7 +339,7 @@ impl Task<'_> {
                 Ok(Poll::More) => {}
                 // A silent source has waited a little already; what it said so far need not wait for more.
                 Ok(Poll::Idle) => {
-                    self.end.give(self.lane.batch());
+                    self.way.give(self.lane.batch());
                     looks.bursts = BURSTS_PER_LOOK;
                 }
                 Ok(Poll::End) => {
@@ -298,7 +349,7 @@ impl Task<'_> {
                 Err(e) => break Some(e),
             }
             if self.lane.batch().is_full() {
-                self.end.give(self.lane.batch());
+                self.way.give(self.lane.batch());
             }
             looks.look(&mut self);
         };
@@ -307,11 +358,14 @@ impl Task<'_> {
             error = self.close().err().or(error);
         }
         let live = if until.stop.is_set() { self.lane.report(&self.source).live } else { 0 };
-        self.lane.finish(|batch| self.end.give(batch));
+        self.lane.finish(|batch| self.way.give(batch));
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         let report = self.lane.report(&self.source);
+        if let Some(meter) = &mut self.way.meter {
+            meter.finish(&self.lane, &self.source, self.way.end);
+        }
         Done { live_source, cut, taken: self.source.stats(), report, error, time: started.elapsed(), live }
     }
 
@@ -324,7 +378,7 @@ impl Task<'_> {
         let patience = Instant::now() + CLOSING;
         while self.lane.step(&mut self.source)? != Poll::End && Instant::now() < patience {
             if self.lane.batch().is_full() {
-                self.end.give(self.lane.batch());
+                self.way.give(self.lane.batch());
             }
         }
         Ok(())
@@ -363,9 +417,12 @@ impl Looks {
         self.at = now;
         if now - self.ticked >= TICK {
             self.ticked = now;
-            task.end.give(task.lane.batch());
+            task.way.give(task.lane.batch());
         }
-        task.end.look(now);
+        task.way.end.look(now);
+        if let Some(meter) = &mut task.way.meter {
+            meter.look(now, &task.lane, &task.source, task.way.end);
+        }
         if let (Some(bar), Some((done, _))) = (&task.bar, task.source.progress())
             && now - self.started >= PROGRESS_AFTER
         {
@@ -389,7 +446,7 @@ impl Looks {
         let time = Time(newest.0.saturating_add((now - self.newest.0).as_nanos() as u64));
         let lines = task.lane.lines() as u128 * (now - self.at).as_nanos() / ROUND.as_nanos();
         // One more than its share, so that rounding leaves none out.
-        task.lane.rest(lines as usize + 1, time, |batch| task.end.give(batch));
+        task.lane.rest(lines as usize + 1, time, |batch| task.way.give(batch));
     }
 }
 

@@ -11,6 +11,7 @@ pub const TARGETS: &[Target] = &[
     ("ipfix_decode", ipfix::fuzz_ipfix_decode),
     ("ipfix_encode", ipfix::fuzz_ipfix_encode),
     ("record_json", ipfix::fuzz_record_json),
+    ("page", crate::page::fuzzing::fuzz_page),
     ("unirec_spec", unirec::fuzz_spec),
     ("unirec_record", unirec::fuzz_record),
     ("unirec_csv", unirec::fuzz_csv),

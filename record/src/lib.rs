@@ -13,6 +13,7 @@ pub mod json;
 pub mod kind;
 pub mod ledger;
 pub mod pack;
+pub mod page;
 pub mod schema;
 pub mod text;
 pub mod unirec;

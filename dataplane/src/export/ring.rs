@@ -9,6 +9,7 @@ use crate::batch::Batch;
 use crate::cpus;
 use crate::export::{Books, Exporter, RecordDrop};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
+use record::Ledger;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -37,7 +38,12 @@ pub struct Output {
     pub exporter: Box<dyn Exporter>,
     /// The processor of its thread, if that matters.
     pub cpu: Option<usize>,
+    /// Is shown the books of records as they stand, after each batch and tick and at the end. Must not wait.
+    pub watch: Option<Watch>,
 }
+
+/// Looks at the books of an output on the output's thread.
+pub type Watch = Box<dyn FnMut(&Ledger<RecordDrop>) + Send>;
 
 /// What the outputs are told at start.
 #[derive(Clone, Debug, Default)]
@@ -98,14 +104,14 @@ pub fn start(outputs: Vec<Output>, lanes: usize, config: &RingConfig) -> Result<
     let end = |outputs| LaneEnd { outputs, pool: Vec::new(), overflow: config.overflow };
     let processors = config.processors.unwrap_or_else(cpus::usable);
     if processors == 1 && lanes <= 1 && config.overflow == Overflow::Wait {
-        let workers = outputs.into_iter().map(|o| Worker::new(o.exporter, config)).collect();
+        let workers = outputs.into_iter().map(|o| Worker::new(o.exporter, o.watch, config)).collect();
         return Ok((Threads { handles: Vec::new() }, vec![end(Outputs::Here(workers))]));
     }
     let (mut handles, mut senders) = (Vec::new(), Vec::new());
     for output in outputs {
         // Lanes share the queue of an output: they meet there once in 256 flows.
         let (sender, batches) = bounded(QUEUE);
-        let (name, worker) = (output.exporter.name(), Worker::new(output.exporter, config));
+        let (name, worker) = (output.exporter.name(), Worker::new(output.exporter, output.watch, config));
         let work = move || {
             cpus::pin(output.cpu);
             serve(worker, &batches)
@@ -168,6 +174,15 @@ impl LaneEnd {
         if let Outputs::Here(workers) = &mut self.outputs {
             workers.iter_mut().for_each(|worker| worker.look(now));
         }
+    }
+
+    /// Records that each output was not given by this lane, in the order of [`start`].
+    pub fn refused(&self) -> impl Iterator<Item = &Ledger<RecordDrop>> {
+        let ports = match &self.outputs {
+            Outputs::Here(_) => &[][..],
+            Outputs::Elsewhere(ports) => ports,
+        };
+        ports.iter().map(|port| &port.refused.records)
     }
 
     /// Batches made so far.

@@ -46,7 +46,7 @@ fn probe(each: impl FnMut(usize) + Send + 'static) -> (Output, Seen) {
     let seen = Seen { batches: Arc::default(), ticks: Arc::default() };
     let (batches, ticks) = (Arc::clone(&seen.batches), Arc::clone(&seen.ticks));
     let exporter = Probe { books: Books::default(), seen: batches, ticks, each: Box::new(each) };
-    (Output { exporter: Box::new(exporter), cpu: None }, seen)
+    (Output { exporter: Box::new(exporter), cpu: None, watch: None }, seen)
 }
 
 fn config(overflow: Overflow) -> RingConfig {

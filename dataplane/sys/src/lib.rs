@@ -18,6 +18,7 @@ mod pages;
 mod prefetch;
 mod ready;
 mod send;
+mod shared;
 pub mod xsk;
 
 pub use barrier::wait_for_programs;
@@ -32,3 +33,4 @@ pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_at, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};
 pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};
+pub use shared::SharedWords;

@@ -1,5 +1,5 @@
 //! One output at work, on a thread of its own or on the lane's: its pace, its ticks, and a wall around its panics.
-use super::{Finished, RingConfig, TICK};
+use super::{Finished, RingConfig, TICK, Watch};
 use crate::batch::Batch;
 use crate::export::{Books, Exporter, RecordDrop};
 use std::any::Any;
@@ -9,6 +9,7 @@ use trap::Stop;
 
 pub(super) struct Worker {
     exporter: Box<dyn Exporter>,
+    watch: Option<Watch>,
     pace: Pace,
     stop: Stop,
     next_tick: Instant,
@@ -18,9 +19,10 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn new(exporter: Box<dyn Exporter>, config: &RingConfig) -> Worker {
+    pub(super) fn new(exporter: Box<dyn Exporter>, watch: Option<Watch>, config: &RingConfig) -> Worker {
         Worker {
             exporter,
+            watch,
             pace: Pace { limit: config.flows_per_sec, sent: 0, began: None },
             stop: config.stop.clone(),
             next_tick: Instant::now() + TICK,
@@ -31,7 +33,8 @@ impl Worker {
 
     pub(super) fn take(&mut self, batch: &Batch) {
         if self.failed.is_some() {
-            return self.refused.refuse(batch, RecordDrop::OutputFailed);
+            self.refused.refuse(batch, RecordDrop::OutputFailed);
+            return self.show();
         }
         self.pace.wait(batch.flows().len() as u64, &self.stop);
         let before = self.exporter.books().records.taken;
@@ -40,6 +43,16 @@ impl Worker {
             let booked = self.exporter.books().records.taken - before;
             let rest = (batch.flows().len() as u64).saturating_sub(booked);
             self.refused.records.drop(RecordDrop::OutputFailed, rest);
+        }
+        self.show();
+    }
+
+    /// Shows the books to whoever watches.
+    fn show(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            let mut records = self.exporter.books().records.clone();
+            records.merge(&self.refused.records);
+            watch(&records);
         }
     }
 
@@ -55,12 +68,14 @@ impl Worker {
             if self.failed.is_none() {
                 self.guard(|exporter| exporter.tick(unix_secs()));
             }
+            self.show();
         }
     }
 
     /// An exporter that panicked is asked to send what waits all the same: it may still be able to.
     pub(super) fn finish(mut self) -> Finished {
         self.guard(|exporter| exporter.finish(unix_secs()));
+        self.show();
         let mut books = self.exporter.books().clone();
         books.merge(&self.refused);
         if let Some(why) = &self.failed {

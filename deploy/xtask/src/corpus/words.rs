@@ -31,6 +31,10 @@ pub(crate) fn add(seeds: &mut Seeds) {
         seeds.add("trap_spec", text, text.as_bytes());
         seeds.add("trap_expand", text, text.as_bytes());
     }
+    let page = record::page::fuzzing::sample();
+    seeds.add("page", "whole", &page);
+    seeds.add("page", "cut", &page[..page.len() / 2]);
+    seeds.add("page", "laid over", &[3, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
     for text in TIMES {
         seeds.add("unirec_time", text, text.as_bytes());
     }

@@ -1,0 +1,177 @@
+//! Who talks most: heavy hitters among the flows that end, in bounded memory (Space-Saving: Metwally, Agrawal, El Abbadi, ICDT 2005).
+//!
+//! A talker is all flows of two addresses, a protocol and the port that was asked for. Two generations of a [`GENERATION`] each are kept,
+//! so what is told is of the last one to two of them. Within a generation a count can be too high by the `error` that stands beside it,
+//! never too low, and whoever has more than 1/[`KEYS`] of the bytes is in the list.
+use crate::batch::{Batch, FlowRecord};
+use record::page::{TALKERS_MAX, Talker, add_talker};
+use std::time::{Duration, Instant};
+
+/// Talkers that a generation remembers.
+pub const KEYS: usize = TALKERS_MAX;
+/// How long one list is filled.
+pub const GENERATION: Duration = Duration::from_secs(60);
+
+/// The talkers of one lane. All memory is taken at start.
+pub struct Talkers {
+    now: Generation,
+    before: Generation,
+    since: Instant,
+}
+
+struct Generation {
+    /// Hash of each talker's key: what is looked through for each flow.
+    tags: [u32; KEYS],
+    bytes: [u64; KEYS],
+    talkers: Vec<Talker>,
+}
+
+impl Talkers {
+    pub fn new(now: Instant) -> Talkers {
+        Talkers { now: Generation::new(), before: Generation::new(), since: now }
+    }
+
+    /// Counts all flows of a batch.
+    pub fn watch(&mut self, batch: &Batch) {
+        batch.flows().iter().for_each(|flow| self.now.count(flow));
+    }
+
+    /// The talkers of both generations, the greatest first, at most [`KEYS`] of them, put into `out` in place of what is there. Begins a new
+    /// generation when it is time.
+    pub fn list(&mut self, now: Instant, out: &mut Vec<Talker>) {
+        out.clear();
+        self.now.add_to(out);
+        self.before.add_to(out);
+        out.sort_unstable_by_key(|talker| std::cmp::Reverse(talker.bytes));
+        out.truncate(KEYS);
+        if now.saturating_duration_since(self.since) >= GENERATION {
+            self.since = now;
+            std::mem::swap(&mut self.now, &mut self.before);
+            self.now.talkers.clear();
+        }
+    }
+
+    /// A list for [`Talkers::list`] that never has to grow.
+    pub fn room() -> Vec<Talker> {
+        Vec::with_capacity(2 * KEYS)
+    }
+}
+
+impl Generation {
+    fn new() -> Generation {
+        Generation { tags: [0; KEYS], bytes: [0; KEYS], talkers: Vec::with_capacity(KEYS) }
+    }
+
+    #[inline]
+    fn count(&mut self, flow: &FlowRecord) {
+        let talk = flow.talk();
+        let (bytes, packets) = (talk.bytes, talk.packets);
+        let key = (talk.src, talk.dst, talk.protocol, talk.dst_port);
+        let tag = tag(&talk);
+        let len = self.talkers.len();
+        let same = |t: &Talker| (t.src, t.dst, t.protocol, t.dst_port) == key;
+        let known = (0..len).find(|at| self.tags[*at] == tag && same(&self.talkers[*at]));
+        let at = match known {
+            Some(at) => at,
+            None if len < KEYS => {
+                self.talkers.push(Talker { bytes: 0, packets: 0, error: 0, ..talk });
+                (self.tags[len], self.bytes[len]) = (tag, 0);
+                len
+            }
+            None => {
+                // The least of them gives way; the new one may have had as many before it was looked at.
+                let least = (1..KEYS).fold(0, |least, at| if self.bytes[at] < self.bytes[least] { at } else { least });
+                self.talkers[least] = Talker { bytes: 0, packets: 0, error: self.bytes[least], ..talk };
+                self.tags[least] = tag;
+                least
+            }
+        };
+        self.bytes[at] += bytes;
+        self.talkers[at].packets += packets;
+    }
+
+    fn add_to(&self, out: &mut Vec<Talker>) {
+        for (talker, bytes) in self.talkers.iter().zip(self.bytes) {
+            add_talker(out, &Talker { bytes, ..*talker });
+        }
+    }
+}
+
+/// A hint, not the truth: keys are compared.
+#[inline]
+fn tag(talk: &Talker) -> u32 {
+    let fold = |address: std::net::IpAddr| match address {
+        std::net::IpAddr::V4(v4) => u64::from(v4.to_bits()),
+        std::net::IpAddr::V6(v6) => (v6.to_bits() as u64) ^ (v6.to_bits() >> 64) as u64,
+    };
+    let ends = fold(talk.src).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ fold(talk.dst);
+    let all = ends.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (u64::from(talk.dst_port) << 8 | u64::from(talk.protocol));
+    (all.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{OpenOptions, open_reader};
+    use crate::lane::{Lane, LaneConfig};
+    use std::collections::BTreeMap;
+    use std::io::Cursor;
+
+    /// The batches of a capture, whatever is done with them.
+    fn watched(capture: Vec<u8>, mut each: impl FnMut(&Batch)) {
+        let mut source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
+        let mut lane = Lane::new(&LaneConfig::default()).unwrap();
+        while lane.step(&mut source).unwrap() != crate::capture::Poll::End {
+            if lane.batch().is_full() {
+                each(lane.batch());
+                lane.batch().clear();
+            }
+        }
+        lane.finish(|batch| {
+            each(batch);
+            batch.clear();
+        });
+    }
+
+    #[test]
+    fn the_greatest_are_found_and_no_count_is_too_low() {
+        let mut capture = Vec::new();
+        benches::write_capture(benches::Profile::Realistic, 30_000, 2_000, 3, &mut capture).unwrap();
+        let start = Instant::now();
+        let mut talkers = Talkers::new(start);
+        let mut truth = BTreeMap::new();
+        let mut total = 0;
+        watched(capture, |batch| {
+            talkers.watch(batch);
+            for flow in batch.flows() {
+                let talk = flow.talk();
+                *truth.entry((talk.src, talk.dst, talk.protocol, talk.dst_port)).or_insert(0) += talk.bytes;
+                total += talk.bytes;
+            }
+        });
+        let mut list = Talkers::room();
+        talkers.list(start, &mut list);
+        assert_eq!(list.len(), KEYS);
+        for talker in &list {
+            let true_bytes =
+                truth.get(&(talker.src, talker.dst, talker.protocol, talker.dst_port)).copied().unwrap_or(0);
+            assert!(talker.bytes >= true_bytes && talker.bytes - talker.error <= true_bytes, "{talker:?} {true_bytes}");
+        }
+        for (key, bytes) in truth.iter().filter(|(_, bytes)| **bytes > total / KEYS as u64) {
+            assert!(list.iter().any(|t| (t.src, t.dst, t.protocol, t.dst_port) == *key), "{key:?} with {bytes} bytes");
+        }
+    }
+
+    #[test]
+    fn a_talker_is_forgotten_after_two_generations() {
+        let start = Instant::now();
+        let mut talkers = Talkers::new(start);
+        let case = benches::cases::case("basic_udp").unwrap();
+        watched((case.build)(), |batch| talkers.watch(batch));
+        let mut list = Talkers::room();
+        for (generations, there) in [(1, true), (2, true), (3, false)] {
+            talkers.list(start + GENERATION * generations, &mut list);
+            assert_eq!(!list.is_empty(), there, "{generations}");
+        }
+    }
+}
