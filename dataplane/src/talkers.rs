@@ -1,14 +1,17 @@
-//! Who talks most: heavy hitters among the flows that end, in bounded memory (Space-Saving: Metwally, Agrawal, El Abbadi, ICDT 2005).
+//! Who talks most: heavy hitters among the flows that end, in bounded memory (Filtered Space-Saving: Homem,
+//! Carvalho, "Finding top-k elements in data streams", Information Sciences 180, 2010). Small flows of many meet only a filter of counters.
 //!
 //! A talker is all flows of two addresses, a protocol and the port that was asked for. Two generations of a [`GENERATION`] each are kept,
 //! so what is told is of the last one to two of them. Within a generation a count can be too high by the `error` that stands beside it,
-//! never too low, and whoever has more than 1/[`KEYS`] of the bytes is in the list.
+//! never too low; whoever has a good share of the bytes is in the list.
 use crate::batch::{Batch, FlowRecord};
 use record::page::{TALKERS_MAX, Talker, add_talker};
 use std::time::{Duration, Instant};
 
 /// Talkers that a generation remembers.
 pub const KEYS: usize = TALKERS_MAX;
+/// Counters of the filter.
+const CELLS: usize = 1024;
 /// How long one list is filled.
 pub const GENERATION: Duration = Duration::from_secs(60);
 
@@ -20,10 +23,16 @@ pub struct Talkers {
 }
 
 struct Generation {
-    /// Hash of each talker's key: what is looked through for each flow.
+    /// Bytes of those that are not talkers, by tag: who begins to be one may have had as many.
+    cells: [u64; CELLS],
+    /// Talkers of the tag's cell: where there are none, none is looked for.
+    held: [u8; CELLS],
+    /// Tag of each talker: what is looked through.
     tags: [u32; KEYS],
     bytes: [u64; KEYS],
     talkers: Vec<Talker>,
+    /// The least of them.
+    least: usize,
 }
 
 impl Talkers {
@@ -47,7 +56,7 @@ impl Talkers {
         if now.saturating_duration_since(self.since) >= GENERATION {
             self.since = now;
             std::mem::swap(&mut self.now, &mut self.before);
-            self.now.talkers.clear();
+            self.now.clear();
         }
     }
 
@@ -59,35 +68,67 @@ impl Talkers {
 
 impl Generation {
     fn new() -> Generation {
-        Generation { tags: [0; KEYS], bytes: [0; KEYS], talkers: Vec::with_capacity(KEYS) }
+        Generation {
+            cells: [0; CELLS],
+            held: [0; CELLS],
+            tags: [0; KEYS],
+            bytes: [0; KEYS],
+            talkers: Vec::with_capacity(KEYS),
+            least: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.cells = [0; CELLS];
+        self.held = [0; CELLS];
+        self.talkers.clear();
+        self.least = 0;
     }
 
     #[inline]
     fn count(&mut self, flow: &FlowRecord) {
         let talk = flow.talk();
-        let (bytes, packets) = (talk.bytes, talk.packets);
-        let key = (talk.src, talk.dst, talk.protocol, talk.dst_port);
         let tag = tag(&talk);
+        let cell = tag as usize % CELLS;
+        if self.held[cell] > 0
+            && let Some(at) = self.find(tag, &talk)
+        {
+            self.bytes[at] += talk.bytes;
+            self.talkers[at].packets += talk.packets;
+            if at == self.least {
+                self.find_least();
+            }
+        } else if self.talkers.len() < KEYS {
+            self.talkers.push(talk);
+            self.put(self.talkers.len() - 1, tag, talk.bytes);
+        } else if self.cells[cell] + talk.bytes <= self.bytes[self.least] {
+            self.cells[cell] += talk.bytes;
+        } else {
+            // The least of them gives way, and comes back with what it had at the least.
+            let gone = self.tags[self.least] as usize % CELLS;
+            self.held[gone] -= 1;
+            let error = self.cells[cell];
+            self.cells[gone] = self.cells[gone].max(self.bytes[self.least]);
+            self.talkers[self.least] = Talker { error, ..talk };
+            self.put(self.least, tag, error + talk.bytes);
+        }
+    }
+
+    fn find(&self, tag: u32, talk: &Talker) -> Option<usize> {
+        let key = |t: &Talker| (t.src, t.dst, t.protocol, t.dst_port);
+        (0..self.talkers.len()).find(|at| self.tags[*at] == tag && key(&self.talkers[*at]) == key(talk))
+    }
+
+    fn put(&mut self, at: usize, tag: u32, bytes: u64) {
+        self.tags[at] = tag;
+        self.bytes[at] = bytes;
+        self.held[tag as usize % CELLS] += 1;
+        self.find_least();
+    }
+
+    fn find_least(&mut self) {
         let len = self.talkers.len();
-        let same = |t: &Talker| (t.src, t.dst, t.protocol, t.dst_port) == key;
-        let known = (0..len).find(|at| self.tags[*at] == tag && same(&self.talkers[*at]));
-        let at = match known {
-            Some(at) => at,
-            None if len < KEYS => {
-                self.talkers.push(Talker { bytes: 0, packets: 0, error: 0, ..talk });
-                (self.tags[len], self.bytes[len]) = (tag, 0);
-                len
-            }
-            None => {
-                // The least of them gives way; the new one may have had as many before it was looked at.
-                let least = (1..KEYS).fold(0, |least, at| if self.bytes[at] < self.bytes[least] { at } else { least });
-                self.talkers[least] = Talker { bytes: 0, packets: 0, error: self.bytes[least], ..talk };
-                self.tags[least] = tag;
-                least
-            }
-        };
-        self.bytes[at] += bytes;
-        self.talkers[at].packets += packets;
+        self.least = (1..len).fold(0, |least, at| if self.bytes[at] < self.bytes[least] { at } else { least });
     }
 
     fn add_to(&self, out: &mut Vec<Talker>) {

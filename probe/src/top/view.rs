@@ -60,7 +60,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown) {
 }
 
 fn titled(title: &str) -> Block<'_> {
-    Block::bordered().border_style(Style::new().dim()).title(title)
+    Block::bordered().border_style(Style::new().dim()).title(format!(" {title} "))
 }
 
 fn lane_table(shown: &Shown) -> Table<'_> {
@@ -98,7 +98,7 @@ fn lane_table(shown: &Shown) -> Table<'_> {
     }
     let widths = [4, 18, 10, 10, 10, 10, 10, 10].map(Constraint::Length);
     let header = ["lane", "input", "packets/s", "bits/s", "live", "flows/s", "packets", "dropped"];
-    Table::new(rows, widths).header(Row::new(header).dim()).block(titled(" lanes "))
+    Table::new(rows, widths).header(Row::new(header).dim()).block(titled("lanes"))
 }
 
 fn counts(title: &'static str, rows: Vec<(String, u64)>, nothing: &'static str) -> Paragraph<'static> {
@@ -129,7 +129,7 @@ fn output_table(shown: &Shown) -> Table<'_> {
     });
     let widths = [Constraint::Length(40), Constraint::Length(10), Constraint::Length(10), Constraint::Min(10)];
     let header = Row::new(["output", "records", "sent", "dropped"]).dim();
-    Table::new(rows, widths).header(header).block(titled(" outputs "))
+    Table::new(rows, widths).header(header).block(titled("outputs"))
 }
 
 #[cfg(test)]
