@@ -161,11 +161,7 @@ impl Form {
 
     /// Finds whole and plausible records one by one from the front of the window on.
     #[inline]
-    fn records<'w, const BIG: bool>(
-        self,
-        window: &'w [u8],
-        frames: &mut [Frame<'w>],
-    ) -> (usize, usize) {
+    fn records<'w, const BIG: bool>(self, window: &'w [u8], frames: &mut [Frame<'w>]) -> (usize, usize) {
         let (mut count, mut used) = (0, 0);
         for frame in frames.iter_mut() {
             let Some((head, rest)) = window[used..].split_first_chunk::<RECORD_HEAD_LEN>() else { break };

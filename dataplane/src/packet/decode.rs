@@ -39,12 +39,7 @@ pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> 
 
 /// [`decode`] for a burst, as far as the fast path goes: answers which frames are left, one bit each, for [`decode_layers`]. Meanwhile it
 /// asks for the first line of what stands `ahead` of each frame ([`CaptureSource::ahead`](crate::capture::CaptureSource::ahead)).
-pub fn decode_usual(
-    frames: &[Frame<'_>],
-    config: &DecodeConfig,
-    packets: &mut [Packet; BURST],
-    ahead: usize,
-) -> u64 {
+pub fn decode_usual(frames: &[Frame<'_>], config: &DecodeConfig, packets: &mut [Packet; BURST], ahead: usize) -> u64 {
     match (config.face.is_original(), config.split) {
         (false, false) => all_usual::<false, false>(frames, config.seed, packets, ahead),
         (false, true) => all_usual::<false, true>(frames, config.seed, packets, ahead),

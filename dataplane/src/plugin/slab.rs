@@ -11,8 +11,6 @@ const BYTES_MAX: usize = NONE as usize * GRANULE;
 const CLASSES: usize = 256;
 /// Largest chunk, bytes.
 pub(crate) const CHUNK_MAX: usize = CLASSES * GRANULE;
-/// Bytes by which the touched part grows.
-const GROWTH: usize = 1 << 16;
 
 /// Before the content: the next chunk of a chain or of a free list, the class, and a mark of the owner.
 pub(crate) const HEADER_LEN: usize = 6;
@@ -41,8 +39,12 @@ impl Slab {
     /// Takes address space for at least so many bytes; only before the first chunk is taken.
     pub(crate) fn reserve(&mut self, bytes: usize) {
         debug_assert_eq!(self.end, 0, "chunks keep their places");
-        self.bytes.reserve_exact(bytes.min(BYTES_MAX));
-        sys::advise_huge(self.bytes.spare_capacity_mut());
+        let bytes = bytes.min(BYTES_MAX);
+        if bytes > self.bytes.len() {
+            // Zeros that the allocator has from the kernel take no memory until they are written over.
+            self.bytes = vec![0; bytes];
+            sys::advise_huge(&mut self.bytes);
+        }
     }
 
     /// A chunk for a content of `len` bytes at the end of a chain and with a mark; `None` if there is no room left.
@@ -119,12 +121,8 @@ impl Slab {
     /// A new chunk from the end.
     fn cut(&mut self, class: usize) -> Option<u32> {
         let (at, end) = (self.end, self.end + (class + 1) * GRANULE);
-        if end > self.bytes.capacity() {
-            return None;
-        }
         if end > self.bytes.len() {
-            let len = (end + GROWTH).min(self.bytes.capacity());
-            self.bytes.resize(len, 0);
+            return None;
         }
         self.end = end;
         Some((at / GRANULE) as u32)
@@ -183,7 +181,7 @@ mod tests {
     #[test]
     fn the_bound_holds_and_larger_chunks_help_out() {
         let mut s = slab(4 * CHUNK_MAX);
-        let room = s.bytes.capacity() / CHUNK_MAX;
+        let room = s.bytes.len() / CHUNK_MAX;
         let large: Vec<u32> = std::iter::from_fn(|| s.take(CHUNK_MAX - HEADER_LEN, 0)).collect();
         assert_eq!(large.len(), room);
         assert_eq!(s.take(CHUNK_MAX, 0), None, "larger than any chunk");

@@ -1,6 +1,5 @@
 //! Large tables on huge pages: a random access to gigabytes then misses the cache, but not the TLB too.
 use std::io;
-use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -20,7 +19,7 @@ pub struct Pages<T: Copy> {
 
 /// Advises that memory which was taken but not used yet be on (transparent) huge pages: growing into it then costs one page fault
 /// where there were five hundred. Answers whether the kernel took the advice; too small a memory holds no huge page.
-pub fn advise_huge<T>(memory: &mut [MaybeUninit<T>]) -> bool {
+pub fn advise_huge<T>(memory: &mut [T]) -> bool {
     let skip = memory.as_ptr().cast::<u8>().align_offset(HUGE);
     let bytes = size_of_val(memory).saturating_sub(skip) / HUGE * HUGE;
     if bytes == 0 {
