@@ -5,53 +5,23 @@
 #[path = "live/netns.rs"]
 mod netns;
 mod support;
+#[path = "live/traffic.rs"]
+mod traffic;
 
 use benches::cases::cases;
 use dataplane::capture::write::PcapWriter;
-use dataplane::capture::{
-    CaptureDrop, CaptureSource, Frame, LinkType, OpenOptions, Poll, XdpConfig, XdpSource, open, open_reader,
-};
+use dataplane::capture::{CaptureDrop, CaptureSource, Frame, LinkType, OpenOptions, Poll, XdpConfig, XdpSource, open};
 use dataplane::packet::Packet;
 use dataplane::packet::decode::{DecodeConfig, decode};
 use ebpf::{Ended, Policy, Tuple};
 use netns::{HERE, Netns, Running, THERE};
-use record::Time;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
-
-/// The frames of captures that a veth pair can carry, a microsecond apart: no timeout lies between them, however fast they are sent.
-fn sendable(captures: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, u64) {
-    let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
-    let mut count = 0;
-    for capture in captures {
-        let mut source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
-        let mut put = |frame: &Frame<'_>| {
-            let whole = frame.bytes.len() == frame.wire_len as usize && (14..=9000).contains(&frame.bytes.len());
-            if frame.link == LinkType::Ethernet && whole {
-                count += 1;
-                out.frame(&Frame { at: Time(1_700_000_000_000_000_000 + count * 1_000), ..*frame }).expect("memory");
-            }
-        };
-        // Some cases are broken on purpose; what comes before that is sent.
-        while let Ok(Poll::More | Poll::Idle) = source.burst(|frames| frames.iter().for_each(&mut put)) {}
-    }
-    (out.finish().expect("memory"), count)
-}
-
-/// Flows without what cannot be the same: times.
-fn timeless(mut flows: Vec<Value>) -> Vec<String> {
-    for flow in &mut flows {
-        if let Some(fields) = flow.as_object_mut() {
-            fields.retain(|name, _| !name.to_lowercase().contains("time"));
-        }
-    }
-    flows.iter().map(Value::to_string).collect()
-}
+use traffic::{sendable, timeless};
 
 fn started(ns: &Netns, args: &[&str]) -> Running {
     let mut all = vec!["probe", "-i", HERE, "--backend", "af_xdp", "--json", "-"];

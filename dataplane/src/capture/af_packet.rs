@@ -5,7 +5,7 @@
 //! is what it was on the wire. The kernel's counters are terms of the books: packets for the socket = lent + [`CaptureDrop::KernelRing`].
 mod spread;
 
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
 use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
 use record::Time;
@@ -204,15 +204,7 @@ impl CaptureSource for PacketSource {
         }
         self.stats.packets += taken as u64;
         self.stats.bytes += frames[..taken].iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
-        let kept = match &mut self.filter {
-            None => taken,
-            Some(filter) => {
-                let (kept, _, result) = filter.keep(&mut frames[..taken]);
-                result?;
-                self.stats.filtered += (taken - kept) as u64;
-                kept
-            }
-        };
+        let kept = filter::keep(&mut self.filter, &mut frames[..taken], &mut self.stats)?;
         if kept > 0 {
             take(&frames[..kept]);
         }

@@ -8,7 +8,7 @@
 //!
 //! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; a lane afterwards needs none, nor does a change of the policy.
 //! A card that takes VLAN tags out of packets must leave them in (`ethtool -K IFC rxvlan off`): XDP does not see what it took out.
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
 use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
 use ebpf::{EbpfError, Ended, Mode, Offload, Policy, Program, Watch};
@@ -294,15 +294,7 @@ impl CaptureSource for XdpSource {
         });
         self.stats.packets += taken as u64;
         self.stats.bytes += bytes;
-        let kept = match &mut self.filter {
-            None => taken,
-            Some(filter) => {
-                let (kept, _, result) = filter.keep(&mut frames[..taken]);
-                result?;
-                self.stats.filtered += (taken - kept) as u64;
-                kept
-            }
-        };
+        let kept = filter::keep(&mut self.filter, &mut frames[..taken], &mut self.stats)?;
         if kept > 0 {
             take(&frames[..kept]);
         }

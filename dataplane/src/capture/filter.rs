@@ -1,11 +1,24 @@
 //! Filter expressions, compiled by libpcap for each link type when its first frame comes.
-use super::{CaptureError, Frame, LinkType};
+use super::{CaptureError, CaptureStats, Frame, LinkType};
 use pcap::{BpfProgram, Capture, Linktype};
 
 pub(super) struct Filter {
     expression: String,
     /// By link type.
     programs: [Option<BpfProgram>; 6],
+}
+
+/// The frames of a live source that its filter accepts, moved to the front; the others are counted. Answers how many there are.
+pub(super) fn keep(
+    filter: &mut Option<Filter>,
+    frames: &mut [Frame<'_>],
+    stats: &mut CaptureStats,
+) -> Result<usize, CaptureError> {
+    let Some(filter) = filter else { return Ok(frames.len()) };
+    let (kept, _, result) = filter.keep(frames);
+    result?;
+    stats.filtered += (frames.len() - kept) as u64;
+    Ok(kept)
 }
 
 impl Filter {

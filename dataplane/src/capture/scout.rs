@@ -11,7 +11,7 @@
 //! 57; the fetching alone with 1 scout 136 ms, with 4 55, 8 38, 16 25, 24 no better; 24 is what it takes when all places are known.
 use super::decode::CAPLEN_MAX;
 use super::pcap::{RECORD_HEAD_LEN, word};
-use sys::prefetch_at;
+use sys::prefetch_far;
 
 /// Misses that a core has under way at a time; more scouts do not help.
 const SCOUTS_MAX: usize = 16;
@@ -91,7 +91,7 @@ fn send<const BIG: bool>(window: &[u8], scouts: &mut [Scout; SCOUTS_MAX]) -> usi
     let wanted = (window.len() / SHARE_MIN).clamp(1, SCOUTS_MAX);
     let share = window.len() / wanted;
     for n in 1..wanted {
-        (0..LOOK_AHEAD).step_by(64).for_each(|line| prefetch_at(window, n * share + line));
+        (0..LOOK_AHEAD).step_by(64).for_each(|line| prefetch_far(window.as_ptr(), n * share + line));
     }
     let secs = window.first_chunk::<RECORD_HEAD_LEN>().map_or(0, |head| word::<BIG>(head, 0));
     let mut count = 1;
@@ -141,7 +141,7 @@ fn hop<const BIG: bool>(window: &[u8], scouts: &mut [Scout], notes: &mut [[u32; 
                 live.swap(turn, count);
                 continue;
             }
-            HEADER_LINES.iter().for_each(|line| prefetch_at(window, next + line));
+            HEADER_LINES.iter().for_each(|line| prefetch_far(window.as_ptr(), next + line));
             notes[scout.noted] = scout.at as u32;
             scout.noted += 1;
             scout.at = next;

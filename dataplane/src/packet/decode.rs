@@ -3,7 +3,7 @@
 //! The usual frame (Ethernet, at most one 802.1Q tag, IPv4 without options or IPv6 without extensions, TCP or UDP whole) takes a fast
 //! path without loops. Everything else, and everything malformed, walks layer by layer. Both give the same packet (tests/decode.rs).
 use super::transport;
-use super::walk::{Next, Walk};
+use super::walk::{Next, Walk, be16};
 use super::{Fragment, MacForm, Packet, PacketDrop, ether, ipv4, ipv6, protocol, tcp};
 use crate::capture::{BURST, Frame, LinkType};
 use crate::face::Face;
@@ -235,11 +235,6 @@ fn transport_len(protocol: u8, data_offset: u8) -> Option<usize> {
     let len = select_unpredictable(is_tcp, tcp, 8);
     let least = select_unpredictable(is_tcp, 20, 8);
     ((is_tcp | (protocol == protocol::UDP)) & (len >= least)).then_some(len)
-}
-
-#[inline(always)]
-fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
-    u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
 #[inline(always)]

@@ -30,7 +30,7 @@ pub use interfaces::{Interface, interface, interface_name, interfaces};
 pub use map::FileMap;
 pub use nic::{Promiscuous, has_address, memlock, mtu, receive_queues};
 pub use pages::{Pages, advise_huge};
-pub use prefetch::{prefetch, prefetch_at, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
+pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};
 pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};
 pub use shared::SharedWords;

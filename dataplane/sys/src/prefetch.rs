@@ -41,16 +41,10 @@ pub fn prefetch_head(bytes: &[u8]) {
 pub fn prefetch_bytes(bytes: &[u8], range: Range<usize>) {
     let mut at = range.start;
     while at < range.end {
-        line(bytes.as_ptr().wrapping_add(at));
+        prefetch_far(bytes.as_ptr(), at);
         // Wraps for no slice; a range that ends at the end of the address space has to end all the same.
         at = at.saturating_add(LINE);
     }
-}
-
-/// Asks for the cache line of `bytes[at]`. A place past the end is no error, only of no use.
-#[inline(always)]
-pub fn prefetch_at(bytes: &[u8], at: usize) {
-    line(bytes.as_ptr().wrapping_add(at));
 }
 
 #[inline(always)]
@@ -73,8 +67,8 @@ mod tests {
         super::prefetch::<[u8]>(&[]);
         super::prefetch_value(&[7_u64; 999]);
         super::prefetch_value(&());
-        super::prefetch_at(b"abc", 2);
-        super::prefetch_at(b"abc", usize::MAX);
+        super::prefetch_far(b"abc".as_ptr(), 2);
+        super::prefetch_far(b"abc".as_ptr(), usize::MAX);
         super::prefetch_bytes(b"abc", 2..200);
         super::prefetch_bytes(b"abc", usize::MAX - 1..usize::MAX);
     }
