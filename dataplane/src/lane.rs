@@ -294,8 +294,9 @@ impl Lane {
     /// Counts the packets of a burst into their flows. Answers how many are packets, and the number of frames up to the last of them.
     fn count(&mut self, frames: &[Frame<'_>]) -> (usize, usize) {
         let answer = self.decode_all(frames);
-        let packets = &self.packets[..frames.len()];
+        let packets = &mut self.packets[..frames.len()];
         packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
+        self.cache.look(packets, frames);
         self.cache.burst(packets, frames, self.ahead, &mut self.batch);
         answer
     }

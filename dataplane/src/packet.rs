@@ -17,6 +17,7 @@ pub mod fuzzing;
 pub mod tcp;
 
 use crate::flow::FlowKey;
+use crate::registry::PluginSet;
 use record::{Mac, Time, reasons};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -114,14 +115,12 @@ pub struct Packet {
     pub protocol: u8,
     /// 4 or 6.
     pub ip_version: u8,
-    pub ttl: u8,
-    pub tos: u8,
-    /// IPv4: the bits reserved, DF, MF as 0..=7; IPv6: 0.
-    pub ip_flags: u8,
     /// Eight TCP flag bits, 0 for other protocols.
     pub tcp_flags: u8,
     /// Whether the key's endpoints stand in the other order than in this packet.
     pub reversed: bool,
+    /// Not the decoder's: plugins that the payload is worth a look to (`Cache::look`).
+    pub content: PluginSet,
 }
 
 pub mod protocol {
@@ -176,6 +175,29 @@ impl<'b> PacketView<'_, 'b> {
     }
     pub fn dst_ip(&self) -> IpAddr {
         self.ip(16, 24)
+    }
+
+    /// Time to live, or hop limit.
+    pub fn ttl(&self) -> u8 {
+        if self.packet.ip_version == 4 { self.l3_byte(8) } else { self.l3_byte(7) }
+    }
+
+    /// Type of service, or traffic class.
+    pub fn tos(&self) -> u8 {
+        match self.packet.ip_version {
+            4 => self.l3_byte(1),
+            _ => self.l3_byte(0) << 4 | self.l3_byte(1) >> 4,
+        }
+    }
+
+    /// IPv4: the bits reserved, DF, MF as 0..=7; IPv6: 0.
+    pub fn ip_flags(&self) -> u8 {
+        if self.packet.ip_version == 4 { self.l3_byte(6) >> 5 } else { 0 }
+    }
+
+    /// A byte of the innermost IP header.
+    fn l3_byte(&self, at: usize) -> u8 {
+        self.bytes.get(self.packet.l3 as usize + at).copied().unwrap_or_default()
     }
 
     fn ip(&self, v4_at: usize, v6_at: usize) -> IpAddr {

@@ -3,9 +3,10 @@
 //! From the list come the ids, the dispatch, the arenas of a batch, the help and the documentation. What runs on a lane is chosen
 //! at start; for each packet only the plugins that still want it are called, by a jump on the id, never through a vtable.
 use crate::batch::{Link, ROOM};
+use crate::capture::Frame;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::{Direction, PacketView};
+use crate::packet::{Direction, Packet, PacketView};
 pub use crate::plugin::Layer;
 use crate::plugin::{Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, Pool, Slab, Slots, Step};
 use record::element::{Element, cesnet};
@@ -89,7 +90,7 @@ macro_rules! plugins {
         /// Plugins whose hook does something, those that look at payload only, and those that go by content.
         const BEFORE: PluginSet = 0 $(| if <$plugin as Plugin>::BEFORE { PluginId::$id.bit() } else { 0 })+;
         const AFTER: PluginSet = 0 $(| if <$plugin as Plugin>::AFTER { PluginId::$id.bit() } else { 0 })+;
-        const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
+        pub(crate) const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
 
         const PROBES: PluginSet = 0 $(| if <$plugin as Plugin>::PROBES { PluginId::$id.bit() } else { 0 })+;
 
@@ -108,11 +109,9 @@ macro_rules! plugins {
         /// Those of a set whose [`Plugin::may_begin`] lets a payload pass.
         #[inline(always)]
         fn probe(mut set: PluginSet, payload: &[u8]) -> PluginSet {
-            if set & PROBES != 0 {
-                $(if <$plugin as Plugin>::PROBES && set & PluginId::$id.bit() != 0 && !<$plugin>::may_begin(payload) {
-                    set &= !PluginId::$id.bit();
-                })+
-            }
+            $(if <$plugin as Plugin>::PROBES && set & PluginId::$id.bit() != 0 && !<$plugin>::may_begin(payload) {
+                set &= !PluginId::$id.bit();
+            })+
             set
         }
 
@@ -323,30 +322,34 @@ impl Plugins {
         self.enabled
     }
 
-    /// What the `interest` of a new flow begins with, and the plugins that have to see its first packet.
+    /// What the `interest` of a new flow begins with.
     #[inline(always)]
-    pub(crate) fn wanted_first(&self, packet: &PacketView<'_, '_>) -> (PluginSet, PluginSet) {
-        let interest = by_ports(self.enabled, packet.packet.src_port, packet.packet.dst_port);
-        (interest, probe(interest, packet.payload()))
+    pub(crate) fn interest_at_first(&self, packet: &Packet) -> PluginSet {
+        by_ports(self.enabled, packet.src_port, packet.dst_port)
     }
 
-    /// The plugins that have to see a later packet: those that are not done with the flow, and have not said no to the payload.
+    /// Notes in each packet which plugins' look at its payload lets it pass, whatever flow it is of.
     #[inline(always)]
-    pub(crate) fn wanted(&self, flow: &Flow, payload: &[u8]) -> PluginSet {
-        let set = flow.interest & if payload.is_empty() { !PAYLOAD_ONLY } else { !0 };
-        if flow.eager { set } else { probe(set, payload) }
-    }
-
-    /// Whether a packet of a flow with interests needs a closer look, by its flow's first line and its length alone.
-    #[inline(always)]
-    pub(crate) fn may_want(&self, flow: &Flow, is_empty: bool) -> bool {
-        !is_empty || flow.interest & !PAYLOAD_ONLY != 0 || self.is_spent(flow)
+    pub(crate) fn look(&self, packets: &mut [Packet], frames: &[Frame<'_>]) {
+        if self.enabled != 0 {
+            look(self.enabled, packets, frames);
+        }
     }
 
     /// Whether the flow's budget of inspection ends with the packets it has.
     #[inline(always)]
     pub(crate) fn is_spent(&self, flow: &Flow) -> bool {
         flow.packets_total() == self.inspected_max
+    }
+}
+
+/// A loop of its own: the one that counts packets has no registers left for it.
+#[inline(never)]
+fn look(enabled: PluginSet, packets: &mut [Packet], frames: &[Frame<'_>]) {
+    let without_payload = probe(enabled, &[]);
+    for (packet, frame) in packets.iter_mut().zip(frames) {
+        let payload = PacketView { packet, bytes: frame.bytes }.payload();
+        packet.content = if payload.is_empty() { without_payload } else { probe(enabled, payload) };
     }
 }
 

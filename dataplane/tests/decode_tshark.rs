@@ -195,7 +195,7 @@ fn agree(row: &Row<'_>, view: &PacketView<'_, '_>, what: &str) {
     } else {
         (row.number("ipv6.hlim", n), row.number("ipv6.plen", n).map(|l| l + 40))
     };
-    assert_eq!((Some(p.ttl.into()), Some(p.ip_len)), (ttl, len), "{what}: TTL and length");
+    assert_eq!((Some(view.ttl().into()), Some(p.ip_len)), (ttl, len), "{what}: TTL and length");
     assert_eq!(Some(p.protocol.into()), expected_protocol(row, &layers, behind, is_4, n, p), "{what}: protocol");
     assert_eq!(
         (u32::from(p.src_port), u32::from(p.dst_port)),

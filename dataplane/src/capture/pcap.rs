@@ -147,16 +147,16 @@ impl Form {
     /// Takes the records that begin at `starts`, of which the first one is the front of the window, and the last one where they end.
     #[inline]
     fn known<'w, const BIG: bool>(self, starts: &[u32], window: &'w [u8], frames: &mut [Frame<'w>]) -> (usize, usize) {
-        let (mut count, mut used) = (0, 0);
-        let first = starts.first().copied().unwrap_or(0);
-        for (frame, pair) in frames.iter_mut().zip(starts.windows(2)) {
-            let (from, to) = ((pair[0] - first) as usize, (pair[1] - first) as usize);
-            let Some((head, bytes)) = window.get(from..to).and_then(|record| record.split_first_chunk()) else { break };
+        let Some((&first, ends)) = starts.split_first() else { return (0, 0) };
+        let (mut rest, mut from, mut count) = (window, first, 0);
+        for (frame, &to) in frames.iter_mut().zip(ends) {
+            let Some((record, behind)) = rest.split_at_checked((to - from) as usize) else { break };
+            let Some((head, bytes)) = record.split_first_chunk() else { break };
             *frame = self.frame::<BIG>(head, bytes);
-            used = to;
+            (rest, from) = (behind, to);
             count += 1;
         }
-        (count, used)
+        (count, window.len() - rest.len())
     }
 
     /// Finds whole and plausible records one by one from the front of the window on.

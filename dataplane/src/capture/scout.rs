@@ -126,26 +126,27 @@ fn is_like_a_record<const BIG: bool>(head: &[u8; RECORD_HEAD_LEN], secs: u32) ->
 
 /// All scouts go on by a record in turns, until each has come to where the next one began, or has no room for notes.
 fn hop<const BIG: bool>(window: &[u8], scouts: &mut [Scout], notes: &mut [[u32; NOTES_MAX]; SCOUTS_MAX]) {
-    let mut live: [usize; SCOUTS_MAX] = std::array::from_fn(|n| n);
-    let mut count = scouts.len().min(SCOUTS_MAX);
-    while count > 0 {
-        let mut turn = 0;
-        while turn < count {
-            let n = live[turn] % SCOUTS_MAX;
-            let (Some(scout), notes) = (scouts.get_mut(n), &mut notes[n]) else { return };
+    // One bit for each that still goes.
+    let mut live = (1u32 << scouts.len().min(SCOUTS_MAX)) - 1;
+    while live != 0 {
+        let mut turn = live;
+        while turn != 0 {
+            let n = turn.trailing_zeros() as usize % SCOUTS_MAX;
+            turn &= turn - 1;
+            let Some(scout) = scouts.get_mut(n) else { return };
             let head = window.get(scout.at..).and_then(|rest| rest.first_chunk::<RECORD_HEAD_LEN>());
+            // What cannot be a record's length leads out of the window.
             let captured = head.map_or(u32::MAX, |head| word::<BIG>(head, 8));
-            let next = scout.at + RECORD_HEAD_LEN + captured.min(CAPLEN_MAX) as usize;
-            if next > scout.end || captured > CAPLEN_MAX || scout.noted == NOTES_MAX {
-                count -= 1;
-                live.swap(turn, count);
+            let next = scout.at + RECORD_HEAD_LEN + captured as usize;
+            let Some(note) = notes[n].get_mut(scout.noted).filter(|_| next <= scout.end && captured <= CAPLEN_MAX)
+            else {
+                live &= !(1 << n);
                 continue;
-            }
+            };
             HEADER_LINES.iter().for_each(|line| prefetch_far(window.as_ptr(), next + line));
-            notes[scout.noted] = scout.at as u32;
+            *note = scout.at as u32;
             scout.noted += 1;
             scout.at = next;
-            turn += 1;
         }
     }
 }

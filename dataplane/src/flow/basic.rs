@@ -128,8 +128,7 @@ impl Flow {
     /// Whether this is the flow of a key; the second line is looked at for IPv6 only.
     #[inline(always)]
     pub fn is_of(&self, key: &FlowKey) -> bool {
-        let (head, tail) = key.parts();
-        self.head[0] == head[0] && self.head[1] == head[1] && (key.is_short() || self.tail == tail)
+        key.begins_with(&self.head) && (key.is_short() || key.ends_with(&self.tail))
     }
 
     /// Counts one packet.

@@ -9,7 +9,7 @@ use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
 use crate::plugin::Context;
-use crate::registry::{Hook, PluginSet, Plugins, Wish};
+use crate::registry::{self, Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
@@ -128,6 +128,12 @@ impl Cache {
         self.table.prefetch_tags(hash);
     }
 
+    /// Notes in each packet of a burst which plugins its payload is worth a look to: [`Cache::burst`] goes by it.
+    #[inline(always)]
+    pub fn look(&self, packets: &mut [Packet], frames: &[Frame<'_>]) {
+        self.plugins.look(packets, frames);
+    }
+
     /// Counts the packets of a burst; flows that end by it go to `batch`. `frames` are those that the packets were decoded from, in the
     /// same order; a packet without a key is passed over. All flows are asked for before the first is looked at; and, where `ahead` is not 0, all
     /// but the first line of what stands so far ahead of each frame ([`CaptureSource::ahead`](crate::capture::CaptureSource::ahead)).
@@ -145,7 +151,7 @@ impl Cache {
             if packet.key.is_none() {
                 continue;
             }
-            let view = PacketView { packet, bytes: frame.bytes };
+            let view = || PacketView { packet, bytes: frame.bytes };
             match self.turn(place, packet) {
                 Turn::Counted => {
                     counted += 1;
@@ -153,9 +159,9 @@ impl Cache {
                 }
                 Turn::Watched => {
                     self.sweep_debt += 1;
-                    self.show(place, view, batch);
+                    self.show(place, view(), batch);
                 }
-                Turn::Unclear => self.packet(view, batch),
+                Turn::Unclear => self.packet(view(), batch),
             }
         }
         self.sweep_debt += counted;
@@ -172,7 +178,7 @@ impl Cache {
         if !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
             return Turn::Unclear;
         }
-        if flow.interest != 0 && self.plugins.may_want(flow, p.payload_len == 0) {
+        if flow.interest != 0 && (wanted(flow, p) != 0 || self.plugins.is_spent(flow)) {
             return Turn::Watched;
         }
         flow.count(p, direction);
@@ -180,7 +186,7 @@ impl Cache {
         Turn::Counted
     }
 
-    /// Counts one packet, whatever it means for its flow.
+    /// Counts a packet that was [looked at](Cache::look), whatever it means for its flow.
     #[inline(never)]
     pub fn packet(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
         self.sweep_debt += 1;
@@ -189,7 +195,7 @@ impl Cache {
         let flow = self.table.flow(slot);
         let direction = flow.direction_of(p);
         match self.over(flow, p, direction) {
-            Some(reason) => self.start_again(slot, reason, view, direction, batch),
+            Some(reason) => self.start_again(slot, reason, view, batch),
             None => self.show(slot, view, batch),
         }
     }
@@ -199,32 +205,26 @@ impl Cache {
     fn show(&mut self, slot: Slot, view: PacketView<'_, '_>, batch: &mut Batch) {
         let p = view.packet;
         let direction = self.table.flow(slot).direction_of(p);
-        let wanted = self.wanted(slot, &view);
+        let wanted = self.wanted(slot, p);
         if wanted & Hook::Before.set() != 0 {
             let wish = self.ask(slot, view, direction, wanted, Hook::Before);
             if wish.is_cut() {
-                return self.cut(slot, view, direction, wish, Hook::Before, batch);
+                return self.cut(slot, view, wish, Hook::Before, batch);
             }
         }
         self.count(slot, p, direction);
         if wanted & Hook::After.set() != 0 {
             let wish = self.ask(slot, view, direction, wanted, Hook::After);
             if wish.is_cut() {
-                self.cut(slot, view, direction, wish, Hook::After, batch);
+                self.cut(slot, view, wish, Hook::After, batch);
             }
         }
     }
 
     /// The packet found its flow over: ends it and begins another.
     #[cold]
-    fn start_again(
-        &mut self,
-        slot: Slot,
-        reason: EndReason,
-        view: PacketView<'_, '_>,
-        direction: Direction,
-        batch: &mut Batch,
-    ) {
+    fn start_again(&mut self, slot: Slot, reason: EndReason, view: PacketView<'_, '_>, batch: &mut Batch) {
+        let direction = self.table.flow(slot).direction_of(view.packet);
         // The original skips the plugins' last word when a SYN restarts a flow (spec/exporter.md 9.4 step 5).
         let restarted = reason == EndReason::EndOfFlow && restarts(self.table.flow(slot), view.packet, direction);
         self.end(slot, reason as u8, !(self.config.face.is_original() && restarted), batch);
@@ -233,7 +233,7 @@ impl Cache {
 
     /// The plugins that have to see a packet of a live flow; for most packets none, which is found out from the flow's first line.
     #[inline(always)]
-    fn wanted(&mut self, slot: Slot, view: &PacketView<'_, '_>) -> PluginSet {
+    fn wanted(&mut self, slot: Slot, p: &Packet) -> PluginSet {
         let flow = self.table.flow(slot);
         if flow.interest == 0 {
             return 0;
@@ -242,7 +242,7 @@ impl Cache {
             let left = self.plugins.spend(flow.row, flow.interest);
             self.table.flow_mut(slot).interest = left;
         }
-        self.plugins.wanted(self.table.flow(slot), view.payload())
+        wanted(self.table.flow(slot), p)
     }
 
     /// Notes packets that another lane counts. The reason of the original's last records depends on how far the sweep has come
@@ -352,7 +352,8 @@ impl Cache {
 
     /// Shows a flow's first packet to the plugins; any of them may export it at once.
     fn begin(&mut self, slot: Slot, view: PacketView<'_, '_>, direction: Direction, batch: &mut Batch) {
-        let (interest, wanted) = self.plugins.wanted_first(&view);
+        let interest = self.plugins.interest_at_first(view.packet);
+        let wanted = interest & view.packet.content;
         let flow = self.table.flow_mut(slot);
         flow.interest = interest;
         flow.eager = false;
@@ -369,15 +370,8 @@ impl Cache {
     }
 
     /// A plugin asked for the record to be exported now (spec/exporter.md 9.5).
-    fn cut(
-        &mut self,
-        slot: Slot,
-        view: PacketView<'_, '_>,
-        direction: Direction,
-        wish: Wish,
-        when: Hook,
-        batch: &mut Batch,
-    ) {
+    fn cut(&mut self, slot: Slot, view: PacketView<'_, '_>, wish: Wish, when: Hook, batch: &mut Batch) {
+        let direction = self.table.flow(slot).direction_of(view.packet);
         let original = self.config.face.is_original();
         if !wish.reinsert {
             if matches!(when, Hook::Before) {
@@ -455,6 +449,14 @@ enum Turn {
     Watched,
     /// All there is to it.
     Unclear,
+}
+
+/// The plugins that have to see a later packet of a flow: those that are not done with it, and whose look at the content lets it pass. A
+/// plugin in the midst of something ([`Step::Each`](crate::plugin::Step::Each)) sees the packets whatever they begin with, and the others with it.
+#[inline(always)]
+fn wanted(flow: &Flow, p: &Packet) -> PluginSet {
+    let present = if p.payload_len == 0 { !registry::PAYLOAD_ONLY } else { !0 };
+    flow.interest & present & if flow.eager { !0 } else { p.content }
 }
 
 /// A SYN in a direction that was already closed begins a new connection.

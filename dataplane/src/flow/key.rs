@@ -75,6 +75,18 @@ impl FlowKey {
         ([a, b], [c, d, e])
     }
 
+    /// Whether this is the first of the [parts](Self::parts).
+    #[inline(always)]
+    pub(crate) fn begins_with(&self, head: &[u64; 2]) -> bool {
+        self.words[0] == head[0] && self.words[1] == head[1]
+    }
+
+    /// Whether this is the second of the [parts](Self::parts).
+    #[inline(always)]
+    pub(crate) fn ends_with(&self, tail: &[u64; 3]) -> bool {
+        (self.words[2] ^ tail[0]) | (self.words[3] ^ tail[1]) | (self.words[4] ^ tail[2]) == 0
+    }
+
     pub(crate) fn of_parts([a, b]: [u64; 2], [c, d, e]: [u64; 3]) -> FlowKey {
         FlowKey { words: [a, b, c, d, e] }
     }

@@ -58,7 +58,7 @@ impl Plugin for Http {
     fn may_begin(payload: &[u8]) -> bool {
         match payload.first_chunk::<METHOD_MAX>() {
             Some(start) => has_blank(start) || (start[0].is_ascii_uppercase() && starts_known(payload)),
-            None => payload.contains(&b' '),
+            None => has_blank_near(payload),
         }
     }
 
@@ -123,6 +123,20 @@ const METHOD_MAX: usize = 32;
 #[inline(always)]
 fn has_blank(bytes: &[u8; METHOD_MAX]) -> bool {
     bytes.iter().fold(false, |found, byte| found | (*byte == b' '))
+}
+
+/// The same of a payload that is shorter: as many of its bytes as a number holds at a time, the last ones perhaps twice.
+#[inline(always)]
+fn has_blank_near(bytes: &[u8]) -> bool {
+    let any = |half: &[u8; 8]| {
+        // A byte that is zero after this borrows from its own highest bit: exact as to whether there is one.
+        let zeros = u64::from_ne_bytes(*half) ^ u64::from_ne_bytes([b' '; 8]);
+        zeros.wrapping_sub(u64::from_ne_bytes([0x01; 8])) & !zeros & u64::from_ne_bytes([0x80; 8]) != 0
+    };
+    match (bytes.as_chunks::<8>().0, bytes.last_chunk::<8>()) {
+        (halves, Some(last)) => halves.iter().any(any) | any(last),
+        (_, None) => bytes.contains(&b' '),
+    }
 }
 
 /// The letters by which the original knows a method, and a response.

@@ -165,9 +165,6 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         packet.protocol = protocol;
         packet.tcp_flags = select_unpredictable(protocol == protocol::TCP, h[33], 0);
         packet.ip_version = 4;
-        packet.ttl = h[8];
-        packet.tos = h[1];
-        packet.ip_flags = (flags >> 13) as u8;
         Some(())
     }
 
@@ -196,9 +193,6 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         packet.protocol = protocol;
         packet.tcp_flags = select_unpredictable(protocol == protocol::TCP, t[13], 0);
         packet.ip_version = 6;
-        packet.ttl = h[7];
-        packet.tos = (h[0] << 4) | (h[1] >> 4);
-        packet.ip_flags = 0;
         Some(())
     }
 

@@ -27,11 +27,8 @@ pub(super) fn step(walk: &mut Walk<'_, '_>) -> Result<Next, PacketDrop> {
     p.ip_version = 4;
     p.l3 = l3 as u16;
     p.ip_len = ip_len;
-    p.tos = h[1];
-    p.ip_flags = (flags >> 13) as u8;
     p.fragment = Fragment::of(flags & 0x1fff != 0, flags & 0x2000 != 0);
     p.fragment_id = if p.fragment == Fragment::No { 0 } else { be16(h, 4).into() };
-    p.ttl = h[8];
     p.protocol = h[9];
     tunnel::behind_ip(walk)
 }

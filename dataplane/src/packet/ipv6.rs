@@ -24,11 +24,8 @@ pub(super) fn step(walk: &mut Walk<'_, '_>) -> Result<Next, PacketDrop> {
     p.ip_version = 6;
     p.l3 = l3 as u16;
     p.ip_len = ip_len;
-    p.tos = (be16(h, 0) >> 4) as u8;
     p.fragment_id = 0;
-    p.ip_flags = 0;
     p.fragment = Fragment::No;
-    p.ttl = h[7];
     p.protocol = h[6];
     if h[6] != protocol::TCP && h[6] != protocol::UDP {
         extensions(walk)?;

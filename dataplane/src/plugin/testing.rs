@@ -206,8 +206,6 @@ pub(crate) fn frame(
         dst_port: if l4 > 0 { dst_port } else { 0 },
         protocol,
         ip_version: 4,
-        ttl: 64,
-        ip_flags: 2,
         tcp_flags: if protocol == protocol::TCP { 0x18 } else { 0 },
         ..Packet::default()
     };

@@ -125,13 +125,13 @@ impl BasicPlus {
             Direction::Reverse => &mut slot.state.reverse,
         };
         if !std::mem::replace(begun, true) {
-            *flags = view.packet.ip_flags;
+            *flags = view.ip_flags();
             if let Some(size) = has_tcp {
                 *window = size;
                 *mss = self.mss(view);
             }
         }
-        *ttl = (*ttl).max(view.packet.ttl);
+        *ttl = (*ttl).max(view.ttl());
         if has_tcp.is_some() {
             let header = view.l4_header();
             *options |= if self.face.is_original() { original_mask(header) } else { tcp::options_mask(header) };
@@ -178,8 +178,8 @@ mod tests {
     fn play(face: Face, packets: &[Seen<'_>]) -> String {
         let mut h = Harness::<BasicPlus>::new(face);
         for (direction, ttl, tcp_flags, options) in packets {
-            let (mut packet, bytes) = frame(*direction, 1, 2, TCP, options, b"\xaa\xbb");
-            (packet.ttl, packet.tcp_flags) = (*ttl, *tcp_flags);
+            let (mut packet, mut bytes) = frame(*direction, 1, 2, TCP, options, b"\xaa\xbb");
+            (bytes[8], packet.tcp_flags) = (*ttl, *tcp_flags);
             h.frame(*direction, packet, &bytes);
         }
         let mut out = String::new();

@@ -33,6 +33,7 @@ impl Conversation {
         let (mut packet, bytes) = frame(direction, ports.0, ports.1, TCP, &[], payload);
         self.sent += 1;
         packet.at = Time(self.sent * 1_000_000);
+        self.cache.look(std::slice::from_mut(&mut packet), &[Frame { bytes: &bytes, ..Frame::default() }]);
         self.cache.packet(PacketView { packet: &packet, bytes: &bytes }, &mut self.batch);
     }
 
