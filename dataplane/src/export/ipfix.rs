@@ -17,6 +17,8 @@ pub struct IpfixConfig {
     pub target: Target,
     /// Largest message in bytes, above 16; template messages may be larger, as in the original.
     pub mtu: u16,
+    /// See [`PackerConfig::flushes_all`].
+    pub flushes_all: bool,
     /// Observation domain.
     pub domain: u32,
     /// Value of ingressInterface in every record.
@@ -34,6 +36,7 @@ impl Default for IpfixConfig {
         IpfixConfig {
             target: Target::Tcp { host: "127.0.0.1".into(), port: 4739 },
             mtu: 1458,
+            flushes_all: true,
             domain: 1,
             dir: 0,
             template_refresh_secs: 600,
@@ -63,8 +66,13 @@ impl IpfixExporter {
         }
         let wire = Wire::open(&config.target, config.retry_secs, config.verbose)?;
         let refresh = if matches!(config.target, Target::Udp { .. }) { config.template_refresh_secs } else { 0 };
-        let packing =
-            PackerConfig { mtu: config.mtu, domain: config.domain, refresh_secs: refresh, ..PackerConfig::default() };
+        let packing = PackerConfig {
+            mtu: config.mtu,
+            flushes_all: config.flushes_all,
+            domain: config.domain,
+            refresh_secs: refresh,
+            ..PackerConfig::default()
+        };
         let encoder = Encoder::new(packing, config.dir);
         Ok(IpfixExporter { config, encoder, wire, books: Books::default(), now_secs })
     }

@@ -37,13 +37,9 @@ pub fn fuzz_ipfix_decode(data: &[u8]) {
 pub fn fuzz_ipfix_encode(data: &[u8]) {
     let mut input = Input(data);
     let mtu = 64 + input.number(2) as u16 % 1500;
-    let config = PackerConfig {
-        mtu,
-        domain: 7,
-        mtu_limits_templates: input.flag(),
-        refresh_secs: input.number(1) as u32 % 4,
-        pairs_max: 3,
-    };
+    let (mtu_limits_templates, knobs) = (input.flag(), input.number(1) as u32);
+    let (refresh_secs, flushes_all) = (knobs % 4, knobs & 4 == 0);
+    let config = PackerConfig { mtu, domain: 7, mtu_limits_templates, flushes_all, refresh_secs, pairs_max: 3 };
     let mut packer = Packer::new(config);
     let shapes: Vec<Vec<&'static Schema>> = (0..4).map(|_| input.shape()).collect();
     let mut peer = Peer::new(mtu);

@@ -7,6 +7,7 @@ use super::outgoing::Outgoing;
 use super::sink::DataSink;
 use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
 use crate::schema::Schema;
+use std::ops::Range;
 
 /// Address family of a flow: chooses the template of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,9 @@ pub struct PackerConfig {
     pub domain: u32,
     /// Whether `mtu` also splits template messages. The original does not: false there.
     pub mtu_limits_templates: bool,
+    /// Whether a template whose buffer is full takes all others along, as in the original: true there. Otherwise it goes alone and the others wait
+    /// until they are full too, or for [`Packer::flush`]: a fifth fewer messages with five kinds of extensions.
+    pub flushes_all: bool,
     /// Age in seconds at which a template is sent again (UDP, RFC 7011 section 8.4); 0 never.
     pub refresh_secs: u32,
     /// Sets of extensions at the most; each costs two buffers of mtu - 16 bytes. At most [`PackerConfig::PAIRS_MAX`].
@@ -40,7 +44,14 @@ impl PackerConfig {
 impl Default for PackerConfig {
     /// The original's defaults for TCP; 2,048 sets of extensions take 6 MB.
     fn default() -> Self {
-        PackerConfig { mtu: 1458, domain: 1, mtu_limits_templates: false, refresh_secs: 0, pairs_max: 2048 }
+        PackerConfig {
+            mtu: 1458,
+            domain: 1,
+            mtu_limits_templates: false,
+            flushes_all: true,
+            refresh_secs: 0,
+            pairs_max: 2048,
+        }
     }
 }
 
@@ -125,19 +136,28 @@ impl Packer {
         if self.append(at, family, &fill) {
             return Ok(());
         }
-        self.flush(export_time_secs, emit);
+        if self.config.flushes_all {
+            self.flush(export_time_secs, emit);
+        } else {
+            self.flush_which(at..at + 1, export_time_secs, emit);
+        }
         if self.append(at, family, &fill) { Ok(()) } else { Err(AddError::TooLarge) }
     }
 
     /// Sends all templates that the collector does not know and all waiting records. `export_time_secs` is Unix time for the
     /// message headers and for the age of templates.
     pub fn flush(&mut self, export_time_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        self.flush_which(0..self.templates.len(), export_time_secs, emit);
+    }
+
+    /// [`Packer::flush`], but of the records only those of some templates.
+    fn flush_which(&mut self, which: Range<usize>, export_time_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
         self.mark_old_templates(export_time_secs);
         self.send_templates(export_time_secs, emit);
         // The buffer is moved out so that its bytes can be lent while templates change; it comes back below.
         let mut message = std::mem::take(&mut self.message);
         loop {
-            let records = self.fill_message(&mut message, export_time_secs);
+            let records = self.fill_message(&mut message, which.clone(), export_time_secs);
             if records == 0 {
                 break;
             }
@@ -257,7 +277,7 @@ impl Packer {
         self.fresh = false;
     }
 
-    fn tell(&mut self, which: std::ops::Range<usize>, now_secs: u32) {
+    fn tell(&mut self, which: Range<usize>, now_secs: u32) {
         for t in self.templates[which].iter_mut().filter(|t| !t.told) {
             t.told = true;
             t.told_at_secs = now_secs;
@@ -288,11 +308,11 @@ impl Packer {
     }
 
     /// Moves waiting sets into a message, newest template first, as long as they fit; answers their records.
-    fn fill_message(&mut self, message: &mut Vec<u8>, now_secs: u32) -> u32 {
+    fn fill_message(&mut self, message: &mut Vec<u8>, which: Range<usize>, now_secs: u32) -> u32 {
         message.clear();
         message.resize(MESSAGE_HEADER, 0);
         let mut records = 0;
-        for t in self.templates.iter_mut().rev() {
+        for t in self.templates[which].iter_mut().rev() {
             if t.waiting > 0 && message.len() + t.used <= usize::from(self.config.mtu) {
                 message.extend_from_slice(t.data_set());
                 records += t.waiting;

@@ -258,6 +258,26 @@ fn the_mtu_splits_templates_when_asked() {
 }
 
 #[test]
+fn a_full_template_goes_alone_when_asked() {
+    for (flushes_all, others) in [(true, 0), (false, 1)] {
+        let mut p = Packer::new(PackerConfig { mtu: 400, flushes_all, ..Default::default() });
+        add_both(&mut p, &Extra::default(), &mut Sent::new()).unwrap();
+        let (mut sent, mut added) = (Sent::new(), 1);
+        while sent.is_empty() {
+            add_basic(&mut p, Family::V6, &mut sent).unwrap();
+            added += 1;
+        }
+        // All templates first, then what was full; the record that found no room waits.
+        assert_eq!(sent[0].1, 0);
+        assert_eq!(p.waiting(), 1 + others);
+        assert_eq!(sent.iter().map(|(_, n)| u64::from(*n)).sum::<u64>() + p.waiting(), added);
+        let rest = flush(&mut p);
+        assert_eq!(rest.iter().map(|(_, n)| u64::from(*n)).sum::<u64>(), 1 + others);
+        assert_eq!(p.waiting(), 0);
+    }
+}
+
+#[test]
 fn the_number_of_pairs_is_bounded() {
     let mut p = Packer::new(PackerConfig { pairs_max: 1, ..Default::default() });
     add_basic(&mut p, Family::V4, &mut Sent::new()).unwrap();
