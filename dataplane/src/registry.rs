@@ -211,14 +211,14 @@ macro_rules! plugins {
             /// Asks for the row of a flow that will end soon.
             #[inline]
             pub(crate) fn prefetch_row(&self, row: u32) {
-                if let Some(heads) = self.rows.rows.get(row as usize) {
+                if let Some(heads) = self.rows.look(row) {
                     sys::prefetch(heads);
                 }
             }
 
             /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
             pub(crate) fn prefetch_slots(&self, row: u32) {
-                let Some(heads) = self.rows.rows.get(row as usize) else { return };
+                let Some(heads) = self.rows.look(row) else { return };
                 for at in heads.iter().filter(|at| **at != NONE) {
                     self.slab.prefetch(*at);
                 }
@@ -409,26 +409,32 @@ impl Rows {
         self.free.reserve_exact(self.cap - self.free.len());
     }
 
+    /// No row has the number 0.
+    #[inline]
+    fn look(&self, row: u32) -> Option<&[u32; PluginId::COUNT]> {
+        self.rows.get((row as usize).wrapping_sub(1))
+    }
+
     #[inline]
     fn get(&mut self, row: u32) -> Option<&mut [u32; PluginId::COUNT]> {
-        self.rows.get_mut(row as usize)
+        self.rows.get_mut((row as usize).wrapping_sub(1))
     }
 
     /// The first slot that a plugin holds of a flow.
     #[inline]
     fn head(&self, row: u32, id: PluginId) -> u32 {
-        self.rows.get(row as usize).map_or(NONE, |heads| heads[id as usize])
+        self.look(row).map_or(NONE, |heads| heads[id as usize])
     }
 
     /// The row, taken if the flow has none; there are as many rows as flows, so this fails only if flows outnumber the cap.
     #[inline]
     fn open(&mut self, row: &mut u32) -> Option<&mut [u32; PluginId::COUNT]> {
-        if *row == NONE {
+        if *row == 0 {
             *row = match self.free.pop() {
                 Some(free) => free,
                 None if self.rows.len() < self.cap => {
                     self.rows.push([NONE; PluginId::COUNT]);
-                    self.rows.len() as u32 - 1
+                    self.rows.len() as u32
                 }
                 None => return None,
             };
@@ -437,9 +443,9 @@ impl Rows {
     }
 
     fn close(&mut self, row: &mut u32) {
-        if *row != NONE {
+        if *row != 0 {
             self.free.push(*row);
-            *row = NONE;
+            *row = 0;
         }
     }
 }

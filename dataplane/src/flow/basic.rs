@@ -88,7 +88,7 @@ pub struct Flow {
     pub(crate) tail: [u64; 3],
     pub src_mac: Mac,
     pub dst_mac: Mac,
-    /// What the plugins keep of this flow: a row of the registry, [`NONE`](crate::plugin::NONE) if nothing.
+    /// What the plugins keep of this flow: a row of the registry, counted from 1; 0 if nothing. So an empty table is all zeros.
     pub row: u32,
 }
 
@@ -105,7 +105,7 @@ impl Default for Flow {
             packets: [0; 2],
             src_mac: [0; 6],
             dst_mac: [0; 6],
-            row: crate::plugin::NONE,
+            row: 0,
             interest: 0,
             tcp_flags: [0; 2],
             reversed: false,

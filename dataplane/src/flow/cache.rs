@@ -16,6 +16,9 @@ use std::io;
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
 
+/// What part of the timeout of quiet flows goes by between two rounds of the sweep.
+const SWEEP_PART: u64 = 8;
+
 /// Length of a cache line, bytes.
 const LINE: usize = 64;
 
@@ -85,6 +88,8 @@ pub struct Cache {
     stats: CacheStats,
     idle: Vec<Slot>,
     sweep_debt: usize,
+    /// Seconds from the beginning of one round of the sweep to that of the next, at the least.
+    sweep_pause: u64,
     /// Differences of time below which the timeouts, which compare whole seconds, cannot have been reached.
     active_sure_ns: u64,
     quiet_sure_ns: u64,
@@ -103,6 +108,8 @@ impl Cache {
             stats: CacheStats::default(),
             idle,
             sweep_debt: 0,
+            // A quiet flow lives on by so much at the most. The original's reasons of last records depend on its pace ([`Cache::flush`]).
+            sweep_pause: if config.face.is_original() { 1 } else { (config.inactive_secs / SWEEP_PART).max(1) },
             active_sure_ns: sure(config.active_secs),
             quiet_sure_ns: sure(config.inactive_secs),
         })
@@ -271,7 +278,7 @@ impl Cache {
         // Times in tag lines wrap after 65536 s; longer timeouts are found by the exact comparison below.
         let coarse = self.config.inactive_secs.min(0x8000) as u16;
         let mut idle = std::mem::take(&mut self.idle);
-        self.table.sweep(lines, now.secs(), coarse, &mut idle);
+        self.table.sweep(lines, now.secs(), coarse, self.sweep_pause, &mut idle);
         for group in idle.chunks(ENDING) {
             self.warm(group);
             for slot in group {

@@ -62,7 +62,7 @@ pub struct Table {
     live: usize,
     /// Next tag line that the expiry sweep looks at.
     hand: usize,
-    /// Second and timeout of the last sweep, and the tag lines that were looked at with them.
+    /// Second in which the round began, its timeout, and the tag lines that were looked at in it.
     swept: (u64, u16, usize),
 }
 
@@ -210,11 +210,11 @@ impl Table {
     }
 
     /// Moves the hand over `lines` tag lines and fills `idle` with the flows that may have been quiet for `timeout` seconds;
-    /// the caller compares the exact times. What a whole round has found is all that there is in its second: then the hand moves on
-    /// without a look.
-    pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, idle: &mut Vec<Slot>) {
+    /// the caller compares the exact times. After a whole round the hand moves on without a look until `pause` seconds have gone by since the
+    /// round began: in its own second a round has found all that there is.
+    pub fn sweep(&mut self, lines: usize, second: u64, timeout: u16, pause: u64, idle: &mut Vec<Slot>) {
         let lines = lines.min(self.lines.len());
-        if (self.swept.0, self.swept.1) != (second, timeout) {
+        if self.swept.1 != timeout || second.wrapping_sub(self.swept.0) >= pause {
             self.swept = (second, timeout, 0);
         }
         if self.swept.2 >= self.lines.len() && timeout > 0 {
@@ -239,7 +239,12 @@ impl Table {
     /// The live flows, in table order.
     pub fn slots(&self) -> impl Iterator<Item = Slot> + use<'_> {
         (0..self.lines.len()).flat_map(move |line| {
-            (0..WAYS).filter(move |way| self.lines[line].tags[*way] != 0).map(move |way| self.slot(line, way))
+            let mut taken = !sys::lanes::equal(&self.lines[line].tags, 0) & ((1 << WAYS) - 1);
+            std::iter::from_fn(move || {
+                let way = (taken != 0).then(|| taken.trailing_zeros() as usize)?;
+                taken &= taken - 1;
+                Some(self.slot(line, way))
+            })
         })
     }
 
@@ -350,7 +355,7 @@ mod tests {
             insert(&mut t, n, if n % 2 == 0 { 1000 } else { 1040 });
         }
         let mut idle = Vec::new();
-        t.sweep(usize::MAX, 1041, 30, &mut idle);
+        t.sweep(usize::MAX, 1041, 30, 1, &mut idle);
         let even = t.slots().filter(|s| t.flow(*s).last.secs() == 1000).count();
         assert_eq!(idle.len(), even);
         assert!(idle.iter().all(|s| t.flow(*s).last.secs() == 1000));

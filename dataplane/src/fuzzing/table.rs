@@ -63,7 +63,7 @@ fn open(table: &mut Table, model: &mut BTreeMap<u8, u64>, number: u8, second: u6
 /// One whole round finds each quiet flow once and no other.
 fn sweep(table: &mut Table, model: &mut BTreeMap<u8, u64>, second: u64, timeout: u16) {
     let mut idle = Vec::new();
-    table.sweep(usize::MAX, second, timeout, &mut idle);
+    table.sweep(usize::MAX, second, timeout, 1, &mut idle);
     let mut quiet: Vec<u8> = idle.iter().map(|slot| owner(table, *slot)).collect();
     quiet.sort_unstable();
     // The table keeps 16 bits of the second; the cache compares the whole time of what it names.

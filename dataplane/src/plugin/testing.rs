@@ -85,7 +85,7 @@ impl<P: Plugin> Harness<P> {
             Step::Reinsert => {
                 self.export();
                 let again =
-                    Flow { first: flow.last, bytes: [0; 2], packets: [0; 2], tcp_flags: [0; 2], row: NONE, ..flow };
+                    Flow { first: flow.last, bytes: [0; 2], packets: [0; 2], tcp_flags: [0; 2], row: 0, ..flow };
                 self.create(counted(again, &view, direction), view, direction);
             }
         }
