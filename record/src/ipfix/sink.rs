@@ -3,6 +3,7 @@ use super::packer::Family;
 use super::wire::{ENTERPRISE, LONG_FORM, SEMANTIC_ALL_OF, ntp_micros, ntp_nanos};
 use crate::element::{Abstract, Element};
 use crate::kind::Kind;
+use crate::pack::copy_short;
 use crate::schema::{Field, Record, Schema, Sink};
 use crate::value::{ListRef, Time, Value};
 use std::net::IpAddr;
@@ -59,7 +60,19 @@ impl<'b> DataSink<'b> {
     fn store_slice(&mut self, bytes: &[u8]) {
         match std::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
             Some((room, rest)) => {
-                room.copy_from_slice(bytes);
+                copy_short(room, bytes);
+                self.rest = rest;
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    /// Items of one size, for which the room is checked once.
+    #[inline(always)]
+    fn store_all<T, const N: usize>(&mut self, items: &[T], bytes: impl Fn(&T) -> [u8; N]) {
+        match std::mem::take(&mut self.rest).split_at_mut_checked(items.len() * N) {
+            Some((room, rest)) => {
+                room.as_chunks_mut().0.iter_mut().zip(items).for_each(|(to, item)| *to = bytes(item));
                 self.rest = rest;
             }
             None => self.overflow = true,
@@ -95,16 +108,16 @@ impl<'b> DataSink<'b> {
         }
         match list {
             ListRef::U8(l) => self.store_slice(l),
-            ListRef::I8(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::F32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::F64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::Mac(l) => l.iter().for_each(|i| self.store(*i)),
+            ListRef::I8(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U16(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I16(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::F32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::F64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::Mac(l) => self.store_all(l, |i| *i),
             ListRef::Ip(l) => l.iter().for_each(|i| self.store_ip(element, *i)),
             ListRef::Time(l) => l.iter().for_each(|i| self.store_time(element, *i)),
         }
