@@ -109,8 +109,10 @@ pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
             }
         )+};
     }
-    halves!(u128, u64, u32);
-    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+    halves!(u128, u64, u32, u16);
+    if let ([to], [from]) = (to, from) {
+        *to = *from;
+    }
 }
 
 impl<'a> Packer<'a> {
