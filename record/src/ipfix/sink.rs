@@ -82,14 +82,21 @@ impl<'b> DataSink<'b> {
     /// Variable length: one byte of length below 255, else 255 and two bytes (RFC 7011 section 7).
     #[inline(always)]
     fn store_variable(&mut self, bytes: &[u8]) {
-        if bytes.len() < usize::from(LONG_FORM) {
-            self.store([bytes.len() as u8]);
-        } else {
+        if bytes.len() >= usize::from(LONG_FORM) {
             let length = (bytes.len() as u16).to_be_bytes();
             self.store([LONG_FORM, length[0], length[1]]);
             self.overflow |= bytes.len() > usize::from(u16::MAX);
+            self.store_slice(bytes);
+            return;
         }
-        self.store_slice(bytes);
+        let room = std::mem::take(&mut self.rest).split_at_mut_checked(1 + bytes.len());
+        if let Some(([length, text @ ..], rest)) = room {
+            *length = bytes.len() as u8;
+            copy_short(text, bytes);
+            self.rest = rest;
+        } else {
+            self.overflow = true;
+        }
     }
 
     /// A basicList (RFC 6313 section 4.5.1), always with the three-byte length (spec/ipfix.md section 5).
