@@ -68,10 +68,22 @@ impl FlowRecord {
             dst: dst.ip,
             protocol: self.key.protocol(),
             dst_port: dst.port,
-            bytes: self.bytes[0] + self.bytes[1],
+            bytes: self.bytes_total(),
             packets: u64::from(self.packets[0]) + u64::from(self.packets[1]),
             error: 0,
         }
+    }
+
+    /// A number that flows of one talker share. A hint, not the truth: others may have it too.
+    #[inline(always)]
+    pub(crate) fn talk_tag(&self) -> u32 {
+        self.key.talk_tag(self.reversed)
+    }
+
+    /// IP bytes of both directions.
+    #[inline(always)]
+    pub(crate) fn bytes_total(&self) -> u64 {
+        self.bytes[0] + self.bytes[1]
     }
 
     /// [`FlowRecord::basic`] of a flow that is known to be of the family.

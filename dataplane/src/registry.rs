@@ -227,7 +227,9 @@ macro_rules! plugins {
             /// Gives everything that is kept of a flow back to the pools.
             pub fn release(&mut self, row: &mut u32) {
                 if let Some(heads) = self.rows.get(*row) {
-                    $(if let Some((_, pool)) = &mut self.$id {
+                    $(if let Some((_, pool)) = &mut self.$id
+                        && (heads[PluginId::$id as usize] != NONE || pool.is_open())
+                    {
                         Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.clear();
                     })+
                 }

@@ -33,6 +33,8 @@ struct Generation {
     talkers: Vec<Talker>,
     /// The least of them.
     least: usize,
+    /// Bytes up to which a newcomer stays in its cell: what the least has, 0 as long as there is room for more talkers.
+    floor: u64,
 }
 
 impl Talkers {
@@ -75,6 +77,7 @@ impl Generation {
             bytes: [0; KEYS],
             talkers: Vec::with_capacity(KEYS),
             least: 0,
+            floor: 0,
         }
     }
 
@@ -82,13 +85,23 @@ impl Generation {
         self.cells = [0; CELLS];
         self.held = [0; CELLS];
         self.talkers.clear();
-        self.least = 0;
+        (self.least, self.floor) = (0, 0);
     }
 
     #[inline]
     fn count(&mut self, flow: &FlowRecord) {
-        let talk = flow.talk();
-        let tag = tag(&talk);
+        let (tag, bytes) = (flow.talk_tag(), flow.bytes_total());
+        let cell = tag as usize % CELLS;
+        // Most flows: nobody of their cell is a talker, and with them it is not enough to become one.
+        if self.held[cell] == 0 && self.cells[cell] + bytes <= self.floor {
+            self.cells[cell] += bytes;
+        } else {
+            self.count_talker(flow.talk(), tag);
+        }
+    }
+
+    #[inline(never)]
+    fn count_talker(&mut self, talk: Talker, tag: u32) {
         let cell = tag as usize % CELLS;
         if self.held[cell] > 0
             && let Some(at) = self.find(tag, &talk)
@@ -101,7 +114,7 @@ impl Generation {
         } else if self.talkers.len() < KEYS {
             self.talkers.push(talk);
             self.put(self.talkers.len() - 1, tag, talk.bytes);
-        } else if self.cells[cell] + talk.bytes <= self.bytes[self.least] {
+        } else if self.cells[cell] + talk.bytes <= self.floor {
             self.cells[cell] += talk.bytes;
         } else {
             // The least of them gives way, and comes back with what it had at the least.
@@ -129,6 +142,8 @@ impl Generation {
     fn find_least(&mut self) {
         let len = self.talkers.len();
         self.least = (1..len).fold(0, |least, at| if self.bytes[at] < self.bytes[least] { at } else { least });
+        // While there is room everybody is a talker. A flow has bytes, so none passes a floor of 0.
+        self.floor = if len < KEYS { 0 } else { self.bytes[self.least] };
     }
 
     fn add_to(&self, out: &mut Vec<Talker>) {
@@ -136,18 +151,6 @@ impl Generation {
             add_talker(out, &Talker { bytes, ..*talker });
         }
     }
-}
-
-/// A hint, not the truth: keys are compared.
-#[inline]
-fn tag(talk: &Talker) -> u32 {
-    let fold = |address: std::net::IpAddr| match address {
-        std::net::IpAddr::V4(v4) => u64::from(v4.to_bits()),
-        std::net::IpAddr::V6(v6) => (v6.to_bits() as u64) ^ (v6.to_bits() >> 64) as u64,
-    };
-    let ends = fold(talk.src).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ fold(talk.dst);
-    let all = ends.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (u64::from(talk.dst_port) << 8 | u64::from(talk.protocol));
-    (all.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 32) as u32
 }
 
 #[cfg(test)]

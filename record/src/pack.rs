@@ -16,6 +16,28 @@ pub trait Pack {
     fn pack(&self, out: &mut Packer<'_>);
     /// Takes over what was packed; the bytes of texts and lists that are not used stay as they are.
     fn unpack(&mut self, from: &mut Unpacker<'_>);
+
+    /// Packs values one after the other, each in `PACKED_MAX` bytes.
+    #[inline]
+    fn pack_all(values: &[Self], out: &mut [u8])
+    where
+        Self: Sized,
+    {
+        for (value, room) in values.iter().zip(out.chunks_exact_mut(Self::PACKED_MAX)) {
+            value.pack(&mut Packer::new(room));
+        }
+    }
+
+    /// Takes over what [`pack_all`](Pack::pack_all) packed, as far as there is any.
+    #[inline]
+    fn unpack_all(values: &mut [Self], from: &[u8])
+    where
+        Self: Sized,
+    {
+        for (value, bytes) in values.iter_mut().zip(from.chunks_exact(Self::PACKED_MAX)) {
+            value.unpack(&mut Unpacker::new(bytes));
+        }
+    }
 }
 
 /// Where packed bytes go.
@@ -37,47 +59,60 @@ const BLOCK: usize = 16;
 /// Copies `len` bytes, and as many behind them as make whole blocks where both sides have them.
 #[inline(always)]
 pub(crate) fn copy(to: &mut [u8], from: &[u8], len: usize) {
-    if len <= BLOCK
-        && let (Some(to), Some(from)) = (to.first_chunk_mut::<BLOCK>(), from.first_chunk())
-    {
-        *to = *from;
-    } else if len <= 2 * BLOCK
-        && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 2 * BLOCK }>(), from.first_chunk())
-    {
-        *to = *from;
-    } else if len <= 4 * BLOCK
-        && let (Some(to), Some(from)) = (to.first_chunk_mut::<{ 4 * BLOCK }>(), from.first_chunk())
-    {
-        *to = *from;
-    } else if let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
-        to.copy_from_slice(from);
+    let done = (len <= BLOCK && blocks::<1>(to, from))
+        || (len <= 2 * BLOCK && blocks::<2>(to, from))
+        || (len <= 4 * BLOCK && blocks::<4>(to, from));
+    if !done && let (Some(to), Some(from)) = (to.get_mut(..len), from.get(..len)) {
+        copy_short(to, from);
     }
+}
+
+/// Copies `N` blocks; false if there are fewer.
+#[inline(always)]
+fn blocks<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
+    let (Some(to), Some(from)) = (to.as_chunks_mut().0.first_chunk_mut::<N>(), from.as_chunks().0.first_chunk::<N>())
+    else {
+        return false;
+    };
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = through_number(*from));
+    true
+}
+
+/// The same block. As a number it goes through a register: copies of arrays from several branches become one call of `memcpy` with a
+/// length that varies.
+#[inline(always)]
+fn through_number(block: [u8; BLOCK]) -> [u8; BLOCK] {
+    u128::from_ne_bytes(block).to_ne_bytes()
 }
 
 /// Copies `from` to the beginning of `to`, which is long enough: a short one by two pieces that may overlap, without a call.
 #[inline(always)]
 pub(crate) fn copy_short(to: &mut [u8], from: &[u8]) {
+    let Some(to) = to.get_mut(..from.len()) else { return };
+    if from.len() > 4 * BLOCK {
+        to.copy_from_slice(from);
+        return;
+    }
     if from.len() > 2 * BLOCK {
-        if let Some(to) = to.get_mut(..from.len()) {
-            to.copy_from_slice(from);
-        }
-    } else if !by_halves::<BLOCK>(to, from) && !by_halves::<8>(to, from) && !by_halves::<4>(to, from) {
-        to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        let last = from.len() - 2 * BLOCK;
+        blocks::<2>(to, from);
+        blocks::<2>(&mut to[last..], &from[last..]);
+        return;
     }
-}
-
-/// Copies `N` to `2 * N` bytes; false if there are fewer.
-#[inline(always)]
-fn by_halves<const N: usize>(to: &mut [u8], from: &[u8]) -> bool {
-    let Some(to) = to.get_mut(..from.len()) else { return false };
-    let (Some(first), Some(last)) = (from.first_chunk::<N>(), from.last_chunk::<N>()) else { return false };
-    if let Some(to) = to.first_chunk_mut() {
-        *to = *first;
+    macro_rules! halves {
+        ($($number:ty),+) => {$(
+            if let (Some(first), Some(last)) = (from.first_chunk(), from.last_chunk()) {
+                let (first, last) = (<$number>::from_ne_bytes(*first), <$number>::from_ne_bytes(*last));
+                to.first_chunk_mut().into_iter().for_each(|to| *to = first.to_ne_bytes());
+                to.last_chunk_mut().into_iter().for_each(|to| *to = last.to_ne_bytes());
+                return;
+            }
+        )+};
     }
-    if let Some(to) = to.last_chunk_mut() {
-        *to = *last;
+    halves!(u128, u64, u32, u16);
+    if let ([to], [from]) = (to, from) {
+        *to = *from;
     }
-    true
 }
 
 impl<'a> Packer<'a> {
@@ -144,6 +179,15 @@ macro_rules! numbers {
         fn pack(&self, out: &mut Packer<'_>) { out.put(self.to_le_bytes()) }
         #[inline(always)]
         fn unpack(&mut self, from: &mut Unpacker<'_>) { *self = <$t>::from_le_bytes(from.take()) }
+        // Arrays of known size, so that it becomes vector code.
+        #[inline(always)]
+        fn pack_all(values: &[Self], out: &mut [u8]) {
+            out.as_chunks_mut().0.iter_mut().zip(values).for_each(|(room, value)| *room = value.to_le_bytes());
+        }
+        #[inline(always)]
+        fn unpack_all(values: &mut [Self], from: &[u8]) {
+            from.as_chunks().0.iter().zip(values).for_each(|(bytes, value)| *value = <$t>::from_le_bytes(*bytes));
+        }
     })+};
 }
 numbers!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
@@ -224,19 +268,14 @@ impl Pack for IpAddr {
 }
 
 /// The items of a list, without their number.
-#[inline]
+#[inline(always)]
 pub(crate) fn pack_items<T: ListItem>(items: &[T], out: &mut Packer<'_>) {
-    for (item, room) in items.iter().zip(out.room(items.len() * T::PACKED_MAX).chunks_exact_mut(T::PACKED_MAX)) {
-        item.pack(&mut Packer::new(room));
-    }
+    T::pack_all(items, out.room(items.len() * T::PACKED_MAX));
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn unpack_items<T: ListItem>(items: &mut [T], from: &mut Unpacker<'_>) {
-    let bytes = from.text(items.len() * T::PACKED_MAX);
-    for (item, bytes) in items.iter_mut().zip(bytes.chunks_exact(T::PACKED_MAX)) {
-        item.unpack(&mut Unpacker::new(bytes));
-    }
+    T::unpack_all(items, from.text(items.len() * T::PACKED_MAX));
 }
 
 /// Gives a struct a packed form: its fields one after the other.

@@ -261,6 +261,14 @@ impl<T: ListItem, const N: usize> List<T, N> {
         }
         fits
     }
+    /// Appends what fits.
+    #[inline]
+    pub fn extend(&mut self, items: &[T]) {
+        let room = &mut self.items[self.len as usize..];
+        let taken = items.len().min(room.len());
+        room[..taken].copy_from_slice(&items[..taken]);
+        self.len += taken as u16;
+    }
     pub fn as_slice(&self) -> &[T] {
         &self.items[..self.len as usize]
     }

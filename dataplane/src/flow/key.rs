@@ -138,6 +138,23 @@ impl FlowKey {
         }
     }
 
+    /// A number of the two addresses, in the order from source to destination, the protocol and the destination port: what talkers are told
+    /// apart by. `reversed`: the source stands second.
+    #[inline(always)]
+    pub(crate) fn talk_tag(&self, reversed: bool) -> u32 {
+        let w = &self.words;
+        // Of each end the address, folded, and the port.
+        let (lower, upper) = if self.ip_version() == 4 {
+            (((w[0] >> 16) as u32 as u64, w[0] as u16), ((w[1] >> 16) as u32 as u64, w[1] as u16))
+        } else {
+            ((w[1] ^ w[2], w[0] as u16), (w[3] ^ w[4], (w[0] >> 16) as u16))
+        };
+        let ((src, _), (dst, port)) = if reversed { (upper, lower) } else { (lower, upper) };
+        let ends = src.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ dst;
+        let all = ends.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ (u64::from(port) << 8 | u64::from(self.protocol()));
+        (all.wrapping_mul(0xc4ce_b9fe_1a85_ec53) >> 32) as u32
+    }
+
     /// Keyed hash by folded multiplication; without the seed collisions cannot be chosen.
     #[inline(always)]
     pub fn hash(&self, seed: HashSeed) -> u64 {

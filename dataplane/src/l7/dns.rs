@@ -5,6 +5,7 @@
 pub mod message;
 pub mod rdata;
 
+use super::headers::find;
 use crate::face::Face;
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
@@ -120,7 +121,7 @@ pub fn message_of<'b>(packet: &PacketView<'_, 'b>) -> Option<Message<'b>> {
 
 /// A C string ends at its first NUL.
 pub fn until_nul(bytes: &[u8]) -> &[u8] {
-    memchr::memchr(0, bytes).map_or(bytes, |end| &bytes[..end])
+    find(0, bytes).map_or(bytes, |end| &bytes[..end])
 }
 
 /// A name that cannot be makes the original drop the whole message. Natively what was read before it stands, if that was a question.

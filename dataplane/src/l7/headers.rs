@@ -84,7 +84,7 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// A C string ends at its first NUL.
 pub(crate) fn c_string(text: &[u8]) -> &[u8] {
-    &text[..memchr(0, text).unwrap_or(text.len())]
+    &text[..find(0, text).unwrap_or(text.len())]
 }
 
 /// What the original's copy into a buffer of `size` bytes leaves: cut, then one LF and one CR removed from the end.

@@ -177,11 +177,11 @@ impl Http {
         }
         let complete = self.fields(section, Initials::of(b"HUR"), |name, value| {
             if self.is(name, b"Host") {
-                self.put(&mut r.host, value);
+                self.put_value(&mut r.host, value);
             } else if self.is(name, b"User-Agent") {
-                self.put(&mut r.agent, value);
+                self.put_value(&mut r.agent, value);
             } else if self.is(name, b"Referer") {
-                self.put(&mut r.referer, value);
+                self.put_value(&mut r.referer, value);
             }
             true
         });
@@ -199,12 +199,12 @@ impl Http {
         }
         let complete = self.fields(section, Initials::of(b"CS"), |name, value| {
             if self.is(name, b"Content-Type") {
-                self.put(&mut r.content_type, value);
+                self.put_value(&mut r.content_type, value);
             } else if self.is(name, b"Server") {
-                self.put(&mut r.server, value);
+                self.put_value(&mut r.server, value);
             } else if self.is(name, b"Set-Cookie") {
                 // The original stops reading at a cookie without a name.
-                let Some(end) = memchr(b'=', value) else { return !self.face.is_original() };
+                let Some(end) = find(b'=', value) else { return !self.face.is_original() };
                 self.add_cookie(&mut r.cookie_names, &value[..end]);
             }
             true
@@ -237,9 +237,14 @@ impl Http {
         into.set(if self.face.is_original() { c_copy(value, N + 1) } else { value });
     }
 
+    /// [`Http::put`] of a field's value: in the original a line with NUL is none.
+    fn put_value<const N: usize>(&self, into: &mut Text<N>, value: &[u8]) {
+        into.set(if self.face.is_original() { cut(value, N + 1) } else { value });
+    }
+
     fn add_cookie(&self, into: &mut Text<511>, name: &[u8]) {
         if into.is_empty() {
-            self.put(into, name);
+            self.put_value(into, name);
         } else if into.room() > 1 {
             into.push(b";");
             into.push(name);
@@ -251,7 +256,7 @@ impl Http {
 fn message(payload: &[u8]) -> Option<Message<'_>> {
     let section = |at: usize| payload.get(at..).and_then(line).map(|(_, rest)| rest);
     if let Some(version) = payload.strip_prefix(b"HTTP/") {
-        let blank = 5 + memchr(b' ', &version[..version.len().min(8)])?;
+        let blank = 5 + find(b' ', &version[..version.len().min(8)])?;
         let &[a, b, c] = payload[blank + 1..].first_chunk()?;
         if ![a, b, c].iter().all(u8::is_ascii_digit) || payload.get(blank + 4).is_some_and(u8::is_ascii_alphanumeric) {
             return None;
@@ -313,8 +318,7 @@ fn original_fields(section: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) -
         }
         // The next colon may stand in a later line: then this line has no value. It is looked for once, not once a line.
         if colon < at || section[colon] != b':' {
-            // Names are short: a loop is over before a vector search has begun.
-            let here = section[at..end].iter().position(|b| *b == b':');
+            let here = find(b':', &section[at..end]);
             let Some(next) = here.or_else(|| Some(len + memchr(b':', &section[end..])?)) else { return false };
             colon = at + next;
         }
@@ -329,7 +333,7 @@ fn original_fields(section: &[u8], mut each: impl FnMut(&[u8], &[u8]) -> bool) -
 /// Where the first CRLF stands, if no NUL comes before it.
 fn crlf(text: &[u8]) -> Option<usize> {
     let end = line_end(text)?;
-    memchr(0, &text[..end]).is_none().then_some(end)
+    find(0, &text[..end]).is_none().then_some(end)
 }
 
 /// Where the first CRLF stands.

@@ -5,7 +5,6 @@
 use super::headers::{find, line};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
-use memchr::memchr;
 use record::element::cesnet;
 use record::{Text, record};
 use std::fmt::Write;
@@ -294,7 +293,7 @@ fn end_of_data(text: &[u8], matched: &mut u8) -> Option<usize> {
     let mut at = 0;
     while at < text.len() {
         if *matched == 0 {
-            at += memchr(b'\r', &text[at..])?;
+            at += find(b'\r', &text[at..])?;
         }
         *matched = match text[at] {
             byte if byte == END_OF_DATA[*matched as usize] => *matched + 1,

@@ -167,9 +167,14 @@ fn sequence_of(packet: &PacketView<'_, '_>) -> Option<u32> {
 
 fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Memos, record: &mut TlsRecord) {
     if record.ext_types.is_empty() {
-        for e in hello.extensions().take(EXTENSIONS_MAX) {
-            record.ext_types.push(e.kind);
-            record.ext_lens.push(e.len);
+        if let Some((kinds, lens)) = hello.headers() {
+            record.ext_types.extend(kinds);
+            record.ext_lens.extend(lens);
+        } else {
+            for e in hello.extensions().take(EXTENSIONS_MAX) {
+                record.ext_types.push(e.kind);
+                record.ext_lens.push(e.len);
+            }
         }
     }
     let prints = fingerprints(hello, transport, face, memos);

@@ -3,6 +3,7 @@ use super::packer::Family;
 use super::wire::{ENTERPRISE, LONG_FORM, SEMANTIC_ALL_OF, ntp_micros, ntp_nanos};
 use crate::element::{Abstract, Element};
 use crate::kind::Kind;
+use crate::pack::copy_short;
 use crate::schema::{Field, Record, Schema, Sink};
 use crate::value::{ListRef, Time, Value};
 use std::net::IpAddr;
@@ -59,7 +60,19 @@ impl<'b> DataSink<'b> {
     fn store_slice(&mut self, bytes: &[u8]) {
         match std::mem::take(&mut self.rest).split_at_mut_checked(bytes.len()) {
             Some((room, rest)) => {
-                room.copy_from_slice(bytes);
+                copy_short(room, bytes);
+                self.rest = rest;
+            }
+            None => self.overflow = true,
+        }
+    }
+
+    /// Items of one size, for which the room is checked once.
+    #[inline(always)]
+    fn store_all<T, const N: usize>(&mut self, items: &[T], bytes: impl Fn(&T) -> [u8; N]) {
+        match std::mem::take(&mut self.rest).split_at_mut_checked(items.len() * N) {
+            Some((room, rest)) => {
+                room.as_chunks_mut().0.iter_mut().zip(items).for_each(|(to, item)| *to = bytes(item));
                 self.rest = rest;
             }
             None => self.overflow = true,
@@ -69,14 +82,21 @@ impl<'b> DataSink<'b> {
     /// Variable length: one byte of length below 255, else 255 and two bytes (RFC 7011 section 7).
     #[inline(always)]
     fn store_variable(&mut self, bytes: &[u8]) {
-        if bytes.len() < usize::from(LONG_FORM) {
-            self.store([bytes.len() as u8]);
-        } else {
+        if bytes.len() >= usize::from(LONG_FORM) {
             let length = (bytes.len() as u16).to_be_bytes();
             self.store([LONG_FORM, length[0], length[1]]);
             self.overflow |= bytes.len() > usize::from(u16::MAX);
+            self.store_slice(bytes);
+            return;
         }
-        self.store_slice(bytes);
+        let room = std::mem::take(&mut self.rest).split_at_mut_checked(1 + bytes.len());
+        if let Some(([length, text @ ..], rest)) = room {
+            *length = bytes.len() as u8;
+            copy_short(text, bytes);
+            self.rest = rest;
+        } else {
+            self.overflow = true;
+        }
     }
 
     /// A basicList (RFC 6313 section 4.5.1), always with the three-byte length (spec/ipfix.md section 5).
@@ -95,16 +115,16 @@ impl<'b> DataSink<'b> {
         }
         match list {
             ListRef::U8(l) => self.store_slice(l),
-            ListRef::I8(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I16(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::U64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::I64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::F32(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::F64(l) => l.iter().for_each(|i| self.store(i.to_be_bytes())),
-            ListRef::Mac(l) => l.iter().for_each(|i| self.store(*i)),
+            ListRef::I8(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U16(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I16(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::U64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::I64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::F32(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::F64(l) => self.store_all(l, |i| i.to_be_bytes()),
+            ListRef::Mac(l) => self.store_all(l, |i| *i),
             ListRef::Ip(l) => l.iter().for_each(|i| self.store_ip(element, *i)),
             ListRef::Time(l) => l.iter().for_each(|i| self.store_time(element, *i)),
         }

@@ -119,9 +119,56 @@ pub fn write_ipv6(ip: Ipv6Addr, original: bool, out: &mut impl Write) {
     let compatible = ip.segments()[..6] == [0; 6] && ip.segments()[6] != 0;
     let done = match ip.octets().last_chunk::<4>() {
         Some(v4) if original && compatible => write!(out, "::{}", Ipv4Addr::from(*v4)),
-        _ => write!(out, "{ip}"),
+        _ => out.write_str(str::from_utf8(ipv6_text(ip).as_bytes()).unwrap_or_default()),
     };
     debug_assert!(done.is_ok(), "texts that are full cut silently");
+}
+
+/// [`Ipv6Addr`]'s own text without formatting machinery (RFC 5952): the longest run of zeros is left out, the first of equal ones.
+fn ipv6_text(ip: Ipv6Addr) -> Text<39> {
+    let mut text = Text::default();
+    let segments = ip.segments();
+    if let Some(v4) = ip.to_ipv4_mapped() {
+        text.push(b"::ffff:");
+        text.push(ipv4_text(v4.octets()).as_bytes());
+        return text;
+    }
+    let (mut run, mut longest) = (0..0, 0..0);
+    for (at, segment) in segments.iter().enumerate() {
+        run = if *segment == 0 { run.start..at + 1 } else { at + 1..at + 1 };
+        if run.len() > longest.len().max(1) {
+            longest = run.clone();
+        }
+    }
+    let mut at = 0;
+    while at < segments.len() {
+        if at == longest.start && !longest.is_empty() {
+            text.push(b"::");
+            at = longest.end;
+            continue;
+        }
+        if at > 0 && at != longest.end {
+            text.push(b":");
+        }
+        let nibbles = [12, 8, 4, 0].map(|shift| b"0123456789abcdef"[(segments[at] >> shift & 0xf) as usize]);
+        text.push(&nibbles[(segments[at] | 1).leading_zeros() as usize / 4..]);
+        at += 1;
+    }
+    text
+}
+
+fn ipv4_text(octets: [u8; 4]) -> Text<15> {
+    let mut text = Text::default();
+    for (i, octet) in octets.into_iter().enumerate() {
+        let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
+        text.push(if i == 0 { b"" } else { b"." });
+        text.push(match octet {
+            0..=9 => &digits[2..],
+            10..=99 => &digits[1..],
+            _ => &digits,
+        });
+    }
+    text
 }
 
 fn next_name<'m>(data: &mut Cursor<'m>) -> Result<Name<'m>, Malformed> {
@@ -157,17 +204,7 @@ impl<const N: usize> Out<'_, N> {
 
     /// The commonest of all, without formatting machinery.
     fn ipv4(&mut self, octets: [u8; 4]) {
-        let mut text = Text::<15>::default();
-        for (i, octet) in octets.into_iter().enumerate() {
-            let digits = [b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10];
-            text.push(if i == 0 { b"" } else { b"." });
-            text.push(match octet {
-                0..=9 => &digits[2..],
-                10..=99 => &digits[1..],
-                _ => &digits,
-            });
-        }
-        self.bytes(text.as_bytes());
+        self.bytes(ipv4_text(octets).as_bytes());
     }
 
     fn name(&mut self, name: Name<'_>) -> Result<(), Malformed> {
@@ -217,6 +254,7 @@ mod tests {
     use super::super::message::tests::Builder;
     use super::super::message::{Message, Stop};
     use super::*;
+    use proptest::prelude::*;
 
     fn text_of(message: &[u8], face: Face) -> Result<String, Malformed> {
         let mut out = Blob::<159>::default();
@@ -264,6 +302,21 @@ mod tests {
             (65, b"whatever", "(not_impl)", "(not_impl)"),
         ] {
             assert_eq!(both("_sip._tcp.a_b.c", kind, data), [Ok(original.into()), Ok(native.into())], "type {kind}");
+        }
+    }
+
+    /// Segments of which many are zero or short, and now and then a mapped address.
+    fn ipv6() -> impl Strategy<Value = Ipv6Addr> {
+        let segment = prop_oneof![3 => Just(0u16), 1 => 0..16u16, 1 => 0..0x1000u16, 1 => any::<u16>()];
+        let any_kind = prop::array::uniform8(segment).prop_map(Ipv6Addr::from);
+        prop_oneof![9 => any_kind, 1 => any::<u32>().prop_map(|v4| Ipv4Addr::from(v4).to_ipv6_mapped())]
+    }
+
+    proptest! {
+        #[test]
+        fn ipv6_is_spelled_as_the_library_spells_it(ip in ipv6()) {
+            let (ours, theirs) = (ipv6_text(ip), ip.to_string());
+            prop_assert_eq!(ours.as_bytes(), theirs.as_bytes());
         }
     }
 

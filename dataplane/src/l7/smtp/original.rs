@@ -1,9 +1,9 @@
 //! The session as the original reads it: the first line of each packet, and mail text until a packet that is nothing but the dot.
 use super::{DATA, Dialog, EHLO, HELO, MAIL, RCPT, RSET, SPAM, SmtpRecord, UNKNOWN_COMMAND};
 use super::{code_flag, code_of, command_flag, count};
-use crate::l7::headers::c_string;
+use crate::l7::headers::{c_string, find};
 use crate::packet::PacketView;
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 use record::Text;
 
 /// A longer first word is no command.
@@ -48,9 +48,9 @@ pub(super) fn command(packet: &PacketView<'_, '_>, dialog: &mut Dialog, r: &mut 
         dialog.data = !ended;
         return ended;
     }
-    let Some(line_end) = memchr(b'\r', payload) else { return false };
+    let Some(line_end) = find(b'\r', payload) else { return false };
     // The first blank ends the word, be it in a later line.
-    let blank = memchr(b' ', payload);
+    let blank = find(b' ', payload);
     let verb = &payload[..blank.unwrap_or(line_end)];
     if verb.len() > VERB_MAX {
         return false;
@@ -84,7 +84,7 @@ pub(super) fn command(packet: &PacketView<'_, '_>, dialog: &mut Dialog, r: &mut 
 fn set_domain(into: &mut Text<254>, payload: &[u8], blank: Option<usize>) {
     if into.is_empty()
         && let Some(blank) = blank
-        && let Some(len) = memchr(b'\r', &payload[blank + 1..])
+        && let Some(len) = find(b'\r', &payload[blank + 1..])
     {
         into.set(c_string(&payload[blank + 1..][..len]));
     }
@@ -95,8 +95,8 @@ fn set_domain(into: &mut Text<254>, payload: &[u8], blank: Option<usize>) {
 fn set_path(into: &mut Text<254>, payload: &[u8], blank: Option<usize>) {
     if into.is_empty()
         && let Some(blank) = blank
-        && let Some(colon) = memchr(b':', &payload[blank + 1..])
-        && let Some(end) = memchr(b'\r', &payload[blank + 1..])
+        && let Some(colon) = find(b':', &payload[blank + 1..])
+        && let Some(end) = find(b'\r', &payload[blank + 1..])
     {
         let text = &payload[blank + 1..];
         into.set(c_string(if colon < end { &text[colon + 1..end] } else { &text[colon + 1..] }));

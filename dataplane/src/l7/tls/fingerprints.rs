@@ -2,7 +2,7 @@
 //!
 //! Most hellos say what one said before them, down to the order of their extensions; then neither is put together again. Clients that
 //! shuffle their extensions are new here each time, but not to the memo of the parts ([`ja3`], [`ja4`]).
-use super::hello::{Hello, Lists, is_grease, words};
+use super::hello::{Hello, Lists, is_grease};
 use super::memo::{Memo, Words};
 use super::{ja3, ja4};
 use crate::face::Face;
@@ -38,21 +38,38 @@ pub fn fingerprints(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Me
 }
 
 /// Hellos with the same key have the same fingerprints: all that [`ja3::ja3`] and [`ja4::ja4`] ask a hello for.
+#[inline(always)]
 fn key(hello: &Hello<'_>, lists: &Lists<'_>, transport: u8, face: Face) -> Words {
-    let plain = |value: u16| if is_grease(value, face) { GREASE } else { value };
     let mut key = Words::of(KEY | transport as u16);
     key.push(hello.version);
     key.push(u16::from_le_bytes(ja4::protocol_label(hello.protocols().next().unwrap_or(b""), face)));
     key.push(ja4::is_named(hello, face) as u16);
-    key.append(hello.extensions().map(|e| plain(e.kind)));
-    for list in [lists.ciphers, lists.groups, lists.versions] {
-        key.append(words(list).map(plain));
+    // The face is chosen here and not for each value, so that the loops become vector code.
+    match face {
+        Face::Ipfixprobe => lists_to(&mut key, hello, lists, |value| plain(value, Face::Ipfixprobe)),
+        Face::Native => lists_to(&mut key, hello, lists, |value| plain(value, Face::Native)),
     }
-    key.append(lists.point_formats.iter().map(|format| *format as u16));
     // The original minds neither the length field nor sprinkled values; an odd last byte decides whether the list is whole.
     key.push(lists.signature_data.len() as u16);
-    key.append(words(lists.signature_data));
+    key.append_pairs(lists.signature_data, |word| word);
     key
+}
+
+#[inline(always)]
+fn plain(value: u16, face: Face) -> u16 {
+    if is_grease(value, face) { GREASE } else { value }
+}
+
+#[inline(always)]
+fn lists_to(key: &mut Words, hello: &Hello<'_>, lists: &Lists<'_>, plain: impl Fn(u16) -> u16 + Copy) {
+    match hello.headers() {
+        Some((kinds, _)) => key.append(kinds.iter().map(|kind| plain(*kind))),
+        None => key.append(hello.extensions().map(|e| plain(e.kind))),
+    };
+    for list in [lists.ciphers, lists.groups, lists.versions] {
+        key.append_pairs(list, plain);
+    }
+    key.append(lists.point_formats.iter().map(|format| *format as u16));
 }
 
 #[cfg(test)]

@@ -39,13 +39,20 @@ pub struct Hello<'m> {
     index: Index<'m>,
 }
 
-/// The extensions that are asked for by number, found in one pass.
-#[derive(Clone, Copy, Debug, Default)]
+/// The extensions that are asked for by number and the headers of the first ones, found in one pass.
+#[derive(Clone, Copy, Debug)]
 struct Index<'m> {
     data: [Option<&'m [u8]>; INDEXED.len()],
     /// One of them stands there twice, which no honest hello has: then they are looked for where they stand.
     repeated: bool,
+    kinds: [u16; LISTED],
+    lens: [u16; LISTED],
+    /// All extensions, those behind the first [`LISTED`] too.
+    count: usize,
 }
+
+/// Extensions whose headers are kept in a list; few hellos have half as many.
+const LISTED: usize = 32;
 
 const INDEXED: [u16; 6] = [
     extension::SERVER_NAME,
@@ -56,15 +63,33 @@ const INDEXED: [u16; 6] = [
     extension::SUPPORTED_VERSIONS,
 ];
 
+/// The place of each small extension number in [`INDEXED`], or a place behind it.
+const PLACES: [u8; 64] = {
+    let mut places = [INDEXED.len() as u8; 64];
+    let mut at = 0;
+    while at < INDEXED.len() {
+        places[INDEXED[at] as usize] = at as u8;
+        at += 1;
+    }
+    places
+};
+
 #[inline(always)]
 fn index_of(kind: u16) -> Option<usize> {
-    INDEXED.iter().position(|known| *known == kind)
+    PLACES.get(kind as usize).map(|place| *place as usize).filter(|place| *place < INDEXED.len())
 }
 
 impl<'m> Index<'m> {
+    // Made part of its callers, or half a kilobyte is moved from one to the next.
+    #[inline(always)]
     fn of(extensions: Extensions<'m>) -> Index<'m> {
-        let mut index = Index::default();
+        let mut index =
+            Index { data: [None; INDEXED.len()], repeated: false, kinds: [0; LISTED], lens: [0; LISTED], count: 0 };
         for e in extensions {
+            if let (Some(kind), Some(len)) = (index.kinds.get_mut(index.count), index.lens.get_mut(index.count)) {
+                (*kind, *len) = (e.kind, e.len);
+            }
+            index.count += 1;
             if let Some(at) = index_of(e.kind) {
                 index.repeated |= index.data[at].replace(e.data).is_some();
             }
@@ -75,6 +100,7 @@ impl<'m> Index<'m> {
 
 impl<'m> Hello<'m> {
     /// The hello that a TCP payload begins with.
+    #[inline(always)]
     pub fn of_record(payload: &'m [u8], face: Face) -> Option<Hello<'m>> {
         let (header, rest) = payload.split_first_chunk::<RECORD_HEADER_LEN>()?;
         if header[..2] != [RECORD_HANDSHAKE, MAJOR] {
@@ -88,6 +114,7 @@ impl<'m> Hello<'m> {
     }
 
     /// The hello that handshake bytes begin with, without a record layer (QUIC).
+    #[inline(always)]
     pub fn of_handshake(bytes: &'m [u8], face: Face) -> Option<Hello<'m>> {
         let (header, rest) = bytes.split_first_chunk::<HANDSHAKE_HEADER_LEN>()?;
         let kind = match header[0] {
@@ -123,6 +150,13 @@ impl<'m> Hello<'m> {
     /// All extensions in their order.
     pub fn extensions(&self) -> Extensions<'m> {
         self.extensions
+    }
+
+    /// Types and lengths of all extensions in their order, `None` if there are very many.
+    #[inline]
+    pub fn headers(&self) -> Option<(&[u16], &[u16])> {
+        let Index { kinds, lens, count, .. } = &self.index;
+        Some((kinds.get(..*count)?, lens.get(..*count)?))
     }
 
     /// The data of each extension of a number.
@@ -263,6 +297,7 @@ impl<'m> Extensions<'m> {
 impl<'m> Iterator for Extensions<'m> {
     type Item = Extension<'m>;
 
+    #[inline]
     fn next(&mut self) -> Option<Extension<'m>> {
         let (&[k0, k1, l0, l1], rest) = self.bytes.split_first_chunk()?;
         let len = u16::from_be_bytes([l0, l1]);

@@ -56,6 +56,7 @@ impl<V: Copy + Default> Default for Memo<V> {
 
 impl Words {
     /// Begins with a word that says what it is the list of.
+    #[inline]
     pub fn of(kind: u16) -> Words {
         let mut words = Words { len: 1, words: [0; WORDS_MAX] };
         words.words[0] = kind;
@@ -95,6 +96,17 @@ impl Words {
             *place = count as u16;
         }
         count
+    }
+
+    /// Appends a list of two bytes each, as [`Words::append`] does.
+    #[inline(always)]
+    pub fn append_pairs(&mut self, list: &[u8], plain: impl Fn(u16) -> u16) {
+        let pairs = list.as_chunks().0;
+        self.push(pairs.len() as u16);
+        if let Some(room) = self.words.get_mut(self.len..).and_then(|rest| rest.get_mut(..pairs.len())) {
+            room.iter_mut().zip(pairs).for_each(|(place, pair)| *place = plain(u16::from_be_bytes(*pair)));
+        }
+        self.len += pairs.len();
     }
 
     /// The words, unless they are too many.
