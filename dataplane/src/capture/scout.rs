@@ -11,6 +11,7 @@
 //! 57; the fetching alone with 1 scout 136 ms, with 4 55, 8 38, 16 25, 24 no better; 24 is what it takes when all places are known.
 use super::decode::CAPLEN_MAX;
 use super::pcap::{RECORD_HEAD_LEN, word};
+use memchr::memmem::Finder;
 use sys::prefetch_far;
 
 /// Misses that a core has under way at a time; more scouts do not help.
@@ -94,9 +95,12 @@ fn send<const BIG: bool>(window: &[u8], scouts: &mut [Scout; SCOUTS_MAX]) -> usi
         (0..LOOK_AHEAD).step_by(64).for_each(|line| prefetch_far(window.as_ptr(), n * share + line));
     }
     let secs = window.first_chunk::<RECORD_HEAD_LEN>().map_or(0, |head| word::<BIG>(head, 0));
+    // The upper bytes of the seconds are the same for four minutes. Where they change, a share may go without a scout.
+    let (upper, upper_at) = if BIG { (&secs.to_be_bytes()[..3], 0) } else { (&secs.to_le_bytes()[1..], 1) };
+    let upper = Finder::new(upper);
     let mut count = 1;
     for n in 1..wanted {
-        if let Some(from) = look::<BIG>(window, n * share, secs) {
+        if let Some(from) = look::<BIG>(window, n * share, &upper, upper_at, secs) {
             scouts[count - 1].end = from;
             scouts[count] = Scout { from, at: from, ..Scout::default() };
             count += 1;
@@ -106,12 +110,11 @@ fn send<const BIG: bool>(window: &[u8], scouts: &mut [Scout; SCOUTS_MAX]) -> usi
     count
 }
 
-/// The first place from `from` on that looks like a record's header.
-fn look<const BIG: bool>(window: &[u8], from: usize, secs: u32) -> Option<usize> {
-    // The upper bytes of the seconds are the same for four minutes. Where they change, a share may go without a scout.
-    let (upper, upper_at) = if BIG { (&secs.to_be_bytes()[..3], 0) } else { (&secs.to_le_bytes()[1..], 1) };
+/// The first place from `from` on that looks like a record's header: there `upper`, a part of the time, stands at `upper_at`.
+fn look<const BIG: bool>(window: &[u8], from: usize, upper: &Finder<'_>, upper_at: usize, secs: u32) -> Option<usize> {
     let near = window.get(from..window.len().min(from + LOOK_MAX))?;
-    memchr::memmem::find_iter(near, upper)
+    upper
+        .find_iter(near)
         .filter_map(|at| (from + at).checked_sub(upper_at))
         .find(|&at| window.get(at..).and_then(|w| w.first_chunk()).is_some_and(|h| is_like_a_record::<BIG>(h, secs)))
 }
