@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sys::dpdk::{DpdkError, Eal, Port, Queue};
 
-pub use sys::dpdk::{PortOptions, PortStats, RingSender};
+pub use sys::dpdk::{PortOptions, PortStats, RingSender, hash_key};
 
 /// Empty polls before a nap.
 const SPINS_MAX: u32 = 256;
@@ -69,7 +69,7 @@ impl Dpdk {
         Ok(DpdkSource::new(queue, Stamp::Card, Vec::new()))
     }
 
-    /// A ring to be read by a test or by a process attached to this one.
+    /// A ring to be read by a test or by a process attached to this one; with 0 places one that is there already.
     pub fn test_ring(&self, name: &str, places: u32, mbufs: u32, room: u16) -> Result<RingSender, LiveError> {
         RingSender::new(&self.eal, name, places, mbufs, room).map_err(|e| explain(name, &e, None))
     }
