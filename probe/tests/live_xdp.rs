@@ -15,11 +15,11 @@ use dataplane::capture::{CaptureDrop, CaptureSource, Frame, OpenOptions, Poll, X
 use dataplane::packet::Packet;
 use dataplane::packet::decode::{DecodeConfig, decode};
 use ebpf::{Ended, Policy, Tuple};
-use netns::{HERE, Netns, Running, THERE};
+use netns::{HERE, Netns, Running, THERE, inside};
 use queues::{books, send_by_queue, two_parts};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
@@ -186,18 +186,6 @@ fn a_link_that_goes_down_comes_back_and_one_that_is_removed_is_the_end() {
     assert!(run.stderr.contains("is not there any more"), "{}", run.stderr);
     let (offered, taken, lost) = books(&run);
     assert_eq!((offered, taken, lost.len()), (2 * sent, 2 * sent, 0), "{}", run.stderr);
-}
-
-/// Runs the test again inside a namespace, where `inside` is what it does.
-fn inside(test: &str, queues: u32, inside: impl FnOnce(&Path)) {
-    if let Some(folder) = std::env::var_os("SONDA_INSIDE") {
-        return inside(&PathBuf::from(folder));
-    }
-    let ns = Netns::new(queues);
-    let folder = Folder::new();
-    let own = std::env::current_exe().expect("a program");
-    let mut command = ns.command(own.to_str().expect("plain"), ["--exact", test, "--nocapture"]);
-    print!("{}", outcome(command.env("SONDA_INSIDE", folder.path("."))).must(0).stdout);
 }
 
 /// Sends a capture from inside; answers when all frames were sent.
