@@ -9,12 +9,15 @@ mod queues;
 mod support;
 #[path = "live/traffic.rs"]
 mod traffic;
+#[path = "live/xdp.rs"]
+mod xdp;
 
 use netns::{HERE, Netns, Running};
-use queues::{books, send_by_queue, two_parts};
+use queues::two_parts;
 use std::path::PathBuf;
 use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture};
 use traffic::{sendable, timeless};
+use xdp::{books, send_by_queue};
 
 /// All protocols and statistics there are.
 const ALL: [&str; 4] = ["--l7", "all", "--stats", "all"];

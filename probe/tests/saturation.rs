@@ -6,16 +6,15 @@
 #[path = "live/netns.rs"]
 #[allow(dead_code, reason = "each live suite uses its part")]
 mod netns;
-#[path = "live/queues.rs"]
-#[allow(dead_code, reason = "each live suite uses its part")]
-mod queues;
 mod support;
+#[path = "live/xdp.rs"]
+mod xdp;
 
 use ebpf::Generator;
-use netns::{HERE, Running, THERE, inside};
-use queues::books;
+use netns::{HERE, Running, THERE};
 use std::process::Command;
 use support::{Run, Summary, json_lines, outcome};
+use xdp::{books, inside};
 
 const FLOWS: u32 = 5_000;
 const FRAME_BYTES: u64 = 60;

@@ -8,9 +8,12 @@
 //!
 //! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; a lane afterwards needs none, nor does a change of the policy.
 //! A card that takes VLAN tags out of packets must leave them in (`ethtool -K IFC rxvlan off`): XDP does not see what it took out.
+mod change;
+
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
 use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use change::Shape;
 use ebpf::{EbpfError, Ended, Mode, Offload, Policy, Program, Watch};
 use record::Time;
 use std::io;
@@ -135,6 +138,8 @@ pub struct XdpSource {
     stats: CaptureStats,
     state: State,
     notice: Option<String>,
+    /// For the first lane: what it hears of, it says for all.
+    shape: Option<Shape>,
     shared: Arc<Shared>,
 }
 
@@ -204,9 +209,16 @@ impl XdpSource {
             stats: CaptureStats::default(),
             state: State::Up,
             notice: None,
+            shape: None,
             shared: shared.clone(),
         };
-        Ok(lanes.into_iter().map(source).collect())
+        let mut sources: Vec<XdpSource> = lanes.into_iter().map(source).collect();
+        if let Some(first) = sources.first_mut() {
+            let longest = sys::xsk::longest_packet(sizes.frame_bytes) - LINK_BYTES;
+            let mtu = sys::mtu(name).map_err(system("asking for its MTU"))?;
+            first.shape = Some(Shape::new(queues, mtu, (!sizes.joined).then_some(longest)));
+        }
+        Ok(sources)
     }
 
     /// Why this backend should not be taken unasked: packets that it takes, the stack does not see.
@@ -256,6 +268,9 @@ impl XdpSource {
                 self.notice = Some(format!("{} is up again", self.name));
             }
             _ => {}
+        }
+        if self.notice.is_none() {
+            self.notice = self.shape.as_mut().and_then(|shape| shape.look(&self.name));
         }
         Ok(())
     }
@@ -319,6 +334,7 @@ impl CaptureSource for XdpSource {
             stats.drops.add(CaptureDrop::Sampled, program.of(Ended::Sampled));
             offered += program.refused() + program.of(Ended::Sampled) + program.of(Ended::Redirected);
         }
+        offered += self.shape.as_ref().map_or(0, |shape| shape.lost(&self.counters, &mut stats.drops));
         stats.offered = Some(offered);
         stats
     }

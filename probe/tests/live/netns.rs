@@ -4,7 +4,7 @@
 use crate::support::{Run, outcome};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
@@ -79,18 +79,6 @@ impl Drop for Netns {
     fn drop(&mut self) {
         let _ = Command::new("ip").args(["netns", "del", &self.name]).status();
     }
-}
-
-/// Runs the test again inside a namespace, where `inside` is what it does.
-pub(crate) fn inside(test: &str, queues: u32, inside: impl FnOnce(&Path)) {
-    if let Some(folder) = std::env::var_os("SONDA_INSIDE") {
-        return inside(&PathBuf::from(folder));
-    }
-    let ns = Netns::new(queues);
-    let folder = crate::support::Folder::new();
-    let own = std::env::current_exe().expect("a program");
-    let mut command = ns.command(own.to_str().expect("plain"), ["--exact", test, "--nocapture"]);
-    print!("{}", outcome(command.env("SONDA_INSIDE", folder.path("."))).must(0).stdout);
 }
 
 fn must(program: &str, args: &[&str]) {
