@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use support::{Folder, Run, Summary, assert_same, flows, json_lines, mixture, outcome, run, sonda};
 use traffic::{sendable_within, timeless};
 
@@ -195,8 +196,9 @@ fn frames_that_the_kernel_sends_on_a_tap_arrive_by_one_lane_and_two() {
     }
 }
 
-/// Huge pages and a place to share them, given back afterwards.
+/// Huge pages and a place to share them, given back afterwards. The machine has one number of them, so one test at a time has this.
 struct Pages {
+    _alone: MutexGuard<'static, ()>,
     before: u64,
     folder: String,
 }
@@ -205,11 +207,18 @@ const PAGES: &str = "/proc/sys/vm/nr_hugepages";
 
 impl Pages {
     fn new(folder: &Path) -> Pages {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let before: u64 = std::fs::read_to_string(PAGES).expect("Linux has it").trim().parse().expect("a number");
         std::fs::write(PAGES, (before + 64).to_string()).expect("root may reserve huge pages");
         let folder = folder.to_str().expect("plain path").to_string();
         must("mount", &["-t", "hugetlbfs", "none", &folder]);
-        Pages { before, folder }
+        Pages { _alone: alone, before, folder }
+    }
+
+    /// Takes back those that nobody uses yet.
+    fn take_free_ones(&self) {
+        std::fs::write(PAGES, self.before.to_string()).expect("root may");
     }
 }
 
@@ -218,6 +227,27 @@ impl Drop for Pages {
         let _ = Command::new("umount").args(["-l", &self.folder]).status();
         let _ = std::fs::write(PAGES, self.before.to_string());
     }
+}
+
+/// Fault matrix, row 29: memory is taken at the start, so it does not matter that none is left afterwards.
+#[test]
+fn huge_pages_that_are_taken_later_change_nothing() {
+    let folder = Folder::new();
+    let (bytes, sent) = sendable_within([mixture(2_000, 200)], 1514);
+    let file = folder.write("mix.pcap", bytes);
+    let shared = folder.path("huge");
+    std::fs::create_dir(&shared).expect("a folder");
+    let pages = Pages::new(&shared);
+    let net = Netns::new(1);
+    let eal = "--no-pci --in-memory --vdev=net_tap0,iface=tap0";
+    let args = ["probe", "-i", "0", "--backend", "dpdk", "--dpdk-eal", eal, "--json", "-"];
+    let running = Running::start(&mut net.sonda(args));
+    running.wait_for("0: dpdk net_tap");
+    pages.take_free_ones();
+    net.send_on("tap0", &file, 2_000);
+    let run = running.interrupt().must(130);
+    assert_eq!(Summary::of(&run.stderr).packets, sent, "{}", run.stderr);
+    assert_same("after", &timeless(json_lines(&run.stdout)), &timeless(flows(&file, &[])));
 }
 
 /// This process fills a ring as another program would, the probe attaches as its second process.
