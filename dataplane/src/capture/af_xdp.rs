@@ -138,7 +138,6 @@ pub struct XdpSource {
     stats: CaptureStats,
     state: State,
     notice: Option<String>,
-    /// For the first lane: what it hears of, it says for all.
     shape: Option<Shape>,
     shared: Arc<Shared>,
 }
@@ -213,11 +212,8 @@ impl XdpSource {
             shared: shared.clone(),
         };
         let mut sources: Vec<XdpSource> = lanes.into_iter().map(source).collect();
-        if let Some(first) = sources.first_mut() {
-            let longest = sys::xsk::longest_packet(sizes.frame_bytes) - LINK_BYTES;
-            let mtu = sys::mtu(name).map_err(system("asking for its MTU"))?;
-            first.shape = Some(Shape::new(queues, mtu, (!sizes.joined).then_some(longest)));
-        }
+        let longest = (!sizes.joined).then(|| sys::xsk::longest_packet(sizes.frame_bytes) - LINK_BYTES);
+        sources.iter_mut().take(1).for_each(|first| first.shape = Some(Shape::of(name, queues, longest)));
         Ok(sources)
     }
 
@@ -269,9 +265,7 @@ impl XdpSource {
             }
             _ => {}
         }
-        if self.notice.is_none() {
-            self.notice = self.shape.as_mut().and_then(|shape| shape.look(&self.name));
-        }
+        self.notice = self.notice.take().or_else(|| self.shape.as_mut()?.look(&self.name));
         Ok(())
     }
 
@@ -323,7 +317,7 @@ impl CaptureSource for XdpSource {
     /// The kernel answers for sockets and maps that are open; where it did not, what is known stands and the books would show it.
     fn stats(&self) -> CaptureStats {
         let mut stats = self.stats;
-        let mut offered = 0;
+        let mut offered = self.shape.as_ref().map_or(0, |shape| shape.lost(&self.counters, &mut stats.drops));
         for queue in &self.queues {
             let socket = queue.socket.statistics().unwrap_or_default();
             stats.drops.add(CaptureDrop::RxRingFull, socket.rx_ring_full);
@@ -334,7 +328,6 @@ impl CaptureSource for XdpSource {
             stats.drops.add(CaptureDrop::Sampled, program.of(Ended::Sampled));
             offered += program.refused() + program.of(Ended::Sampled) + program.of(Ended::Redirected);
         }
-        offered += self.shape.as_ref().map_or(0, |shape| shape.lost(&self.counters, &mut stats.drops));
         stats.offered = Some(offered);
         stats
     }

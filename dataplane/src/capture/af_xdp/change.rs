@@ -4,7 +4,7 @@ use crate::capture::live::{CaptureDrop, Drops};
 use ebpf::{Ended, Reader};
 use std::ops::Range;
 
-/// As it was at the last look.
+/// As it was at the last look. The first lane has this, and says for all what it sees.
 #[derive(Clone, Debug)]
 pub(super) struct Shape {
     /// Queues that have sockets: the first so many.
@@ -18,8 +18,13 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Of an interface with this MTU of which so many queues are read.
-    pub(super) fn new(queues: u32, mtu: u32, longest: Option<u32>) -> Shape {
+    /// Of an interface of which so many queues are read, all that it has; `longest` as in the type.
+    pub(super) fn of(name: &str, queues: u32, longest: Option<u32>) -> Shape {
+        // Its MTU was asked for a moment ago.
+        Shape::new(queues, sys::mtu(name).unwrap_or(0), longest)
+    }
+
+    fn new(queues: u32, mtu: u32, longest: Option<u32>) -> Shape {
         Shape { read: queues, seen: queues, queues, mtu, longest }
     }
 
