@@ -21,6 +21,7 @@ need=(
     clang=clang
     llvm-strip=llvm
     ip=iproute2
+    ethtool=ethtool
     setpriv=util-linux
     sysctl=procps
     tcpreplay=tcpreplay

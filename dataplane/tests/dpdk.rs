@@ -3,11 +3,12 @@
 //! One test, because a process can start DPDK once.
 #![cfg(feature = "dpdk")]
 
-use dataplane::capture::dpdk::{Dpdk, DpdkSource, PortOptions, Start, memory};
+use dataplane::capture::dpdk::{Dpdk, DpdkSource, PortOptions, Start, hash_key, memory};
 use dataplane::capture::write::PcapWriter;
-use dataplane::capture::{CaptureSource, Frame, LinkType, Poll};
+use dataplane::capture::{CaptureDrop, CaptureSource, Frame, LinkType, Poll};
 use dataplane::lane::{Lane, LaneConfig};
 use record::Time;
+use std::collections::HashSet;
 use std::path::Path;
 
 const OPTIONS: PortOptions =
@@ -29,11 +30,11 @@ fn virtual_devices_lend_what_went_in() {
     let frames = write(&file);
     let eal = format!(
         "--no-huge --no-pci --log-level=critical --vdev=net_null0,size=64 --vdev=net_null1 --vdev=net_pcap0,rx_pcap={0} \
-         --vdev=net_pcap1,rx_pcap={0},rx_pcap={0}",
+         --vdev=net_pcap1,rx_pcap={0},rx_pcap={0} --vdev=net_pcap2,rx_pcap={0} --vdev=net_null2 --vdev=net_ring0",
         file.display()
     );
-    let dpdk = Dpdk::start(&eal, Start::Alone, memory(&OPTIONS, 5)).expect("DPDK starts without huge pages");
-    assert_eq!(dpdk.ports(), 4);
+    let dpdk = Dpdk::start(&eal, Start::Alone, memory(&OPTIONS, 8)).expect("DPDK starts without huge pages");
+    assert_eq!(dpdk.ports(), 7);
     let again = Dpdk::start("", Start::Alone, 0).expect_err("a second start").to_string();
     assert!(again.contains("already started"), "{again}");
 
@@ -43,6 +44,9 @@ fn virtual_devices_lend_what_went_in() {
     assert_eq!((source.in_use(), source.port_stats().next().expect("its port").received), (0, frames.len() as u64));
     drop(source);
     queues(&dpdk, &frames);
+    spread(&dpdk);
+    short_of_buffers(&dpdk, frames.len() as u64);
+    port_of_a_ring(&dpdk, &frames);
     lane(&dpdk);
     ring(&dpdk, &frames);
     refusals(&dpdk);
@@ -84,6 +88,69 @@ fn queues(dpdk: &Dpdk, frames: &[Kept]) {
     assert_eq!(first.port_stats().next().expect("its port").received, 2 * frames.len() as u64);
     first.join(second);
     assert_eq!((all(&mut first).len(), first.in_use()), (0, 0));
+}
+
+/// The key that devices get, if they take one, makes a hash that is the same for both directions. No virtual device computes it.
+fn spread(dpdk: &Dpdk) {
+    let sources = dpdk.port("net_null2", &PortOptions { queues: 2, ..OPTIONS }).expect("it opens");
+    let port = sources[0].port().expect("its port");
+    assert!(!port.spread, "net_null takes no key, and says so");
+    let key = hash_key();
+    let mut seen = HashSet::new();
+    for n in 0..1000u32 {
+        // Addresses and ports, as the card puts them together for IPv4; then addresses as for IPv6.
+        let words: Vec<u32> = (0..8).map(|at| n.wrapping_mul(2_654_435_761).rotate_left(at * 5) ^ at).collect();
+        let (a, b, ports) = (words[0], words[1], words[2]);
+        let there = toeplitz(&key, &[a, b, ports]);
+        assert_eq!(there, toeplitz(&key, &[b, a, ports.rotate_left(16)]), "IPv4 {n}");
+        let (a, b) = words.split_at(4);
+        assert_eq!(toeplitz(&key, &[a, b].concat()), toeplitz(&key, &[b, a].concat()), "IPv6 {n}");
+        seen.insert(there);
+    }
+    assert!(seen.len() > 900, "it is a hash: {} values of 1000", seen.len());
+}
+
+/// The hash of network cards (Microsoft, "RSS hashing types"): for each bit of the input that is set, the 32 bits of the key from there on.
+fn toeplitz(key: &[u8], input: &[u32]) -> u32 {
+    let bit = |at: usize| u32::from(key[at / 8] >> (7 - at % 8) & 1);
+    let mut window = (0..32).fold(0, |window, at| window << 1 | bit(at));
+    let mut hash = 0;
+    for at in 0..input.len() * 32 {
+        if input[at / 32] >> (31 - at % 32) & 1 == 1 {
+            hash ^= window;
+        }
+        window = window << 1 | bit(at + 32);
+    }
+    hash
+}
+
+/// A pool that is smaller than a burst: what the driver has no buffer for is lost and counted as that, and nothing else is.
+fn short_of_buffers(dpdk: &Dpdk, sent: u64) {
+    let mut source = one(dpdk, "net_pcap2", &PortOptions { mbufs: 40, descriptors: 20, ..OPTIONS });
+    let taken = all(&mut source).len() as u64;
+    let stats = source.stats();
+    // net_pcap calls a frame in pieces that it has no buffers for an error.
+    let lost = stats.drops.of(CaptureDrop::NicNoBuffer) + stats.drops.of(CaptureDrop::NicErrors);
+    assert!(lost > 0 && taken > 0, "{taken} taken, {stats:?}");
+    assert_eq!((stats.packets, taken + lost, stats.drops.total()), (taken, sent, lost), "{stats:?}");
+    assert_eq!(source.in_use(), 0, "each buffer came back");
+}
+
+/// net_ring: a port whose receive queue is a ring, which this test fills.
+fn port_of_a_ring(dpdk: &Dpdk, frames: &[Kept]) {
+    let mut source = one(dpdk, "net_ring0", &OPTIONS);
+    let mut sender = dpdk.test_ring("ETH_RXTX0_net_ring0", 0, 2048, 10_000).expect("the ring of that port");
+    let sent: Vec<&[u8]> = frames.iter().map(|frame| &frame.bytes[..]).collect();
+    for piece in [10_000, 512] {
+        for bytes in &sent {
+            assert!(sender.send(bytes, piece));
+        }
+        let got = all(&mut source);
+        assert_eq!(got.iter().map(|frame| &frame.bytes[..]).collect::<Vec<_>>(), sent, "in pieces of {piece}");
+    }
+    let port = source.port_stats().next().expect("its port");
+    assert_eq!((port.received, source.stats().packets), (2 * sent.len() as u64, 2 * sent.len() as u64));
+    assert_eq!((source.stats().drops.total(), sender.in_use()), (0, 0), "{port:?}");
 }
 
 /// Through a lane, on another thread than the one that started DPDK.
@@ -140,7 +207,7 @@ fn refusals(dpdk: &Dpdk) {
     assert!(says("17").contains("not there"), "{}", says("17"));
     assert!(dpdk.ring("none").is_err());
     // A port that was closed is gone.
-    let port = (0..4).map(|n| n.to_string()).find(|n| !says(n).contains("not there"));
+    let port = (0..7).map(|n| n.to_string()).find(|n| !says(n).contains("not there"));
     assert_eq!(port, None);
 }
 

@@ -1,6 +1,7 @@
 //! Live capture in network namespaces: what arrives is what was sent, and what is lost is counted.
 
 #[path = "live/netns.rs"]
+#[allow(dead_code, reason = "each live suite uses its part")]
 mod netns;
 mod support;
 #[path = "live/traffic.rs"]

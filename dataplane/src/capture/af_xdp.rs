@@ -8,9 +8,12 @@
 //!
 //! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; a lane afterwards needs none, nor does a change of the policy.
 //! A card that takes VLAN tags out of packets must leave them in (`ethtool -K IFC rxvlan off`): XDP does not see what it took out.
+mod change;
+
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
 use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use change::Shape;
 use ebpf::{EbpfError, Ended, Mode, Offload, Policy, Program, Watch};
 use record::Time;
 use std::io;
@@ -135,6 +138,7 @@ pub struct XdpSource {
     stats: CaptureStats,
     state: State,
     notice: Option<String>,
+    shape: Option<Shape>,
     shared: Arc<Shared>,
 }
 
@@ -204,9 +208,13 @@ impl XdpSource {
             stats: CaptureStats::default(),
             state: State::Up,
             notice: None,
+            shape: None,
             shared: shared.clone(),
         };
-        Ok(lanes.into_iter().map(source).collect())
+        let mut sources: Vec<XdpSource> = lanes.into_iter().map(source).collect();
+        let longest = (!sizes.joined).then(|| sys::xsk::longest_packet(sizes.frame_bytes) - LINK_BYTES);
+        sources.iter_mut().take(1).for_each(|first| first.shape = Some(Shape::of(name, queues, longest)));
+        Ok(sources)
     }
 
     /// Why this backend should not be taken unasked: packets that it takes, the stack does not see.
@@ -257,6 +265,7 @@ impl XdpSource {
             }
             _ => {}
         }
+        self.notice = self.notice.take().or_else(|| self.shape.as_mut()?.look(&self.name));
         Ok(())
     }
 
@@ -308,7 +317,7 @@ impl CaptureSource for XdpSource {
     /// The kernel answers for sockets and maps that are open; where it did not, what is known stands and the books would show it.
     fn stats(&self) -> CaptureStats {
         let mut stats = self.stats;
-        let mut offered = 0;
+        let mut offered = self.shape.as_ref().map_or(0, |shape| shape.lost(&self.counters, &mut stats.drops));
         for queue in &self.queues {
             let socket = queue.socket.statistics().unwrap_or_default();
             stats.drops.add(CaptureDrop::RxRingFull, socket.rx_ring_full);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sys::dpdk::{DpdkError, Eal, Port, Queue};
 
-pub use sys::dpdk::{PortOptions, PortStats, RingSender};
+pub use sys::dpdk::{PortOptions, PortStats, RingSender, hash_key};
 
 /// Empty polls before a nap.
 const SPINS_MAX: u32 = 256;
@@ -69,7 +69,7 @@ impl Dpdk {
         Ok(DpdkSource::new(queue, Stamp::Card, Vec::new()))
     }
 
-    /// A ring to be read by a test or by a process attached to this one.
+    /// A ring to be read by a test or by a process attached to this one; with 0 places one that is there already.
     pub fn test_ring(&self, name: &str, places: u32, mbufs: u32, room: u16) -> Result<RingSender, LiveError> {
         RingSender::new(&self.eal, name, places, mbufs, room).map_err(|e| explain(name, &e, None))
     }
@@ -133,7 +133,9 @@ fn short_of_pages(need: u64, meminfo: &str) -> Option<String> {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
         line.split_whitespace().next()?.parse::<u64>().ok()
     };
-    let (total, free, size) = (of("HugePages_Total")?, of("HugePages_Free")?, of("Hugepagesize")? * 1024);
+    let (total, size) = (of("HugePages_Total")?, of("Hugepagesize")? * 1024);
+    // Promised ones are not free any more, though nobody has touched them yet.
+    let free = of("HugePages_Free")?.saturating_sub(of("HugePages_Rsvd").unwrap_or(0));
     let pages = need.div_ceil(size.max(1));
     (free < pages).then(|| {
         let all = total - free + pages;
@@ -335,6 +337,9 @@ mod tests {
         assert_eq!(short_of_pages(8 << 20, meminfo), None);
         let says = short_of_pages((8 << 20) + 1, meminfo).expect("one is missing");
         assert!(says.contains("needs 5 huge pages of 2048 KiB, 4 are free: `sysctl -w vm.nr_hugepages=11`"), "{says}");
+        let promised = format!("{meminfo}HugePages_Rsvd:        3\n");
+        let says = short_of_pages(4 << 20, &promised).expect("three of four are promised");
+        assert!(says.contains("needs 2 huge pages of 2048 KiB, 1 are free: `sysctl -w vm.nr_hugepages=11`"), "{says}");
         assert_eq!(short_of_pages(u64::MAX, "nothing of the kind"), None);
         assert!(memory(&options(), 2) > 4 * 8192 * 2304);
     }

@@ -26,6 +26,8 @@ reasons! {
         RxDropped = "rx_dropped",
         /// A descriptor on the fill ring was refused by the kernel.
         RxInvalid = "rx_invalid_descs",
+        /// It came on a receive queue that the interface has had only since the capture began (`ethtool -L`).
+        QueueNotRead = "queue_not_read",
         /// The prefilter in the XDP program refused it.
         Xdp = "xdp_dropped",
         /// Left out by sampling.

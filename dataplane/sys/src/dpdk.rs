@@ -55,6 +55,7 @@ unsafe extern "C" {
     fn sonda_port_open(port: u16, options: *mut RawPort) -> c_int;
     fn sonda_port_close(port: u16, queues: u16);
     fn sonda_port_stats(port: u16, four: *mut u64) -> c_int;
+    fn sonda_hash_key() -> *const u8;
     fn sonda_ring(name: *const c_char) -> *mut c_void;
     fn sonda_stamps(input: *mut RawInput);
     fn sonda_receive(
@@ -202,6 +203,12 @@ pub struct Port {
     /// Whether the device spreads packets over its queues by a hash that is the same for both directions.
     pub spread: bool,
     pub descriptors: u16,
+}
+
+/// The key of the hash by which devices spread packets over their queues; each takes as much of it as it wants, usually 40 or 52 bytes.
+pub fn hash_key() -> [u8; 256] {
+    // SAFETY: the shim answers an array of 256 bytes that stays, and writes the same bytes to it each time.
+    unsafe { sonda_hash_key().cast::<[u8; 256]>().read() }
 }
 
 /// What a port has counted.
@@ -430,7 +437,8 @@ pub struct RingSender {
 }
 
 impl RingSender {
-    /// A ring with `places` (a power of two) and a pool of `mbufs`, each with `room` bytes.
+    /// A ring with `places` (a power of two) and a pool of `mbufs`, each with `room` bytes. 0 places: the ring of this name that is there,
+    /// such as a net_ring port's.
     pub fn new(eal: &Arc<Eal>, name: &str, places: u32, mbufs: u32, room: u16) -> Result<RingSender, DpdkError> {
         let c_name = c_string(name)?;
         let mut pool = ptr::null_mut();

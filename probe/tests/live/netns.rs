@@ -56,9 +56,14 @@ impl Netns {
 
     /// Sends all frames of a capture on the peer's end, once, as so many a second; 0: as fast as it goes. Answers when all are sent.
     pub(crate) fn send(&self, capture: &Path, per_sec: u32) {
+        self.send_on(THERE, capture, per_sec);
+    }
+
+    /// The same on another interface.
+    pub(crate) fn send_on(&self, interface: &str, capture: &Path, per_sec: u32) {
         let (speed, capture) = (format!("--pps={per_sec}"), capture.to_str().expect("plain path"));
         let speed = if per_sec == 0 { "--topspeed" } else { &speed };
-        let sent = outcome(&mut self.command("tcpreplay", ["-q", "-K", speed, "-i", THERE, capture])).must(0);
+        let sent = outcome(&mut self.command("tcpreplay", ["-q", "-K", speed, "-i", interface, capture])).must(0);
         let failed = sent.stdout.lines().find(|l| l.contains("Failed packets")).expect("tcpreplay's totals");
         assert!(failed.trim().ends_with(" 0"), "{}", sent.stdout);
     }

@@ -7,12 +7,17 @@ use std::io::Cursor;
 
 /// The frames of captures that a veth pair can carry, a microsecond apart: no timeout lies between them, however fast they are sent.
 pub(crate) fn sendable(captures: impl IntoIterator<Item = Vec<u8>>) -> (Vec<u8>, u64) {
+    sendable_within(captures, 9000)
+}
+
+/// The same with frames of at most so many bytes.
+pub(crate) fn sendable_within(captures: impl IntoIterator<Item = Vec<u8>>, longest: usize) -> (Vec<u8>, u64) {
     let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
     let mut count = 0;
     for capture in captures {
         let mut source = open_reader("memory", Cursor::new(capture), OpenOptions::default());
         let mut put = |frame: &Frame<'_>| {
-            let whole = frame.bytes.len() == frame.wire_len as usize && (14..=9000).contains(&frame.bytes.len());
+            let whole = frame.bytes.len() == frame.wire_len as usize && (14..=longest).contains(&frame.bytes.len());
             if frame.link == LinkType::Ethernet && whole {
                 count += 1;
                 out.frame(&Frame { at: Time(1_700_000_000_000_000_000 + count * 1_000), ..*frame }).expect("memory");

@@ -54,11 +54,22 @@ void sonda_port_close(uint16_t port, uint16_t queues)
 #define TRY(call) do { p->step = #call; int code_ = (call); if (code_ < 0) return code_; } while (0)
 #define TRY_IF_KNOWN(call) do { p->step = #call; int code_ = (call); if (code_ < 0 && code_ != -ENOTSUP && code_ != -ENOSYS) return code_; } while (0)
 
+// This key gives both directions of a flow the same hash: Woo and Park, "Scalable TCP session monitoring with symmetric receive-side
+// scaling", 2012. DPDK keeps a pointer to it.
+static uint8_t key[256];
+
+// All of it; cards take 40 or 52 bytes.
+const uint8_t *sonda_hash_key(void)
+{
+	for (size_t at = 0; at < sizeof key; at++)
+		key[at] = at % 2 ? 0x5a : 0x6d;
+	return key;
+}
+
 int sonda_port_open(uint16_t port, struct sonda_port *p)
 {
 	struct rte_eth_dev_info dev;
 	struct rte_eth_conf conf = {0};
-	uint8_t key[256];
 	uint16_t tx = 0, mtu = p->mtu;
 	TRY(rte_eth_dev_info_get(port, &dev));
 	snprintf(p->driver, sizeof p->driver, "%s", dev.driver_name);
@@ -71,17 +82,15 @@ int sonda_port_open(uint16_t port, struct sonda_port *p)
 		// i40e spreads nothing by addresses alone.
 		uint64_t by = p->rss ? p->rss : strcmp(dev.driver_name, "net_i40e") == 0 ? UINT64_MAX : RTE_ETH_RSS_IP;
 		by &= dev.flow_type_rss_offloads;
-		// This key gives both directions of a flow the same hash: Woo and Park, "Scalable TCP session monitoring with symmetric
-		// receive-side scaling", 2012.
-		for (size_t at = 0; at < sizeof key; at++)
-			key[at] = at % 2 ? 0x5a : 0x6d;
 		if (by) {
 			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 			conf.rx_adv_conf.rss_conf.rss_hf = by;
-			conf.rx_adv_conf.rss_conf.rss_key = dev.hash_key_size ? key : NULL;
+			conf.rx_adv_conf.rss_conf.rss_key = dev.hash_key_size ? (uint8_t *)sonda_hash_key() : NULL;
 			conf.rx_adv_conf.rss_conf.rss_key_len = dev.hash_key_size;
 		}
-		p->spread = by != 0;
+		// Without a key the device has one of its own, and nobody knows what that does with directions.
+		// net_tap takes one and leaves it to the kernel all the same.
+		p->spread = by && dev.hash_key_size && strcmp(dev.driver_name, "net_tap") != 0;
 	}
 	// Some (net_tap) want as many queues out as in.
 	if (rte_eth_dev_configure(port, p->queues, 0, &conf) < 0)
@@ -165,13 +174,15 @@ uint16_t sonda_receive(const struct sonda_input *in, struct rte_mbuf **held, str
 
 void sonda_free(struct rte_mbuf **held, uint16_t count) { rte_pktmbuf_free_bulk(held, count); }
 
-// For tests: a ring as another program would fill it, with a pool of its own.
+// For tests: a ring as another program would fill it, with a pool of its own. Without places it is one that is there already.
 struct rte_ring *sonda_ring_make(const char *name, uint32_t places, uint32_t mbufs, uint16_t room, struct rte_mempool **of)
 {
 	char pool_name[RTE_MEMPOOL_NAMESIZE];
 	snprintf(pool_name, sizeof pool_name, "%s_mbufs", name);
 	*of = rte_pktmbuf_pool_create(pool_name, mbufs, 0, 0, room + RTE_PKTMBUF_HEADROOM, SOCKET_ID_ANY);
-	return *of ? rte_ring_create(name, places, SOCKET_ID_ANY, 0) : NULL;
+	if (!*of)
+		return NULL;
+	return places ? rte_ring_create(name, places, SOCKET_ID_ANY, 0) : rte_ring_lookup(name);
 }
 
 uint32_t sonda_ring_in_use(struct rte_mempool *of) { return rte_mempool_in_use_count(of); }
