@@ -13,6 +13,7 @@ mod errors;
 mod how;
 mod huge;
 mod open;
+mod rss;
 mod spread;
 
 use super::filter::{self, Filter};
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sys::Promiscuous;
 use sys::xsk::Xsk;
 
+pub use rss::RssConfig;
 pub use spread::Spread;
 pub use sys::xsk::HugePages;
 
@@ -40,6 +42,8 @@ pub struct XdpConfig {
     /// Lanes that share the queues, and how where there are several.
     pub lanes: u32,
     pub spread: Spread,
+    /// What is set up on the card until all lanes have ended.
+    pub rss: RssConfig,
     pub promiscuous: bool,
     /// Bytes lent of each packet at the most.
     pub snaplen: Option<u32>,
@@ -64,6 +68,7 @@ impl Default for XdpConfig {
             filter: None,
             lanes: 1,
             spread: Spread::Queues,
+            rss: RssConfig::default(),
             promiscuous: true,
             snaplen: None,
             ring_ms: 20,
@@ -83,6 +88,8 @@ struct Shared {
     how: String,
     mode: Mode,
     _promiscuous: Option<Promiscuous>,
+    /// After the program: the number of queues may not change under it.
+    _changed: rss::Changed,
 }
 
 impl Shared {
@@ -137,6 +144,7 @@ pub struct XdpSource {
     stats: CaptureStats,
     state: State,
     notice: Option<String>,
+    /// After the sockets, which would hold queues that go.
     shared: Arc<Shared>,
 }
 

@@ -17,6 +17,7 @@ pub mod packet_ring;
 mod pages;
 mod prefetch;
 mod ready;
+pub mod rss;
 mod send;
 mod shared;
 pub mod xsk;

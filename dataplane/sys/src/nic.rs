@@ -1,30 +1,13 @@
 //! What a network card is asked and told beside its packets: queues, MTU, promiscuous mode; and how much memory may be locked for it.
+use crate::rss::Channels;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// linux/ethtool.h
-const ETHTOOL_GCHANNELS: u32 = 0x3c;
-
-/// `struct ethtool_channels`.
-#[repr(C)]
-#[derive(Default)]
-struct Channels {
-    command: u32,
-    max: [u32; 4],
-    rx: u32,
-    tx: u32,
-    other: u32,
-    combined: u32,
-}
-
 /// Receive queues that the interface uses now; 1 for drivers that do not say.
 pub fn receive_queues(name: &str) -> io::Result<u32> {
-    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    let mut request = request(name)?;
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
-    match ask(libc::SIOCETHTOOL, &mut request) {
-        Ok(()) => Ok((channels.rx + channels.combined).max(1)),
+    match Channels::of(name) {
+        Ok(channels) => Ok(channels.receiving().max(1)),
         Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(e) => Err(e),
     }
@@ -92,6 +75,13 @@ fn socket(family: libc::c_int, kind: libc::c_int) -> io::Result<OwnedFd> {
     }
     // SAFETY: just made, nobody else's.
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
+}
+
+/// Runs a command of linux/ethtool.h, which begins with its number. The caller gives as many words as the kernel reads and writes for it.
+pub(crate) fn ethtool(name: &str, command: &mut [u32]) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_data = command.as_mut_ptr().cast();
+    ask(libc::SIOCETHTOOL, &mut request)
 }
 
 fn request(name: &str) -> io::Result<libc::ifreq> {

@@ -69,7 +69,9 @@ pub(super) fn wrong(name: &str, queue: u32, layout: &[Vec<u32>], huge: HugePages
         (XskStep::Bind, Some(libc::EBUSY)) => {
             backend(&name, format!("queue {queue} has an AF_XDP socket of another program already"))
         }
-        (XskStep::Bind, Some(libc::EOPNOTSUPP)) => backend(&name, "its driver has no zero-copy".into()),
+        (XskStep::Bind, Some(libc::EOPNOTSUPP)) => {
+            backend(&name, "its driver has no zero-copy: use --af-xdp zero-copy=auto".into())
+        }
         (XskStep::Bind, _) => backend(&name, format!("its queue {queue} cannot be bound: {cause}")),
         (XskStep::Socket, _) => LiveError::System { name, what: "an AF_XDP socket cannot be made", cause }.into(),
         (XskStep::Rings, _) => {

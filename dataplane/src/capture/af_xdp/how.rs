@@ -1,5 +1,6 @@
 //! How an interface was opened, in one line for the operator.
 use super::open::Sizes;
+use super::rss::directions;
 use super::{Socket, Spread, XdpConfig};
 use ebpf::Mode;
 use sys::xsk::{HugePages, UmemPages};
@@ -34,9 +35,11 @@ pub(super) fn how(
         Some(_) => ", no busy polling, because the kernel refused it".to_string(),
         None => String::new(),
     };
+    let parted = layout.len() > 1 && lanes.len() > 1 && config.spread == Spread::Queues;
+    let together = if parted { directions(name) } else { "" };
     let mib = (u64::from(sizes.ring) * 2 * u64::from(sizes.frame_bytes)) >> 20;
     format!(
-        "{name}: af_xdp, {program}, {copies}, {} for {}{spread}, ring of {} packets in {mib} MiB each on {pages}{joined}{busy}",
+        "{name}: af_xdp, {program}, {copies}, {} for {}{spread}, ring of {} packets in {mib} MiB each on {pages}{joined}{busy}{together}",
         words(layout.len(), "queue"),
         words(lanes.len(), "lane"),
         sizes.ring

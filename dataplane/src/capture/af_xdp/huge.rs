@@ -38,7 +38,7 @@ impl HugePool {
         let more = self.pages + missing;
         format!(
             "of huge pages of 2048 KiB {needed} are needed and {free} free, {missing} are missing: reserve them (`sysctl \
-             vm.nr_hugepages={more}`), allow small ones (huge=try), or make the ring smaller"
+             vm.nr_hugepages={more}`), allow small ones (--af-xdp huge=try), or make the ring smaller"
         )
     }
 }

@@ -1,6 +1,7 @@
 //! Opening an interface: sizes, sockets, program, in an order in which nothing is lost that was let in.
 use super::errors::{backend, no_interface, refused, too_many, wrong};
 use super::how::how;
+use super::rss::Changed;
 use super::{Shared, Socket, State, XdpConfig, XdpSource};
 use crate::capture::filter::Filter;
 use crate::capture::live::LiveError;
@@ -34,6 +35,7 @@ impl XdpSource {
             Filter::new(expression.clone()).program(LinkType::Ethernet)?;
         }
         let system = |what| move |cause| LiveError::System { name: name.into(), what, cause };
+        let changed = Changed::apply(name, &config.rss)?;
         let queues = sys::receive_queues(name).map_err(system("asking for its queues"))?;
         let layout = config.spread.lanes(queues, config.lanes);
         let more: usize = layout.iter().map(|queue| queue.len() - 1).sum();
@@ -62,7 +64,8 @@ impl XdpSource {
         let watch = program.watch(name, there.index).map_err(|e| refused(name, e))?;
         let counters = program.counters();
         let how = how(name, mode, &lanes, &layout, &sizes, config);
-        let shared = Arc::new(Shared { program: Mutex::new(program), how, mode, _promiscuous: promiscuous });
+        let shared =
+            Arc::new(Shared { program: Mutex::new(program), how, mode, _promiscuous: promiscuous, _changed: changed });
         let source = |sockets| XdpSource {
             name: name.into(),
             sockets,
