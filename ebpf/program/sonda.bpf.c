@@ -485,8 +485,7 @@ INLINE enum ended judge(const struct packet *p, struct counts *counts)
 	return is_left_out(p, policy, counts) ? SAMPLED : SEEN;
 }
 
-SEC("xdp.frags")
-int sonda(struct xdp_md *ctx)
+INLINE int end_of(struct xdp_md *ctx)
 {
 	struct packet p = {};
 	read(ctx, &p);
@@ -508,6 +507,22 @@ int sonda(struct xdp_md *ctx)
 	if (ended < ENDS)
 		counts->of[ended] += 1;
 	return action;
+}
+
+SEC("xdp.frags")
+int sonda(struct xdp_md *ctx)
+{
+	return end_of(ctx);
+}
+
+#include "stamp.h"
+
+// The same, with the card's time before each packet; loaded for one interface only.
+SEC("xdp.frags")
+int sonda_timed(struct xdp_md *ctx)
+{
+	stamp(ctx);
+	return end_of(ctx);
 }
 
 // For tests: what `read` makes of a packet.

@@ -13,6 +13,7 @@ mod offload;
 mod program;
 mod rules;
 mod steer;
+mod timed;
 
 pub use counts::{Counts, Ended, Reader};
 pub use generator::Generator;

@@ -4,6 +4,7 @@ use crate::interface::{Attached, attached};
 use crate::offload::{Offload, Tuple};
 use crate::rules::{Policy, Prefix, Verdict};
 use crate::steer::Sockets;
+use crate::timed;
 use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, MapData, MapError};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
@@ -15,7 +16,7 @@ use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
 
 /// How the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,11 @@ pub enum EbpfError {
         "there are more AF_XDP sockets than the XDP program has places for: use fewer lanes, or fewer queues (`ethtool -L`)"
     )]
     Rows,
+    #[error(
+        "the XDP program cannot read the card's times: {0}. That needs Linux 6.3 or newer with CONFIG_DEBUG_INFO_BTF, and a driver that tells \
+         XDP programs; leave hardware time out"
+    )]
+    Timed(String),
     #[error("map {map} of the XDP program: {cause}")]
     Map { map: &'static str, cause: String },
     #[error("{interface}: {cause}")]
@@ -77,6 +83,8 @@ type Prefixes<const N: usize> = LpmTrie<MapData, [u8; N], u32>;
 pub struct Program {
     bpf: Ebpf,
     link: Option<XdpLinkId>,
+    /// In the place of the plain program, if the card's times are wanted.
+    timed: Option<Xdp>,
     sockets: Sockets,
     counters: Reader,
     offload: Option<Offload>,
@@ -86,16 +94,28 @@ pub struct Program {
 impl Program {
     /// Loads it into the kernel; it is on no interface yet, and keeps everything.
     pub fn load() -> Result<Program, EbpfError> {
+        Program::load_for(None)
+    }
+
+    /// The same for the interface with this index alone, with the card's time before each packet where it runs in the driver.
+    pub fn load_timed(interface: u32) -> Result<Program, EbpfError> {
+        Program::load_for(Some(interface))
+    }
+
+    fn load_for(timed: Option<u32>) -> Result<Program, EbpfError> {
         let mut loader = EbpfLoader::new();
         loader.btf(None).verifier_log_level(VerifierLogLevel::DISABLE);
         let mut bpf = loader.load(OBJECT).map_err(|e| loading(&e))?;
         for name in ["sonda", "peek"] {
             program(&mut bpf, name)?.load().map_err(|e| loading(&e))?;
         }
+        // Before maps are taken out: it is given all of them.
+        let timed = timed.map(|interface| timed::load(&bpf, interface)).transpose()?;
         let counters = Arc::new(taken(&mut bpf, "counters")?);
         let offload = Offload::new(taken(&mut bpf, "flows")?, taken(&mut bpf, "tallies")?);
         let mut program = Program {
             link: None,
+            timed,
             sockets: Sockets::new(taken(&mut bpf, "sockets")?, taken(&mut bpf, "spreads")?),
             counters: Reader(counters),
             offload: Some(offload),
@@ -126,9 +146,12 @@ impl Program {
         if let Some(id) = now.program {
             return Err(occupied(interface, id));
         }
-        let program = program(&mut self.bpf, "sonda")?;
-        let mut try_mode = |mode| program.attach_to_if_index(index, mode).map_err(|e| (errno(&e), with_causes(&e)));
-        let native = if native { try_mode(XdpMode::Driver) } else { Err((0, "not asked for".to_owned())) };
+        let try_mode =
+            |program: &mut Xdp, mode| program.attach_to_if_index(index, mode).map_err(|e| (errno(&e), with_causes(&e)));
+        let native = match native {
+            true => try_mode(self.attached()?, XdpMode::Driver),
+            false => Err((0, "not asked for".to_owned())),
+        };
         let (native_errno, native) = match native {
             Ok(link) => {
                 self.link = Some(link);
@@ -136,7 +159,9 @@ impl Program {
             }
             Err(why) => why,
         };
-        let (generic_errno, generic) = match try_mode(XdpMode::Skb) {
+        // The stack has no times of a card.
+        self.timed = None;
+        let (generic_errno, generic) = match try_mode(self.attached()?, XdpMode::Skb) {
             Ok(link) => {
                 self.link = Some(link);
                 return Ok(Mode::Generic);
@@ -157,9 +182,22 @@ impl Program {
     /// Takes it off the interface again. When this returns, no packet is under way in it.
     pub fn detach(&mut self) -> Result<(), EbpfError> {
         if let Some(link) = self.link.take() {
-            program(&mut self.bpf, "sonda")?.detach(link).map_err(|e| loading(&e))?;
+            self.attached()?.detach(link).map_err(|e| loading(&e))?;
         }
         Ok(())
+    }
+
+    /// The program that is for the interface.
+    fn attached(&mut self) -> Result<&mut Xdp, EbpfError> {
+        match &mut self.timed {
+            Some(timed) => Ok(timed),
+            None => program(&mut self.bpf, "sonda"),
+        }
+    }
+
+    /// Whether a stamp with the card's time stands before each packet.
+    pub fn is_timed(&self) -> bool {
+        self.timed.is_some()
     }
 
     /// Puts other rules in force, for each packet all at once; the program stays where it is.
@@ -179,7 +217,7 @@ impl Program {
 
     /// Tells later whether the program is still on this interface.
     pub fn watch(&mut self, interface: &str, index: u32) -> Result<Watch, EbpfError> {
-        let own = program(&mut self.bpf, "sonda")?.info().map_err(|e| loading(&e))?.id();
+        let own = self.attached()?.info().map_err(|e| loading(&e))?.id();
         Ok(Watch { interface: interface.to_owned(), index, own })
     }
 
@@ -447,7 +485,7 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> i32 {
 }
 
 /// An error with what caused it, on one line.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut at = error.source();
     while let Some(cause) = at {

@@ -305,6 +305,7 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.xdp.lanes = args.lanes;
     config.xdp.promiscuous = !args.no_promisc;
     config.xdp.snaplen = args.snaplen;
+    config.xdp.hardware_time = args.hardware_time;
     config.xdp.rss = args.rss.unwrap_or_default();
     args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
     config.xdp.policy = args.prefilter.clone().unwrap_or_default();

@@ -1,9 +1,11 @@
 //! How AF_XDP is set up by options: what is in force is said, what cannot be is refused with the way out, and the card is put back.
 
 #[path = "live/netns.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
 mod netns;
 mod support;
 #[path = "live/traffic.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
 mod traffic;
 #[path = "live/xdp.rs"]
 mod xdp;
@@ -35,6 +37,8 @@ fn switches_are_in_force_or_refused() {
     probe(&ns, &["--af-xdp", "zero-copy"])
         .must(2)
         .says(&["there is no 'zero-copy'; known: zero-copy=auto|always|never"]);
+    // Nor does it stamp packets.
+    probe(&ns, &["--hardware-time"]).must(1).says(&["does not stamp all packets (see `ethtool -T`)"]);
     let other = outcome(&mut ns.sonda(["probe", "-i", HERE, "--af-xdp", "huge"])).must(1);
     other.says(&["--af-xdp and --rss are for AF_XDP alone: add --backend af_xdp"]);
 }

@@ -59,6 +59,8 @@ pub struct XdpConfig {
     pub huge: HugePages,
     /// Receive in the lane's own thread, for so many microseconds; only for processors of its own.
     pub busy_poll_micros: Option<u32>,
+    /// The card's times in place of this machine's, where its driver gives them to XDP programs; sets the card up for it.
+    pub hardware_time: bool,
     pub policy: Policy,
 }
 
@@ -77,6 +79,7 @@ impl Default for XdpConfig {
             generic: true,
             huge: HugePages::No,
             busy_poll_micros: None,
+            hardware_time: false,
             policy: Policy::default(),
         }
     }
@@ -143,6 +146,7 @@ pub struct XdpSource {
     limit: usize,
     stats: CaptureStats,
     state: State,
+    stamps: Stamps,
     notice: Option<String>,
     /// After the sockets, which would hold queues that go.
     shared: Arc<Shared>,
@@ -152,6 +156,16 @@ struct Socket {
     /// Its place in the program's maps.
     row: u32,
     xsk: Xsk,
+}
+
+/// Whether packets have the card's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stamps {
+    NotAsked,
+    /// So far each had one.
+    All,
+    /// Some had none, and this was said.
+    Some,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,13 +255,21 @@ impl CaptureSource for XdpSource {
         // One look at the clock for the burst: it is what these packets have in common, that they are here now.
         let now = Time(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as u64));
         let (mut frames, mut count, mut bytes, snaplen) = ([Frame::default(); BURST], 0, 0, self.snaplen);
-        let taken = self.sockets[at].xsk.lend(self.limit, |packet| {
+        let mut stamped = 0;
+        let taken = self.sockets[at].xsk.lend(self.limit, |packet, stamp| {
             bytes += packet.len() as u64;
             let wire_len = packet.len() as u32;
             let packet = packet.get(..snaplen).unwrap_or(packet);
-            frames[count] = Frame { bytes: packet, wire_len, at: now, link: LinkType::Ethernet };
+            let stamp = stamp.filter(|nanos| *nanos > 0);
+            stamped += usize::from(stamp.is_some());
+            frames[count] = Frame { bytes: packet, wire_len, at: stamp.map_or(now, Time), link: LinkType::Ethernet };
             count += 1;
         });
+        if self.stamps == Stamps::All && stamped < taken {
+            self.stamps = Stamps::Some;
+            self.notice =
+                Some(format!("the card of {} gives no time with some packets; they have this machine's", self.name));
+        }
         self.stats.packets += taken as u64;
         self.stats.bytes += bytes;
         let kept = filter::keep(&mut self.filter, &mut frames[..taken], &mut self.stats)?;

@@ -36,6 +36,19 @@ pub fn has_address(name: &str) -> io::Result<bool> {
     Ok(lines.any(|words| words.last() == Some(&name) && words.get(3) != Some(&"20")))
 }
 
+/// Asks the card to stamp every packet it receives (Documentation/networking/timestamping.rst, 3.1). Needs CAP_NET_ADMIN.
+pub fn stamp_all(index: u32) -> io::Result<()> {
+    let name = crate::interface_name(index).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let mut wanted = libc::hwtstamp_config {
+        flags: 0,
+        tx_type: libc::HWTSTAMP_TX_OFF as libc::c_int,
+        rx_filter: libc::HWTSTAMP_FILTER_ALL as libc::c_int,
+    };
+    let mut request = request(&name)?;
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut wanted).cast();
+    ask(libc::SIOCSHWTSTAMP, &mut request)
+}
+
 /// The soft limit of memory that may be locked, bytes; none if there is no limit.
 pub fn memlock() -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -96,8 +109,8 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
 
 fn ask(what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = socket(libc::AF_INET, libc::SOCK_DGRAM)?;
-    // SAFETY: `request` is an ifreq with a name that ends with a zero; SIOCGIFMTU writes into its union, SIOCETHTOOL into the command that
-    // the union points to, which is as long as the kernel expects for it and outlives the call.
+    // SAFETY: `request` is an ifreq with a name that ends with a zero; SIOCGIFMTU writes into its union, SIOCETHTOOL and
+    // SIOCSHWTSTAMP into the command that the union points to, which is as long as the kernel expects for it and outlives the call.
     match unsafe { libc::ioctl(socket.as_raw_fd(), what as _, std::ptr::from_mut(request)) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

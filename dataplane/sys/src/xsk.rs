@@ -9,11 +9,13 @@ mod memory;
 mod open;
 mod options;
 mod ring;
+mod stamp;
 mod umem;
 
 use memory::Mapping;
 use options::get;
 use ring::Ring;
+use stamp::{STAMP_BYTES, stamp};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -110,6 +112,7 @@ pub struct Xsk {
     pages: UmemPages,
     zero_copy: bool,
     busy_poll: bool,
+    stamped: bool,
 }
 
 /// `struct xdp_desc`.
@@ -125,25 +128,38 @@ struct Descriptor {
 #[derive(Clone, Copy, Default)]
 struct Piece {
     at: usize,
+    /// Its first byte in the memory, also where it was joined.
+    first: usize,
     len: usize,
     joined: bool,
 }
 
 impl Xsk {
-    /// Lends the next packets, at most `limit` and [`LEND_MAX`], and takes back those of the last call. Answers how many.
+    /// From now on the program writes a stamp before each packet.
+    pub fn expect_stamps(&mut self) {
+        self.stamped = true;
+    }
+
+    /// Lends the next packets, at most `limit` and [`LEND_MAX`], and takes back those of the last call. Answers how many. With each comes
+    /// what its stamp says, if stamps are expected: nanoseconds by the card's clock, 0 if it has none; `None` if there is no stamp.
     #[inline]
-    pub fn lend<'r>(&'r mut self, limit: usize, mut each: impl FnMut(&'r [u8])) -> usize {
+    pub fn lend<'r>(&'r mut self, limit: usize, mut each: impl FnMut(&'r [u8], Option<u64>)) -> usize {
         self.take_back();
         let mut pieces = [Piece::default(); LEND_MAX];
         let count = self.collect(&mut pieces[..limit.min(LEND_MAX)]);
         let this = &*self;
         for piece in &pieces[..count] {
-            each(match piece.joined {
+            let bytes = match piece.joined {
                 false => this.umem.slice(piece.at, piece.len),
                 true => this.joined.get(piece.at..piece.at + piece.len).unwrap_or(&[]),
-            });
+            };
+            each(bytes, if this.stamped { this.stamp_of(piece) } else { None });
         }
         count
+    }
+
+    fn stamp_of(&self, piece: &Piece) -> Option<u64> {
+        stamp(self.umem.slice(piece.first.checked_sub(STAMP_BYTES)?, STAMP_BYTES))
     }
 
     /// Statistics since the socket was opened.
@@ -231,7 +247,9 @@ impl Xsk {
                 used += 1;
                 self.held.push(descriptor.addr);
                 match self.place(descriptor) {
-                    Some(at) => pieces[count] = Piece { at, len: descriptor.len as usize, joined: false },
+                    Some(at) => {
+                        pieces[count] = Piece { at, first: at, len: descriptor.len as usize, joined: false };
+                    }
                     None => {
                         self.refused += 1;
                         continue;
@@ -247,8 +265,9 @@ impl Xsk {
                         continue;
                     }
                     Joined::Whole { parts, len } => {
+                        let first = self.place(descriptor).unwrap_or(0);
                         used += parts;
-                        pieces[count] = Piece { at: joined, len, joined: true };
+                        pieces[count] = Piece { at: joined, first, len, joined: true };
                         joined += len;
                     }
                 }

@@ -1,7 +1,6 @@
 //! A private network namespace with a veth pair: what is sent on the peer's end arrives at ours, and nothing else does.
 //!
 //! Needs root, and fails with a message where it is not: a live test that is skipped proves nothing.
-#![allow(dead_code, reason = "each suite uses its part")]
 use crate::support::{Run, outcome};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};

@@ -1,5 +1,4 @@
 //! What is sent over a veth pair, and the flows of it as they can be compared.
-#![allow(dead_code, reason = "each suite uses its part")]
 use dataplane::capture::write::PcapWriter;
 use dataplane::capture::{CaptureSource, Frame, LinkType, OpenOptions, Poll, open_reader};
 use record::Time;

@@ -29,6 +29,7 @@ pub(super) fn how(
         true => ", lanes of a queue by addresses",
         false => "",
     };
+    let times = if config.hardware_time { ", times of the card" } else { "" };
     let joined = if sizes.joined { ", long packets joined" } else { "" };
     let busy = match config.busy_poll_micros {
         Some(micros) if sockets().all(|xsk| xsk.busy_polls()) => format!(", busy polling of {micros} us"),
@@ -39,7 +40,7 @@ pub(super) fn how(
     let together = if parted { directions(name) } else { "" };
     let mib = (u64::from(sizes.ring) * 2 * u64::from(sizes.frame_bytes)) >> 20;
     format!(
-        "{name}: af_xdp, {program}, {copies}, {} for {}{spread}, ring of {} packets in {mib} MiB each on {pages}{joined}{busy}{together}",
+        "{name}: af_xdp, {program}, {copies}, {} for {}{spread}, ring of {} packets in {mib} MiB each on {pages}{joined}{busy}{times}{together}",
         words(layout.len(), "queue"),
         words(lanes.len(), "lane"),
         sizes.ring

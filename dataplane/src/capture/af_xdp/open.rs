@@ -2,7 +2,7 @@
 use super::errors::{backend, no_interface, refused, too_many, wrong};
 use super::how::how;
 use super::rss::Changed;
-use super::{Shared, Socket, State, XdpConfig, XdpSource};
+use super::{Shared, Socket, Stamps, State, XdpConfig, XdpSource};
 use crate::capture::filter::Filter;
 use crate::capture::live::LiveError;
 use crate::capture::{BURST, CaptureError, CaptureStats, LinkType};
@@ -23,6 +23,7 @@ const RING_LEAST: u64 = 64;
 const RING_MAX: u64 = 1 << 17;
 /// Ethernet header and two tags.
 const LINK_BYTES: u32 = 22;
+const NO_STAMPS: &str = "this interface does not stamp all packets (see `ethtool -T`), or CAP_NET_ADMIN is missing; leave out hardware time";
 
 impl XdpSource {
     /// Opens all queues of the interface, spread over so many lanes. The program is attached as the last step, so that all begin together.
@@ -43,7 +44,11 @@ impl XdpSource {
             return Err(backend(name, too_many(name, config.lanes, queues)));
         }
         let sizes = Sizes::of(name, &layout, config).map_err(system("asking for its MTU"))?;
-        let mut program = Program::load().map_err(|e| refused(name, e))?;
+        if config.hardware_time {
+            sys::stamp_all(there.index).map_err(system(NO_STAMPS))?;
+        }
+        let program = if config.hardware_time { Program::load_timed(there.index) } else { Program::load() };
+        let mut program = program.map_err(|e| refused(name, e))?;
         program.set(&config.policy).map_err(|e| refused(name, e))?;
         let mut lanes: Vec<Vec<Socket>> = (0..config.lanes.max(1)).map(|_| Vec::new()).collect();
         for (queue, of) in (0..).zip(&layout) {
@@ -60,6 +65,15 @@ impl XdpSource {
         let mode = program.attach(name, there.index, true).map_err(|e| refused(name, e))?;
         if mode == Mode::Generic && !config.generic {
             return Err(backend(name, "its driver has no native XDP".into()));
+        }
+        if config.hardware_time && !program.is_timed() {
+            return Err(backend(
+                name,
+                "its card's times need native XDP, which its driver has not: leave out hardware time".into(),
+            ));
+        }
+        if program.is_timed() {
+            lanes.iter_mut().flatten().for_each(|socket| socket.xsk.expect_stamps());
         }
         let watch = program.watch(name, there.index).map_err(|e| refused(name, e))?;
         let counters = program.counters();
@@ -79,6 +93,7 @@ impl XdpSource {
             limit: BURST,
             stats: CaptureStats::default(),
             state: State::Up,
+            stamps: if config.hardware_time { Stamps::All } else { Stamps::NotAsked },
             notice: None,
             shared: shared.clone(),
         };

@@ -63,6 +63,7 @@ impl Xsk {
             pages,
             zero_copy: options & libc::XDP_OPTIONS_ZEROCOPY != 0,
             busy_poll,
+            stamped: false,
         })
     }
 }
