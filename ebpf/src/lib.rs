@@ -10,6 +10,7 @@ mod counts;
 mod generator;
 mod interface;
 mod offload;
+mod peeked;
 mod program;
 mod rules;
 mod steer;
@@ -19,7 +20,8 @@ pub use counts::{Counts, Ended, Reader};
 pub use generator::Generator;
 pub use interface::{Attached, attached};
 pub use offload::{Offload, OffloadError, Tally, Tuple};
-pub use program::{Action, EbpfError, Mode, Peeked, Program, Watch};
+pub use peeked::Peeked;
+pub use program::{Action, EbpfError, Mode, Program, Watch};
 pub use rules::{Policy, PolicyError, Prefix, Sampling, Verdict};
 pub use steer::{hash_of_addresses, turn};
 
