@@ -1,20 +1,23 @@
 //! Loading the program, attaching it to an interface, and changing what it does while it runs.
 use crate::counts::Reader;
 use crate::interface::{Attached, attached};
-use crate::offload::{Offload, Tuple};
+use crate::offload::Offload;
+use crate::peeked::{PEEKED, Peeked};
 use crate::rules::{Policy, Prefix, Verdict};
+use crate::steer::Sockets;
+use crate::timed;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, MapData, MapError, XskMap};
+use aya::maps::{Array, MapData, MapError};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
+pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
 
 /// How the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,15 @@ pub enum EbpfError {
     Occupied { interface: String, id: u32, name: String },
     #[error("the XDP program cannot be attached to {interface}: {native} (native), {generic} (generic)")]
     Attach { interface: String, native: String, generic: String },
+    #[error(
+        "there are more AF_XDP sockets than the XDP program has places for: use fewer lanes, or fewer queues (`ethtool -L`)"
+    )]
+    Rows,
+    #[error(
+        "the XDP program cannot read the card's times: {0}. That needs Linux 6.3 or newer with CONFIG_DEBUG_INFO_BTF, and a driver that tells \
+         XDP programs; leave hardware time out"
+    )]
+    Timed(String),
     #[error("map {map} of the XDP program: {cause}")]
     Map { map: &'static str, cause: String },
     #[error("{interface}: {cause}")]
@@ -72,7 +84,9 @@ type Prefixes<const N: usize> = LpmTrie<MapData, [u8; N], u32>;
 pub struct Program {
     bpf: Ebpf,
     link: Option<XdpLinkId>,
-    sockets: XskMap<MapData>,
+    /// In the place of the plain program, if the card's times are wanted.
+    timed: Option<Xdp>,
+    sockets: Sockets,
     counters: Reader,
     offload: Option<Offload>,
     rules: Rules,
@@ -81,17 +95,29 @@ pub struct Program {
 impl Program {
     /// Loads it into the kernel; it is on no interface yet, and keeps everything.
     pub fn load() -> Result<Program, EbpfError> {
+        Program::load_for(None)
+    }
+
+    /// The same for the interface with this index alone, with the card's time before each packet where it runs in the driver.
+    pub fn load_timed(interface: u32) -> Result<Program, EbpfError> {
+        Program::load_for(Some(interface))
+    }
+
+    fn load_for(timed: Option<u32>) -> Result<Program, EbpfError> {
         let mut loader = EbpfLoader::new();
         loader.btf(None).verifier_log_level(VerifierLogLevel::DISABLE);
         let mut bpf = loader.load(OBJECT).map_err(|e| loading(&e))?;
         for name in ["sonda", "peek"] {
             program(&mut bpf, name)?.load().map_err(|e| loading(&e))?;
         }
+        // Before maps are taken out: it is given all of them.
+        let timed = timed.map(|interface| timed::load(&bpf, interface)).transpose()?;
         let counters = Arc::new(taken(&mut bpf, "counters")?);
         let offload = Offload::new(taken(&mut bpf, "flows")?, taken(&mut bpf, "tallies")?);
         let mut program = Program {
             link: None,
-            sockets: taken(&mut bpf, "sockets")?,
+            timed,
+            sockets: Sockets::new(taken(&mut bpf, "sockets")?, taken(&mut bpf, "spreads")?),
             counters: Reader(counters),
             offload: Some(offload),
             rules: Rules::new(&mut bpf)?,
@@ -101,14 +127,15 @@ impl Program {
         Ok(program)
     }
 
-    /// Packets of this queue go to this socket from now on; it must be bound, or they are lost without being counted.
-    pub fn give(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), EbpfError> {
-        self.sockets.set(queue, socket.as_raw_fd(), 0).map_err(|e| EbpfError::map("sockets", e))
+    /// Packets of this queue go to these sockets from now on, spread by their addresses ([`turn`](crate::turn)); answers the row of each,
+    /// under which its packets are counted. Sockets must be bound to the queue, or packets are lost without being counted.
+    pub fn give(&mut self, queue: u32, sockets: &[BorrowedFd<'_>]) -> Result<Vec<u32>, EbpfError> {
+        self.sockets.give(queue, sockets)
     }
 
-    /// The packets of this queue go to the stack from now on; waits until none is under way to the socket any more.
-    pub fn withdraw(&mut self, queue: u32) -> Result<(), EbpfError> {
-        self.sockets.unset(queue).map_err(|e| EbpfError::map("sockets", e))?;
+    /// The packets of this row's socket go to the stack from now on; waits until none is under way to the socket any more.
+    pub fn withdraw(&mut self, row: u32) -> Result<(), EbpfError> {
+        self.sockets.withdraw(row)?;
         // Where the kernel cannot say, programs have long ended after this time.
         sys::wait_for_programs().unwrap_or_else(|_| std::thread::sleep(std::time::Duration::from_millis(50)));
         Ok(())
@@ -120,9 +147,12 @@ impl Program {
         if let Some(id) = now.program {
             return Err(occupied(interface, id));
         }
-        let program = program(&mut self.bpf, "sonda")?;
-        let mut try_mode = |mode| program.attach_to_if_index(index, mode).map_err(|e| (errno(&e), with_causes(&e)));
-        let native = if native { try_mode(XdpMode::Driver) } else { Err((0, "not asked for".to_owned())) };
+        let try_mode =
+            |program: &mut Xdp, mode| program.attach_to_if_index(index, mode).map_err(|e| (errno(&e), with_causes(&e)));
+        let native = match native {
+            true => try_mode(self.attached()?, XdpMode::Driver),
+            false => Err((0, "not asked for".to_owned())),
+        };
         let (native_errno, native) = match native {
             Ok(link) => {
                 self.link = Some(link);
@@ -130,7 +160,9 @@ impl Program {
             }
             Err(why) => why,
         };
-        let (generic_errno, generic) = match try_mode(XdpMode::Skb) {
+        // The stack has no times of a card.
+        self.timed = None;
+        let (generic_errno, generic) = match try_mode(self.attached()?, XdpMode::Skb) {
             Ok(link) => {
                 self.link = Some(link);
                 return Ok(Mode::Generic);
@@ -151,9 +183,22 @@ impl Program {
     /// Takes it off the interface again. When this returns, no packet is under way in it.
     pub fn detach(&mut self) -> Result<(), EbpfError> {
         if let Some(link) = self.link.take() {
-            program(&mut self.bpf, "sonda")?.detach(link).map_err(|e| loading(&e))?;
+            self.attached()?.detach(link).map_err(|e| loading(&e))?;
         }
         Ok(())
+    }
+
+    /// The program that is for the interface.
+    fn attached(&mut self) -> Result<&mut Xdp, EbpfError> {
+        match &mut self.timed {
+            Some(timed) => Ok(timed),
+            None => program(&mut self.bpf, "sonda"),
+        }
+    }
+
+    /// Whether a stamp with the card's time stands before each packet.
+    pub fn is_timed(&self) -> bool {
+        self.timed.is_some()
     }
 
     /// Puts other rules in force, for each packet all at once; the program stays where it is.
@@ -173,7 +218,7 @@ impl Program {
 
     /// Tells later whether the program is still on this interface.
     pub fn watch(&mut self, interface: &str, index: u32) -> Result<Watch, EbpfError> {
-        let own = program(&mut self.bpf, "sonda")?.info().map_err(|e| loading(&e))?.id();
+        let own = self.attached()?.info().map_err(|e| loading(&e))?.id();
         Ok(Watch { interface: interface.to_owned(), index, own })
     }
 
@@ -220,42 +265,6 @@ impl Watch {
             }
             Ok(_) => Err(format!("the XDP program of {name} was taken off by another tool")),
             Err(cause) => Err(format!("{name} is gone: {cause}")),
-        }
-    }
-}
-
-/// `struct peeked` of the program.
-const PEEKED: usize = 104;
-
-/// What the program read in a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peeked {
-    pub tuple: Tuple,
-    pub ip_len: u32,
-    pub wire_len: u32,
-    /// Whether the source is the tuple's second end.
-    pub reversed: bool,
-    pub has_ip: bool,
-    pub has_ports: bool,
-    /// TCP or UDP and whole, with nothing around it: the tuple is the flow's key.
-    pub is_plain: bool,
-    pub tcp_flags: u8,
-    pub hash: u64,
-}
-
-impl Peeked {
-    fn of(bytes: &[u8; PEEKED]) -> Peeked {
-        let word = |at: usize| bytes[at..].first_chunk().copied().map_or(0, u32::from_ne_bytes);
-        Peeked {
-            tuple: Tuple(*bytes.first_chunk().unwrap_or(&[0; 40])),
-            ip_len: word(40),
-            wire_len: word(44),
-            reversed: bytes[84] != 0,
-            has_ip: bytes[85] != 0,
-            has_ports: bytes[86] != 0,
-            is_plain: bytes[87] != 0,
-            tcp_flags: bytes[88],
-            hash: bytes[96..].first_chunk().copied().map_or(0, u64::from_ne_bytes),
         }
     }
 }
@@ -438,7 +447,7 @@ fn errno(error: &(dyn std::error::Error + 'static)) -> i32 {
 }
 
 /// An error with what caused it, on one line.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut at = error.source();
     while let Some(cause) = at {

@@ -49,7 +49,11 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
                 return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
             }
             if config.packet.hardware_time {
-                return af_packet(interface, config, " (not af_xdp: it has no hardware time)");
+                return af_packet(
+                    interface,
+                    config,
+                    " (not af_xdp: few drivers give it the card's times, --backend af_xdp asks this one)",
+                );
             }
             // In the stack it is slower than AF_PACKET: taken only when asked for.
             let mut native = config.clone();

@@ -12,6 +12,7 @@ mod run;
 mod summary;
 mod tap;
 mod top;
+mod xdp_switches;
 
 use std::ffi::OsString;
 use std::path::Path;

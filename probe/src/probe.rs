@@ -4,9 +4,10 @@ use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
+use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
-use dataplane::capture::{self, AnySource, OpenOptions};
+use dataplane::capture::{self, AnySource, OpenOptions, RssConfig};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::json::JsonExporter;
@@ -86,6 +87,15 @@ pub(crate) struct Args {
     /// sample 10 flow"; pass leaves packets to this machine's stack
     #[arg(long, value_name = "RULES", requires = "interfaces")]
     prefilter: Option<ebpf::Policy>,
+    /// With --backend af_xdp, what differs from the defaults: zero-copy=auto|always|never; busy-poll=MICROSECONDS, for processors of their
+    /// own; huge, for memory on huge pages, which must be reserved, or huge=try; spread=queues, whole ones for each lane, or spread=flows,
+    /// a part of every queue, so that both directions of a flow are one lane's whatever the card does
+    #[arg(long, value_name = "SWITCHES", requires = "interfaces")]
+    af_xdp: Option<XdpSwitches>,
+    /// With --backend af_xdp, set up the card until the end: symmetric, a key of its hash by which both directions of a flow come on one
+    /// queue; queues=N, so many queues
+    #[arg(long, value_name = "SETUP", requires = "interfaces")]
+    rss: Option<RssConfig>,
     /// Bytes taken of each packet of an interface
     #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: Option<u32>,
@@ -245,6 +255,9 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     if !cpus.is_empty() && cpus.len() < lanes {
         return Err(format!("--cpus names {} processors for {lanes} lanes, name one for each", cpus.len()).into());
     }
+    if args.backend != Backend::AfXdp && (args.af_xdp.is_some() || args.rss.is_some()) {
+        return Err("--af-xdp and --rss are for AF_XDP alone: add --backend af_xdp".into());
+    }
     let mut inputs = Vec::new();
     if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
         return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
@@ -292,6 +305,9 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.xdp.lanes = args.lanes;
     config.xdp.promiscuous = !args.no_promisc;
     config.xdp.snaplen = args.snaplen;
+    config.xdp.hardware_time = args.hardware_time;
+    config.xdp.rss = args.rss.unwrap_or_default();
+    args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
     config.xdp.policy = args.prefilter.clone().unwrap_or_default();
     if config.xdp.policy.offload {
         return Err("--prefilter: lanes do not offload flows yet, leave `offload` out".into());

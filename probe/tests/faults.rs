@@ -5,7 +5,7 @@
 //! | 25, link down and up | `faults/row25_link.rs`, and both `live` suites |
 //! | 26, interface removed, queues or MTU changed | `faults/row26_interface.rs` |
 //! | 27, XDP program replaced or taken off | `faults/row27_program.rs`, `live_xdp.rs` |
-//! | 28, out of huge pages at the start; 29, taken later | `dpdk.rs` |
+//! | 28, out of huge pages at the start; 29, taken later | `faults/row28_29_huge_pages.rs` (AF_XDP), `dpdk.rs` |
 //! | 35, the lane does not get its processor | `saturation.rs` |
 //! | 42, RLIMIT_MEMLOCK too low | `live_xdp.rs`, `what_is_wrong_is_said` |
 
@@ -18,6 +18,8 @@ mod row25_link;
 mod row26_interface;
 #[path = "faults/row27_program.rs"]
 mod row27_program;
+#[path = "faults/row28_29_huge_pages.rs"]
+mod row28_29_huge_pages;
 mod support;
 #[path = "live/traffic.rs"]
 mod traffic;

@@ -7,6 +7,7 @@ mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
 mod cpus;
+mod device_bound;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
 mod interfaces;
@@ -17,6 +18,7 @@ pub mod packet_ring;
 mod pages;
 mod prefetch;
 mod ready;
+pub mod rss;
 mod send;
 mod shared;
 pub mod xsk;
@@ -26,9 +28,10 @@ pub use bpf::bpf_accepts;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
+pub use device_bound::load_device_bound;
 pub use interfaces::{Interface, interface, interface_name, interfaces};
 pub use map::FileMap;
-pub use nic::{Promiscuous, has_address, memlock, mtu, receive_queues};
+pub use nic::{Promiscuous, has_address, memlock, mtu, receive_queues, stamp_all};
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};

@@ -1,30 +1,13 @@
 //! What a network card is asked and told beside its packets: queues, MTU, promiscuous mode; and how much memory may be locked for it.
+use crate::rss::Channels;
 use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// linux/ethtool.h
-const ETHTOOL_GCHANNELS: u32 = 0x3c;
-
-/// `struct ethtool_channels`.
-#[repr(C)]
-#[derive(Default)]
-struct Channels {
-    command: u32,
-    max: [u32; 4],
-    rx: u32,
-    tx: u32,
-    other: u32,
-    combined: u32,
-}
-
 /// Receive queues that the interface uses now; 1 for drivers that do not say.
 pub fn receive_queues(name: &str) -> io::Result<u32> {
-    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    let mut request = request(name)?;
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut channels).cast();
-    match ask(libc::SIOCETHTOOL, &mut request) {
-        Ok(()) => Ok((channels.rx + channels.combined).max(1)),
+    match Channels::of(name) {
+        Ok(channels) => Ok(channels.receiving().max(1)),
         Err(e) if e.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(e) => Err(e),
     }
@@ -51,6 +34,19 @@ pub fn has_address(name: &str) -> io::Result<bool> {
     let all = std::fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap_or_default();
     let mut lines = all.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     Ok(lines.any(|words| words.last() == Some(&name) && words.get(3) != Some(&"20")))
+}
+
+/// Asks the card to stamp every packet it receives (Documentation/networking/timestamping.rst, 3.1). Needs CAP_NET_ADMIN.
+pub fn stamp_all(index: u32) -> io::Result<()> {
+    let name = crate::interface_name(index).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
+    let mut wanted = libc::hwtstamp_config {
+        flags: 0,
+        tx_type: libc::HWTSTAMP_TX_OFF as libc::c_int,
+        rx_filter: libc::HWTSTAMP_FILTER_ALL as libc::c_int,
+    };
+    let mut request = request(&name)?;
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut wanted).cast();
+    ask(libc::SIOCSHWTSTAMP, &mut request)
 }
 
 /// The soft limit of memory that may be locked, bytes; none if there is no limit.
@@ -94,6 +90,13 @@ fn socket(family: libc::c_int, kind: libc::c_int) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
+/// Runs a command of linux/ethtool.h, which begins with its number. The caller gives as many words as the kernel reads and writes for it.
+pub(crate) fn ethtool(name: &str, command: &mut [u32]) -> io::Result<()> {
+    let mut request = request(name)?;
+    request.ifr_ifru.ifru_data = command.as_mut_ptr().cast();
+    ask(libc::SIOCETHTOOL, &mut request)
+}
+
 fn request(name: &str) -> io::Result<libc::ifreq> {
     // SAFETY: an ifreq is made of integers and pointers; all zero is one without a name.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
@@ -106,8 +109,8 @@ fn request(name: &str) -> io::Result<libc::ifreq> {
 
 fn ask(what: libc::c_ulong, request: &mut libc::ifreq) -> io::Result<()> {
     let socket = socket(libc::AF_INET, libc::SOCK_DGRAM)?;
-    // SAFETY: `request` is an ifreq with a name that ends with a zero; SIOCGIFMTU writes into its union, SIOCETHTOOL into the command that
-    // the union points to, which is as long as the kernel expects for it and outlives the call.
+    // SAFETY: `request` is an ifreq with a name that ends with a zero; SIOCGIFMTU writes into its union, SIOCETHTOOL and
+    // SIOCSHWTSTAMP into the command that the union points to, which is as long as the kernel expects for it and outlives the call.
     match unsafe { libc::ioctl(socket.as_raw_fd(), what as _, std::ptr::from_mut(request)) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

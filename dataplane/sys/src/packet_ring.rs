@@ -123,7 +123,7 @@ impl PacketRing {
             set(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &1).map_err(option)?;
         }
         if config.hardware_time {
-            stamp_all(socket.as_fd(), index).map_err(fail(RingStep::HardwareTime))?;
+            crate::nic::stamp_all(index).map_err(fail(RingStep::HardwareTime))?;
             let which = libc::SOF_TIMESTAMPING_RAW_HARDWARE as libc::c_int;
             set(socket.as_fd(), libc::SOL_PACKET, libc::PACKET_TIMESTAMP, &which).map_err(option)?;
         }
@@ -357,27 +357,6 @@ impl Drop for PacketRing {
 
 // SAFETY: socket and mapping belong to this value alone; any one thread may use them.
 unsafe impl Send for PacketRing {}
-
-/// Asks the card to stamp every packet it receives (Documentation/networking/timestamping.rst, 3.1).
-fn stamp_all(socket: BorrowedFd<'_>, index: u32) -> io::Result<()> {
-    let name = crate::interface_name(index).ok_or_else(|| io::Error::from_raw_os_error(libc::ENODEV))?;
-    let mut wanted = libc::hwtstamp_config {
-        flags: 0,
-        tx_type: libc::HWTSTAMP_TX_OFF as libc::c_int,
-        rx_filter: libc::HWTSTAMP_FILTER_ALL as libc::c_int,
-    };
-    // SAFETY: an ifreq is made of integers and pointers; all zero is one without a name.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    let room = request.ifr_name.len() - 1;
-    request.ifr_name.iter_mut().zip(name.bytes().take(room)).for_each(|(place, byte)| *place = byte as libc::c_char);
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(&mut wanted).cast();
-    // SAFETY: the request has a name that ends with a zero, and points to a hwtstamp_config that the kernel reads and writes; both
-    // outlive the call.
-    match unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSHWTSTAMP as _, std::ptr::from_mut(&mut request)) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
 
 /// `ret #0`: no packet passes.
 const REFUSE: Instruction = accept(0);
