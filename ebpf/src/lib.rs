@@ -18,7 +18,7 @@ pub use generator::Generator;
 pub use interface::{Attached, attached};
 pub use offload::{Offload, OffloadError, Tally, Tuple};
 pub use program::{Action, EbpfError, Mode, Peeked, Program, Watch};
-pub use rules::{Policy, PolicyError, Prefix, Sampling, Verdict};
+pub use rules::{Fault, Policy, PolicyError, Prefix, Sampling, Verdict};
 
 /// Queues of an interface that can have a socket.
 pub const QUEUES_MAX: u32 = 128;

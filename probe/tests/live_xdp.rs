@@ -333,7 +333,7 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
         let mut file = open(&capture, OpenOptions::default()).expect("the capture");
         while file.burst(|frames| frames.iter().for_each(|f| _ = add(&mut expected, f))).expect("frames") != Poll::End {
         }
-        let policy = "offload 100".parse().expect("rules");
+        let policy = "offload sample 100".parse().expect("rules");
         let config = XdpConfig { policy, ..XdpConfig::default() };
         let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
         let control = source.control();
