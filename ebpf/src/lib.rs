@@ -22,3 +22,5 @@ pub use rules::{Fault, Policy, PolicyError, Prefix, Sampling, Verdict};
 
 /// Queues of an interface that can have a socket.
 pub const QUEUES_MAX: u32 = 128;
+/// Flows of an interface that can be offloaded at a time.
+pub const FLOWS_MAX: u32 = 65536;

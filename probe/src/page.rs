@@ -28,11 +28,12 @@ const SHARED_MEMORY: &str = "/dev/shm";
 const USERS_MAX: usize = 1000;
 
 /// Columns of a lane before those that come from the registries.
-const LANE_COLUMNS: [&str; 14] = [
+const LANE_COLUMNS: [&str; 18] = [
     "ended",
     "captured.packets",
     "captured.bytes",
     "captured.offered",
+    "captured.offloaded",
     "packets.taken",
     "packets.decoded",
     "bytes.decoded",
@@ -43,6 +44,9 @@ const LANE_COLUMNS: [&str; 14] = [
     "flows.bytes",
     "exported.packets",
     "exported.bytes",
+    "offload.flows",
+    "offload.packets",
+    "offload.bytes",
 ];
 /// `flows.ended.REASON`, by flowEndReason.
 const END_REASONS: [&str; 6] = ["not_said", "idle", "active", "end_of_flow", "forced", "lack_of_resources"];
@@ -305,6 +309,7 @@ impl Meter {
             taken.packets,
             taken.bytes,
             taken.offered.unwrap_or(taken.packets + taken.drops.total()),
+            taken.offloaded,
             report.packets.taken,
             report.packets.kept,
             report.decoded_bytes,
@@ -315,6 +320,9 @@ impl Meter {
             cache.bytes,
             cache.exported_packets,
             cache.exported_bytes,
+            report.offload.out,
+            report.offload.packets,
+            report.offload.bytes,
         ];
         let refused = end.refused().flat_map(|books| REFUSED.map(|why| books.dropped(why)));
         let all = fixed.into_iter().chain(cache.ended);

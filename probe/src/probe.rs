@@ -2,10 +2,12 @@
 use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
+use crate::prefilter::{Prefilter, Reload, Ruled, threshold};
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
+use dataplane::capture::offload::Counter;
 use dataplane::capture::{self, AnySource, OpenOptions};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
@@ -15,6 +17,7 @@ use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
 use dataplane::flow::CacheConfig;
+use dataplane::flow::offload::{Threshold, offload};
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
@@ -83,9 +86,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "interfaces")]
     hardware_time: bool,
     /// With af_xdp, what is done before packets are taken: rules such as "drop net 10.0.0.0/8; pass port 22; keep proto tcp; drop other;
-    /// sample 10 flow"; pass leaves packets to this machine's stack
-    #[arg(long, value_name = "RULES", requires = "interfaces")]
-    prefilter: Option<ebpf::Policy>,
+    /// sample 10 flow; offload", or @FILE with one rule a line, which is read again at SIGHUP; pass leaves packets to this machine's stack,
+    /// offload counts those of flows that need no more, after 32 packets of each (offload after N)
+    #[arg(long, value_name = "RULES|@FILE", requires = "interfaces")]
+    prefilter: Option<Prefilter>,
     /// Bytes taken of each packet of an interface
     #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
     snaplen: Option<u32>,
@@ -249,13 +253,22 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
         return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
     }
+    if args.prefilter.is_some() && !matches!(args.backend, Backend::Auto | Backend::AfXdp) {
+        return Err("--prefilter is for --backend af_xdp: leave it out, or use --filter".into());
+    }
     if args.backend == Backend::Dpdk {
         inputs.extend(dpdk_ports(&args, &cpus)?);
     }
     let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    let mut beside = Beside::default();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
-        inputs.push(interface_lanes(interface, &args, own)?);
+        inputs.push(interface_lanes(interface, &args, own, &mut beside)?);
+    }
+    let Beside { ruled, no_offload, mut threads } = beside;
+    if let Some(path) = args.prefilter.as_ref().and_then(|prefilter| prefilter.file.clone()) {
+        let reload = Reload::new(path, ruled, no_offload, args.quiet)?;
+        threads.push(("rules", Box::new(|| reload.run())));
     }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
@@ -275,12 +288,37 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         stop,
         name: args.name,
         tool: "probe",
+        beside: threads,
     })
 }
 
+/// What runs beside the lanes, and what it needs.
+#[derive(Default)]
+struct Beside {
+    ruled: Vec<Ruled>,
+    no_offload: Option<String>,
+    threads: Vec<(&'static str, Box<dyn FnOnce() + Send>)>,
+}
+
+/// Why flows cannot be offloaded, if they cannot.
+fn no_offload(args: &Args) -> Option<String> {
+    let behind = |option: &str| Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"));
+    match () {
+        _ if args.uniflow => Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into()),
+        _ if args.filter.is_some() => behind("--filter"),
+        _ if args.count > 0 => behind("--count"),
+        _ => None,
+    }
+}
+
 /// Opens an interface with a part of its packets for each lane, and says how on standard error.
-fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Source, Box<dyn std::error::Error>> {
-    let mut config = LiveConfig { backend: args.backend, ..LiveConfig::default() };
+fn interface_lanes(
+    interface: &str,
+    args: &Args,
+    cpus: &[usize],
+    beside: &mut Beside,
+) -> Result<Source, Box<dyn std::error::Error>> {
+    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
     config.packet.filter = args.filter.clone();
     config.packet.members = args.lanes;
     config.packet.promiscuous = !args.no_promisc;
@@ -292,16 +330,37 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.xdp.lanes = args.lanes;
     config.xdp.promiscuous = !args.no_promisc;
     config.xdp.snaplen = args.snaplen;
-    config.xdp.policy = args.prefilter.clone().unwrap_or_default();
-    if config.xdp.policy.offload {
-        return Err("--prefilter: lanes do not offload flows yet, leave `offload` out".into());
+    let prefilter = args.prefilter.clone().unwrap_or_default();
+    beside.no_offload = no_offload(args);
+    if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
+        return Err(format!("--prefilter: {why}").into());
     }
+    config.xdp.policy = prefilter.policy.clone();
     let opened = live::open(interface, &config)?;
     if !args.quiet {
         eprintln!("{}", opened.how);
     }
     let lanes = opened.sources.into_iter().enumerate();
-    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
+    let mut readers: Vec<Reader> = lanes.map(|(lane, source)| Reader::new(source, cpus.get(lane).copied())).collect();
+    if let (Some(control), Some(_)) = (opened.control, &args.prefilter) {
+        let threshold = Threshold::new(threshold(&prefilter.policy));
+        // A file may say so later.
+        if beside.no_offload.is_none() && (prefilter.policy.offload || prefilter.file.is_some()) {
+            let (lendings, end) = offload(args.lanes, &threshold);
+            let table = control.offload().ok_or("the table of offloaded flows is in use already")?;
+            match Counter::new(table, end, Duration::from_secs(args.inactive)) {
+                Ok(counter) => {
+                    readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
+                    let name = interface.to_string();
+                    let work = move || counter.run().unwrap_or_else(|e| eprintln!("{name}: flows are not offloaded any more: {e}"));
+                    beside.threads.push(("offload", Box::new(work)));
+                }
+                Err(why) if prefilter.policy.offload => return Err(format!("{interface}: {why}").into()),
+                Err(why) => beside.no_offload = Some(why.to_string()),
+            }
+        }
+        beside.ruled.push(Ruled { interface: interface.to_string(), control, threshold });
+    }
     Ok(Source { name: interface.to_string(), readers })
 }
 
@@ -325,7 +384,7 @@ fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
     let ports = dpdk::Inputs::default().ports(&config)?;
     // As many processors for each port as it has lanes.
     let mut own = cpus.iter().copied();
-    let mut reader = |source| Reader { source, cpu: own.next() };
+    let mut reader = |source| Reader::new(source, own.next());
     let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
         name,
         readers: queues.into_iter().map(&mut reader).collect(),
@@ -337,7 +396,7 @@ fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
 fn readers(file: &Path, args: &Args, cpus: &[usize]) -> Result<Vec<Reader>, Box<dyn std::error::Error>> {
     let open = |lane: usize| {
         let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
-        capture::open(file, options).map(|source| Reader { source: source.into(), cpu: cpus.get(lane).copied() })
+        capture::open(file, options).map(|source| Reader::new(source.into(), cpus.get(lane).copied()))
     };
     let once_only = file == Path::new("-") || file.exists() && !file.is_file();
     if args.lanes > 1 && once_only {

@@ -317,9 +317,10 @@ impl CaptureSource for XdpSource {
             let program = self.counters.of(queue.number).unwrap_or_default();
             stats.drops.add(CaptureDrop::Xdp, program.refused());
             stats.drops.add(CaptureDrop::Sampled, program.of(Ended::Sampled));
+            stats.offloaded += program.of(Ended::Offloaded);
             offered += program.refused() + program.of(Ended::Sampled) + program.of(Ended::Redirected);
         }
-        stats.offered = Some(offered);
+        stats.offered = Some(offered + stats.offloaded);
         stats
     }
 

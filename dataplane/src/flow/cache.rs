@@ -5,6 +5,7 @@
 use crate::batch::Batch;
 use crate::capture::{BURST, Frame};
 use crate::face::Face;
+use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
@@ -84,6 +85,9 @@ pub struct Cache {
     config: CacheConfig,
     stats: CacheStats,
     idle: Vec<Slot>,
+    /// Flows whose packets are counted elsewhere, if there is somebody who does; and the books of that when it is over.
+    lending: Option<Box<Lending>>,
+    lent_before: OffloadStats,
     sweep_debt: usize,
     /// Differences of time below which the timeouts, which compare whole seconds, cannot have been reached.
     active_sure_ns: u64,
@@ -102,6 +106,8 @@ impl Cache {
             config,
             stats: CacheStats::default(),
             idle,
+            lending: None,
+            lent_before: OffloadStats::default(),
             sweep_debt: 0,
             active_sure_ns: sure(config.active_secs),
             quiet_sure_ns: sure(config.inactive_secs),
@@ -111,8 +117,9 @@ impl Cache {
     pub fn stats(&self) -> &CacheStats {
         &self.stats
     }
+    /// Flows whose record is still to come.
     pub fn live(&self) -> usize {
-        self.table.live()
+        self.table.live() + self.held()
     }
     /// Tag lines of the table.
     pub(crate) fn lines(&self) -> usize {
@@ -277,6 +284,10 @@ impl Cache {
             for slot in group {
                 let flow = self.table.flow(*slot);
                 if now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+                    if flow.standing.is_lent() {
+                        self.ask_back(*slot);
+                        continue;
+                    }
                     let reason = quiet_reason(flow);
                     self.end(*slot, reason as u8, true, batch);
                 }
@@ -327,7 +338,8 @@ impl Cache {
             return Some(EndReason::EndOfFlow);
         }
         let now = p.at.secs();
-        if now.saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+        // One that is lent only looks quiet.
+        if now.saturating_sub(flow.last.secs()) >= self.config.inactive_secs && !flow.standing.is_lent() {
             return Some(quiet_reason(flow));
         }
         (now.saturating_sub(flow.first.secs()) >= self.config.active_secs).then_some(EndReason::Active)
@@ -392,7 +404,16 @@ impl Cache {
         let flow = *self.table.flow(slot);
         self.export(slot, EndReason::Forced as u8, !original, batch);
         let next = self.table.flow_mut(slot);
-        *next = Flow { first: flow.last, bytes: [0; 2], packets: [0; 2], tcp_flags: [0; 2], row: next.row, ..flow };
+        let standing = Default::default();
+        *next = Flow {
+            first: flow.last,
+            bytes: [0; 2],
+            packets: [0; 2],
+            tcp_flags: [0; 2],
+            row: next.row,
+            standing,
+            ..flow
+        };
         self.stats.continued += 1;
         self.count(slot, view.packet, direction);
         self.begin(slot, view, direction, batch);
@@ -434,17 +455,30 @@ impl Cache {
 
     /// Hands the flow's record to the batch and takes back what the plugins keep of it.
     fn export(&mut self, slot: Slot, reason: u8, last_word: bool, batch: &mut Batch) {
-        let flow = self.table.flow(slot);
-        if last_word {
-            self.plugins.end(flow, flow.row);
+        if self.table.flow(slot).standing.is_lent() && self.hold(slot, reason, last_word) {
+            return;
         }
-        batch.push(flow, reason, &mut self.plugins);
-        self.stats.ended[reason as usize] += 1;
-        self.stats.exported_packets += flow.packets[0] as u64 + flow.packets[1] as u64;
-        self.stats.exported_bytes += flow.bytes[0] + flow.bytes[1];
-        let flow = self.table.flow_mut(slot);
-        self.plugins.release(&mut flow.row);
+        hand_over(self.table.flow_mut(slot), reason, last_word, &mut self.plugins, &mut self.stats, batch);
     }
+}
+
+#[inline(always)]
+fn hand_over(
+    flow: &mut Flow,
+    reason: u8,
+    last_word: bool,
+    plugins: &mut Plugins,
+    stats: &mut CacheStats,
+    batch: &mut Batch,
+) {
+    if last_word {
+        plugins.end(flow, flow.row);
+    }
+    batch.push(flow, reason, plugins);
+    stats.ended[reason as usize] += 1;
+    stats.exported_packets += flow.packets_total();
+    stats.exported_bytes += flow.bytes[0] + flow.bytes[1];
+    plugins.release(&mut flow.row);
 }
 
 /// What is to be done about a packet whose flow was asked for ahead.
@@ -480,5 +514,6 @@ fn quiet_reason(flow: &Flow) -> EndReason {
     }
 }
 
+mod offload;
 #[cfg(test)]
 mod tests;

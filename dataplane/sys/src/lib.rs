@@ -6,6 +6,7 @@ mod barrier;
 mod bpf;
 #[cfg(feature = "counting-allocator")]
 mod counting;
+mod clock;
 mod cpus;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
@@ -23,6 +24,7 @@ pub mod xsk;
 
 pub use barrier::wait_for_programs;
 pub use bpf::bpf_accepts;
+pub use clock::monotonic_ns;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
