@@ -81,6 +81,8 @@ pub struct CaptureStats {
     pub drops: Drops,
     /// Packets of offloaded flows, which the XDP program counted in place of handing them up; no part of `packets`.
     pub offloaded: u64,
+    /// Packets that a rule of the XDP program left to this machine's stack; no part of `packets`, nor of `offered`.
+    pub passed: u64,
     /// Packets that the kernel or card has counted for this source, dropped ones included, if it counts by itself. After
     /// [`CaptureSource::close`] and [`Poll::End`] they are `packets`, `offloaded` and `drops`.
     pub offered: Option<u64>,
@@ -97,6 +99,7 @@ impl CaptureStats {
         self.bytes += other.bytes;
         self.drops.merge(&other.drops);
         self.offloaded += other.offloaded;
+        self.passed += other.passed;
         self.offered = match (self.offered, other.offered) {
             (Some(mine), Some(theirs)) => Some(mine + theirs),
             (mine, theirs) => mine.or(theirs),

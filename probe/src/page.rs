@@ -28,12 +28,13 @@ const SHARED_MEMORY: &str = "/dev/shm";
 const USERS_MAX: usize = 1000;
 
 /// Columns of a lane before those that come from the registries.
-const LANE_COLUMNS: [&str; 18] = [
+const LANE_COLUMNS: [&str; 20] = [
     "ended",
     "captured.packets",
     "captured.bytes",
     "captured.offered",
     "captured.offloaded",
+    "captured.passed",
     "packets.taken",
     "packets.decoded",
     "bytes.decoded",
@@ -45,6 +46,7 @@ const LANE_COLUMNS: [&str; 18] = [
     "exported.packets",
     "exported.bytes",
     "offload.flows",
+    "offload.lent",
     "offload.packets",
     "offload.bytes",
 ];
@@ -310,6 +312,7 @@ impl Meter {
             taken.bytes,
             taken.offered.unwrap_or(taken.packets + taken.drops.total()),
             taken.offloaded,
+            taken.passed,
             report.packets.taken,
             report.packets.kept,
             report.decoded_bytes,
@@ -321,6 +324,7 @@ impl Meter {
             cache.exported_packets,
             cache.exported_bytes,
             report.offload.out,
+            report.offload.lent,
             report.offload.packets,
             report.offload.bytes,
         ];

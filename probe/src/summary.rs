@@ -31,6 +31,9 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
                 let _ = write!(out, " + {} left in the ring", input.left_over());
             }
             out.push('\n');
+            if input.taken.passed > 0 {
+                let _ = writeln!(out, "  passed  {} packets to this machine's stack", input.taken.passed);
+            }
         }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
         let o = &r.offload;

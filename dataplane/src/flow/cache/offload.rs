@@ -201,6 +201,3 @@ fn add(flow: &mut Flow, credit: &Credit) {
         flow.tcp_flags[direction] |= credit.tcp_flags[from_second];
     }
 }
-
-#[cfg(test)]
-mod tests;
