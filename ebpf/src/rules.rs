@@ -205,9 +205,17 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        for text in ["drop", "drop port 65536", "drop net 10.0.0.0/33", "keep vlan 4096", "drop proto 256", "sample x", "offload 7"]
-        {
-            let error = format!("keep other; keep port 1 # one; two\n{text}").parse::<Policy>().unwrap_err().to_string();
+        for text in [
+            "drop",
+            "drop port 65536",
+            "drop net 10.0.0.0/33",
+            "keep vlan 4096",
+            "drop proto 256",
+            "sample x",
+            "offload 7",
+        ] {
+            let error =
+                format!("keep other; keep port 1 # one; two\n{text}").parse::<Policy>().unwrap_err().to_string();
             assert!(error.starts_with("line 2: "), "{error}");
         }
     }

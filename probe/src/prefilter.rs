@@ -90,13 +90,13 @@ pub(crate) struct Reload {
 
 impl Reload {
     /// From now on SIGHUP does not end the process; what it asks for is done by [`Reload::run`].
-    pub(crate) fn new(
-        path: PathBuf,
-        ruled: Vec<Ruled>,
-        no_offload: Option<String>,
-        quiet: bool,
-    ) -> io::Result<Reload> {
-        Ok(Reload { path, signals: Signals::new([SIGHUP])?, ruled, no_offload, quiet })
+    pub(crate) fn new(path: PathBuf, quiet: bool) -> io::Result<Reload> {
+        Ok(Reload { path, signals: Signals::new([SIGHUP])?, ruled: Vec::new(), no_offload: None, quiet })
+    }
+
+    /// The programs that the rules are for, and why they must not offload flows, if so.
+    pub(crate) fn of(self, ruled: Vec<Ruled>, no_offload: Option<String>) -> Reload {
+        Reload { ruled, no_offload, ..self }
     }
 
     /// Waits for signals as long as the process runs.

@@ -260,14 +260,17 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         inputs.extend(dpdk_ports(&args, &cpus)?);
     }
     let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    // Before anything says that the run has begun.
+    let file = args.prefilter.as_ref().and_then(|prefilter| prefilter.file.clone());
+    let reload = file.map(|path| Reload::new(path, args.quiet)).transpose()?;
     let mut beside = Beside::default();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
         inputs.push(interface_lanes(interface, &args, own, &mut beside)?);
     }
     let Beside { ruled, no_offload, mut threads } = beside;
-    if let Some(path) = args.prefilter.as_ref().and_then(|prefilter| prefilter.file.clone()) {
-        let reload = Reload::new(path, ruled, no_offload, args.quiet)?;
+    if let Some(reload) = reload {
+        let reload = reload.of(ruled, no_offload);
         threads.push(("rules", Box::new(|| reload.run())));
     }
     for file in &args.files {
@@ -302,9 +305,13 @@ struct Beside {
 
 /// Why flows cannot be offloaded, if they cannot.
 fn no_offload(args: &Args) -> Option<String> {
-    let behind = |option: &str| Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"));
+    let behind = |option: &str| {
+        Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"))
+    };
     match () {
-        _ if args.uniflow => Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into()),
+        _ if args.uniflow => {
+            Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into())
+        }
         _ if args.filter.is_some() => behind("--filter"),
         _ if args.count > 0 => behind("--count"),
         _ => None,
@@ -352,7 +359,9 @@ fn interface_lanes(
                 Ok(counter) => {
                     readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
                     let name = interface.to_string();
-                    let work = move || counter.run().unwrap_or_else(|e| eprintln!("{name}: flows are not offloaded any more: {e}"));
+                    let work = move || {
+                        counter.run().unwrap_or_else(|e| eprintln!("{name}: flows are not offloaded any more: {e}"))
+                    };
                     beside.threads.push(("offload", Box::new(work)));
                 }
                 Err(why) if prefilter.policy.offload => return Err(format!("{interface}: {why}").into()),

@@ -83,7 +83,10 @@ pub enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The flow goes on.
-    Progress { ticket: u32, last: Time },
+    Progress {
+        ticket: u32,
+        last: Time,
+    },
     Credit(Credit),
 }
 

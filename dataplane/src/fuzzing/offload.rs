@@ -147,7 +147,9 @@ mod tests {
     fn a_flow_that_ends_while_it_is_lent_waits_for_its_counts() {
         let mut steps = Vec::new();
         // Two packets, lent; two counted; a FIN, and a SYN that restarts it before the counts have come.
-        for (flags, wait) in [(0, 0), (0, 1 << 3), (0, 0), (0, 0), (tcp::FIN, 0), (tcp::SYN, 0), (0, 6 << 3), (0, 9 << 3)] {
+        for (flags, wait) in
+            [(0, 0), (0, 1 << 3), (0, 0), (0, 0), (tcp::FIN, 0), (tcp::SYN, 0), (0, 6 << 3), (0, 9 << 3)]
+        {
             steps.extend([2, flags, wait]);
         }
         fuzz_offload(&steps);

@@ -4,9 +4,9 @@
 
 mod barrier;
 mod bpf;
+mod clock;
 #[cfg(feature = "counting-allocator")]
 mod counting;
-mod clock;
 mod cpus;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
