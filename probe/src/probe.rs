@@ -3,7 +3,7 @@ use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::prefilter::{Prefilter, Reload, Ruled, threshold};
-use crate::run::{Job, Reader, Source, run, unix_secs};
+use crate::run::{Job, Reader, Source, Work, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
@@ -300,7 +300,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
 struct Beside {
     ruled: Vec<Ruled>,
     no_offload: Option<String>,
-    threads: Vec<(&'static str, Box<dyn FnOnce() + Send>)>,
+    threads: Vec<(&'static str, Work)>,
 }
 
 /// Why flows cannot be offloaded, if they cannot.
@@ -338,7 +338,7 @@ fn interface_lanes(
     config.xdp.promiscuous = !args.no_promisc;
     config.xdp.snaplen = args.snaplen;
     let prefilter = args.prefilter.clone().unwrap_or_default();
-    beside.no_offload = no_offload(args);
+    beside.no_offload = beside.no_offload.take().or_else(|| no_offload(args));
     if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
         return Err(format!("--prefilter: {why}").into());
     }

@@ -43,8 +43,11 @@ pub(crate) struct Job {
     /// What runs, for the title of the page.
     pub(crate) tool: &'static str,
     /// Threads beside the lanes, by name; they begin when all is open and are not waited for.
-    pub(crate) beside: Vec<(&'static str, Box<dyn FnOnce() + Send>)>,
+    pub(crate) beside: Vec<(&'static str, Work)>,
 }
+
+/// What a thread does.
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// An input as its lanes read it.
 pub(crate) struct Source {

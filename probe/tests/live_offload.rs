@@ -78,7 +78,7 @@ impl Flow {
 
     /// Packet `n` of those in between.
     fn middle(self, n: usize) -> Vec<u8> {
-        self.packet(n % 3 == 0, flags::ACK, 10 + (n * 7 + usize::from(self.number)) % 200)
+        self.packet(n.is_multiple_of(3), flags::ACK, 10 + (n * 7 + usize::from(self.number)) % 200)
     }
 }
 
