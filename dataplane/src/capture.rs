@@ -12,6 +12,7 @@ mod link;
 pub mod live;
 mod map;
 pub mod memory;
+pub mod offload;
 mod pcap;
 mod pcapng;
 mod scout;
@@ -78,8 +79,12 @@ pub struct CaptureStats {
     pub bytes: u64,
     /// Lost before Sonda saw them (kernel, XDP program, network card); no part of `packets`.
     pub drops: Drops,
+    /// Packets of offloaded flows, which the XDP program counted in place of handing them up; no part of `packets`.
+    pub offloaded: u64,
+    /// Packets that a rule of the XDP program left to this machine's stack; no part of `packets`, nor of `offered`.
+    pub passed: u64,
     /// Packets that the kernel or card has counted for this source, dropped ones included, if it counts by itself. After
-    /// [`CaptureSource::close`] and [`Poll::End`] they are `packets` and `drops`.
+    /// [`CaptureSource::close`] and [`Poll::End`] they are `packets`, `offloaded` and `drops`.
     pub offered: Option<u64>,
     /// Taken, but refused by the filter expression: not lent.
     pub filtered: u64,
@@ -93,6 +98,8 @@ impl CaptureStats {
         self.packets += other.packets;
         self.bytes += other.bytes;
         self.drops.merge(&other.drops);
+        self.offloaded += other.offloaded;
+        self.passed += other.passed;
         self.offered = match (self.offered, other.offered) {
             (Some(mine), Some(theirs)) => Some(mine + theirs),
             (mine, theirs) => mine.or(theirs),

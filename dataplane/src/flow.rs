@@ -3,6 +3,7 @@ pub mod basic;
 pub mod cache;
 pub mod frag;
 pub mod key;
+pub mod offload;
 pub mod table;
 
 pub use basic::{Basic, EndReason, Flow};

@@ -5,6 +5,7 @@
 mod books;
 mod flows;
 mod lane;
+mod offload;
 pub mod script;
 mod table;
 
@@ -16,7 +17,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 8] = [
+const STAGES: [Target; 9] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -24,6 +25,7 @@ const STAGES: [Target; 8] = [
     ("fragments", packet::fuzz_fragments),
     ("flow_table", table::fuzz_table),
     ("flow_cache", flows::fuzz_cache),
+    ("flow_offload", offload::fuzz_offload),
     ("lane", lane::fuzz_lane),
 ];
 

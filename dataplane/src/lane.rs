@@ -7,6 +7,7 @@ use crate::capture::{BURST, CaptureError, CaptureSource, Frame, Poll};
 use crate::face::Face;
 use crate::flow::frag::{FragmentCache, FragmentStats};
 use crate::flow::key::HashSeed;
+use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::{Cache, CacheConfig, CacheStats, FlowKey};
 use crate::packet::decode::{DecodeConfig, decode_layers, decode_usual, warm};
 use crate::packet::{Fragment, Packet, PacketDrop};
@@ -87,6 +88,8 @@ pub struct LaneReport {
     pub decoded_bytes: u64,
     pub cache: CacheStats,
     pub fragments: FragmentStats,
+    /// Packets that were counted before they came here; they are among those of `cache`.
+    pub offload: OffloadStats,
     /// Flows still live.
     pub live: usize,
     /// Slots in the plugins' pools that are in use; a flow's are given back when it ends (identity I15).
@@ -102,6 +105,7 @@ impl LaneReport {
         self.decoded_bytes += other.decoded_bytes;
         self.cache.merge(&other.cache);
         self.fragments.merge(&other.fragments);
+        self.offload.merge(&other.offload);
         self.live += other.live;
         self.plugin_slots += other.plugin_slots;
         for (id, n) in &other.refused {
@@ -122,7 +126,11 @@ impl LaneReport {
             }
         };
         must("packets taken = decoded + dropped", self.packets.taken, self.packets.kept + self.packets.dropped_total());
-        must("packets decoded = counted into flows", self.packets.kept, c.packets + c.uncounted);
+        must(
+            "packets decoded + offloaded = counted into flows",
+            self.packets.kept + self.offload.packets,
+            c.packets + c.uncounted,
+        );
         must("packets counted = packets exported", c.packets, c.exported_packets);
         must("bytes counted = bytes exported", c.bytes, c.exported_bytes);
         if self.live == 0 {
@@ -151,6 +159,8 @@ pub struct Lane {
     ahead: usize,
     /// The burst at hand, decoded.
     packets: Box<[Packet; BURST]>,
+    /// Whether flows may be counted elsewhere.
+    lends: bool,
 }
 
 impl Lane {
@@ -179,7 +189,15 @@ impl Lane {
             batch: Batch::default(),
             ahead: 0,
             packets: Box::new([Packet::default(); BURST]),
+            lends: false,
         })
+    }
+
+    /// Lets the packets of flows that need no more than that be counted elsewhere, for a lane that takes whole biflows (not `split`) and all
+    /// packets of its source.
+    pub fn lend(&mut self, lending: Lending) {
+        self.lends = true;
+        self.cache.lend(lending);
     }
 
     /// Takes one burst from the source. Whoever calls looks after [`Lane::batch`] in between.
@@ -190,6 +208,9 @@ impl Lane {
                 return Ok(Poll::End);
             }
             source.limit(left.min(BURST as u64) as usize);
+        }
+        if self.lends {
+            self.cache.hear(&mut self.batch);
         }
         self.ahead = source.ahead();
         source.burst(|frames| self.burst(frames))
@@ -231,6 +252,7 @@ impl Lane {
 
     /// Ends every live flow; hands batches to `full` as they fill, the last one too.
     pub fn finish(&mut self, mut full: impl FnMut(&mut Batch)) {
+        self.cache.recall(&mut self.batch, &mut full);
         self.cache.flush(self.now, &mut self.batch, &mut full);
         if !self.batch.is_empty() {
             full(&mut self.batch);
@@ -250,6 +272,7 @@ impl Lane {
             decoded_bytes: self.decoded_bytes,
             cache: *self.cache.stats(),
             fragments: self.fragments.as_ref().map_or_else(Default::default, |f| f.stats()),
+            offload: self.cache.offload_stats(),
             live: self.cache.live(),
             plugin_slots: self.cache.plugins().in_use(),
             refused: self.cache.plugins().refused(),
@@ -298,6 +321,9 @@ impl Lane {
         packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
         self.cache.look(packets, frames);
         self.cache.burst(packets, frames, self.ahead, &mut self.batch);
+        if self.lends {
+            self.cache.offer(packets);
+        }
         answer
     }
 

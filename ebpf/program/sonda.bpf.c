@@ -73,6 +73,8 @@ struct tally {
 	// CLOCK_MONOTONIC
 	__u64 last[2];
 	__u64 turns;
+	// A FIN, SYN or RST was sent up, and everything after it is too: what is counted here came before.
+	__u64 closed;
 	__u32 flags[2];
 };
 
@@ -429,12 +431,14 @@ INLINE enum ended by_offload(const struct packet *p, const struct policy *policy
 	__u32 *slot = bpf_map_lookup_elem(&flows, &p->tuple);
 	if (!slot)
 		return SEEN;
-	// Begin and end of a connection are for user space: FIN, SYN, RST.
-	if (p->tcp_flags & 0x07)
-		return REDIRECTED;
 	struct tally *tally = bpf_map_lookup_elem(&tallies, slot);
 	if (!tally)
 		return SEEN;
+	// Begin and end of a connection are for user space, FIN, SYN and RST, and what follows them: it may be the next connection's.
+	if (p->tcp_flags & 0x07)
+		tally->closed = 1;
+	if (tally->closed)
+		return REDIRECTED;
 	if (policy->offload_every) {
 		__u64 turn = __sync_fetch_and_add(&tally->turns, 1);
 		if (turn % policy->offload_every == 0)

@@ -22,7 +22,7 @@ pub use interface::{Attached, attached};
 pub use offload::{Offload, OffloadError, Tally, Tuple};
 pub use peeked::Peeked;
 pub use program::{Action, EbpfError, Mode, Program, Watch};
-pub use rules::{Policy, PolicyError, Prefix, Sampling, Verdict};
+pub use rules::{Fault, Policy, PolicyError, Prefix, Sampling, Verdict};
 pub use steer::{hash_of_addresses, turn};
 
 /// Queues of an interface that can have a socket.
@@ -31,3 +31,5 @@ pub const QUEUES_MAX: u32 = 128;
 pub(crate) const ROWS_MAX: u32 = 1024;
 /// Sockets beside the first one of each queue, of all queues together.
 pub const MORE_SOCKETS_MAX: u32 = ROWS_MAX - QUEUES_MAX - 1;
+/// Flows of an interface that can be offloaded at a time.
+pub const FLOWS_MAX: u32 = 65536;

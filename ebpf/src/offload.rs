@@ -13,7 +13,7 @@ pub struct Tuple(pub(crate) [u8; TUPLE]);
 
 pub(crate) const TUPLE: usize = 40;
 /// `struct tally` in 64-bit words; the last one is both sets of flags.
-pub(crate) const TALLY: usize = 10;
+pub(crate) const TALLY: usize = 11;
 
 impl Tuple {
     /// Of two ends in either order; answers besides whether the first one given stands second.
@@ -68,7 +68,7 @@ pub struct Tally {
 
 impl Tally {
     fn of(words: [u64; TALLY]) -> Tally {
-        let [p0, p1, b0, b1, w0, w1, l0, l1, _turns, flags] = words;
+        let [p0, p1, b0, b1, w0, w1, l0, l1, _turns, _closed, flags] = words;
         let flags = flags.to_ne_bytes();
         Tally {
             packets: [p0, p1],
@@ -111,7 +111,8 @@ impl Offload {
         Offload { flows, tallies, free: (0..slots).rev().collect(), slots: slots as usize }
     }
 
-    /// From now on the program counts this flow's packets, if its policy says [`offload`](crate::Policy::offload).
+    /// From now on the program counts this flow's packets, if its policy says [`offload`](crate::Policy::offload); but after a FIN, SYN or
+    /// RST it sends all of them up.
     pub fn add(&mut self, tuple: &Tuple) -> Result<(), OffloadError> {
         if self.flows.get(&tuple.0, 0).is_ok() {
             return Ok(());

@@ -48,53 +48,75 @@ pub struct Policy {
     pub sampling: Sampling,
     /// Whether packets of offloaded flows are counted in the program instead of going to user space.
     pub offload: bool,
+    /// Packets after which a flow is offloaded by its lane, once no plugin wants more of it.
+    pub offload_after: u32,
     /// Of those, one of so many goes to user space all the same; 0: none but SYN, FIN and RST.
     pub offload_every: u32,
 }
 
-/// What is wrong with a text of rules.
+/// What is wrong with a text of rules, and in which line of it, counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {
+#[error("line {line}: {fault}")]
+pub struct PolicyError {
+    pub line: usize,
+    pub fault: Fault,
+}
+
+/// What is wrong with a rule; the message says what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
     #[error(
-        "rule {line}: '{text}' is none: write drop, pass or keep and then net ADDRESS/BITS, port N, proto N, vlan N or other; or sample N [flow]; or offload [N]"
+        "'{0}' is no rule: write drop, pass or keep and then net ADDRESS/BITS, port N, proto N, vlan N or other; or sample N [flow]; \
+         or offload [after N] [sample N]"
     )]
-    NoRule { line: usize, text: String },
-    #[error("rule {line}: {what} '{value}' is none, or out of range")]
-    Value { line: usize, what: &'static str, value: String },
-    #[error("more than {PREFIXES_MAX} prefixes")]
+    NoRule(String),
+    #[error("{what} '{value}' is none, or out of range")]
+    Value { what: &'static str, value: String },
+    #[error("more than {PREFIXES_MAX} prefixes: join some, or filter behind the capture (--filter)")]
     TooMany,
 }
 
-/// One rule a line (or between `;`): `drop net 10.0.0.0/8`, `pass port 22`, `keep proto 6`, `drop vlan 7`, `drop other`, `sample 10 flow`,
-/// `offload 100`. What follows a `#` is a comment.
+/// A flow is offloaded after so many packets, if the rule does not say.
+const OFFLOAD_AFTER: u32 = 32;
+
+/// One rule a line, or several between `;`: `drop net 10.0.0.0/8`, `pass port 22`, `keep proto 6`, `drop vlan 7`, `drop other`,
+/// `sample 10 flow`, `offload after 100 sample 1000`. What follows a `#` in its line is a comment.
 impl FromStr for Policy {
     type Err = PolicyError;
 
     fn from_str(text: &str) -> Result<Policy, PolicyError> {
         let mut policy = Policy::default();
-        for (at, line) in text.split(['\n', ';']).enumerate() {
-            let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
-            policy.rule(at + 1, &words)?;
-        }
-        if policy.prefixes.len() > PREFIXES_MAX {
-            return Err(PolicyError::TooMany);
+        for (at, line) in text.lines().enumerate() {
+            let rules = line.split('#').next().unwrap_or_default();
+            for rule in rules.split(';') {
+                let words: Vec<&str> = rule.split_whitespace().collect();
+                policy.rule(&words).map_err(|fault| PolicyError { line: at + 1, fault })?;
+            }
         }
         Ok(policy)
     }
 }
 
 impl Policy {
-    fn rule(&mut self, line: usize, words: &[&str]) -> Result<(), PolicyError> {
-        let no_rule = || PolicyError::NoRule { line, text: words.join(" ") };
+    fn rule(&mut self, words: &[&str]) -> Result<(), Fault> {
+        let no_rule = || Fault::NoRule(words.join(" "));
         match *words {
             [] => {}
-            ["sample", every] => self.sampling = Sampling { every: number(line, "count", every)?, by_flow: false },
+            ["sample", every] => self.sampling = Sampling { every: number("count", every)?, by_flow: false },
             ["sample", every, "flow"] => {
-                self.sampling = Sampling { every: number(line, "count", every)?, by_flow: true };
+                self.sampling = Sampling { every: number("count", every)?, by_flow: true };
             }
-            ["offload"] => self.offload = true,
-            ["offload", every] => {
-                (self.offload, self.offload_every) = (true, number(line, "count", every)?);
+            ["offload", ref how @ ..] => {
+                let (after, every) = match *how {
+                    [] => (None, None),
+                    ["after", after] => (Some(after), None),
+                    ["sample", every] => (None, Some(every)),
+                    ["after", after, "sample", every] => (Some(after), Some(every)),
+                    _ => return Err(no_rule()),
+                };
+                self.offload = true;
+                self.offload_after = after.map_or(Ok(OFFLOAD_AFTER), |n| number("count", n))?.max(1);
+                self.offload_every = every.map_or(Ok(0), |n| number("count", n))?;
             }
             [word, ref what @ ..] => {
                 let verdict = match word {
@@ -105,10 +127,11 @@ impl Policy {
                 };
                 match *what {
                     ["other"] => self.other = verdict,
-                    ["net", prefix] => self.prefixes.push((self::prefix(line, prefix)?, verdict)),
-                    ["port", port] => self.ports.push((number(line, "port", port)?, verdict)),
-                    ["proto", protocol] => self.protocols.push((self::protocol(line, protocol)?, verdict)),
-                    ["vlan", vlan] => self.vlans.push((self::vlan(line, vlan)?, verdict)),
+                    ["net", _] if self.prefixes.len() == PREFIXES_MAX => return Err(Fault::TooMany),
+                    ["net", prefix] => self.prefixes.push((self::prefix(prefix)?, verdict)),
+                    ["port", port] => self.ports.push((number("port", port)?, verdict)),
+                    ["proto", protocol] => self.protocols.push((self::protocol(protocol)?, verdict)),
+                    ["vlan", vlan] => self.vlans.push((self::vlan(vlan)?, verdict)),
                     _ => return Err(no_rule()),
                 }
             }
@@ -117,30 +140,30 @@ impl Policy {
     }
 }
 
-fn number<T: FromStr>(line: usize, what: &'static str, text: &str) -> Result<T, PolicyError> {
-    text.parse().map_err(|_| PolicyError::Value { line, what, value: text.to_owned() })
+fn number<T: FromStr>(what: &'static str, text: &str) -> Result<T, Fault> {
+    text.parse().map_err(|_| Fault::Value { what, value: text.to_owned() })
 }
 
-fn vlan(line: usize, text: &str) -> Result<u16, PolicyError> {
-    match number(line, "VLAN id", text)? {
+fn vlan(text: &str) -> Result<u16, Fault> {
+    match number("VLAN id", text)? {
         id if id < 4096 => Ok(id),
-        _ => Err(PolicyError::Value { line, what: "VLAN id", value: text.to_owned() }),
+        _ => Err(Fault::Value { what: "VLAN id", value: text.to_owned() }),
     }
 }
 
-fn protocol(line: usize, text: &str) -> Result<u8, PolicyError> {
+fn protocol(text: &str) -> Result<u8, Fault> {
     match text {
         "icmp" => Ok(1),
         "tcp" => Ok(6),
         "udp" => Ok(17),
         "icmpv6" => Ok(58),
         "sctp" => Ok(132),
-        _ => number(line, "protocol", text),
+        _ => number("protocol", text),
     }
 }
 
-fn prefix(line: usize, text: &str) -> Result<Prefix, PolicyError> {
-    let wrong = || PolicyError::Value { line, what: "prefix", value: text.to_owned() };
+fn prefix(text: &str) -> Result<Prefix, Fault> {
+    let wrong = || Fault::Value { what: "prefix", value: text.to_owned() };
     let (address, len) = text.split_once('/').map_or((text, None), |(address, len)| (address, Some(len)));
     let address: IpAddr = address.parse().map_err(|_| wrong())?;
     let bits = if address.is_ipv4() { 32 } else { 128 };
@@ -157,7 +180,7 @@ mod tests {
     fn rules_say_what_they_say() {
         let policy: Policy =
             "drop net 10.0.0.0/8; pass net 2001:db8::1 # the collector\nkeep port 53\ndrop proto udp; drop vlan 7\n\
-             drop other; sample 10 flow; offload 100"
+             drop other; sample 10 flow; offload after 50 sample 100 # all; of it"
                 .parse()
                 .unwrap();
         let net = |text: &str, len| Prefix { address: text.parse().unwrap(), len };
@@ -171,24 +194,35 @@ mod tests {
                 other: Verdict::Drop,
                 sampling: Sampling { every: 10, by_flow: true },
                 offload: true,
+                offload_after: 50,
                 offload_every: 100,
             }
         );
         assert_eq!("".parse::<Policy>(), Ok(Policy::default()));
+        let policy: Policy = "offload".parse().unwrap();
+        assert_eq!((policy.offload, policy.offload_after, policy.offload_every), (true, OFFLOAD_AFTER, 0));
     }
 
     #[test]
     fn what_is_wrong_is_named() {
-        for text in ["drop", "drop port 65536", "drop net 10.0.0.0/33", "keep vlan 4096", "drop proto 256", "sample x"]
-        {
-            let error = format!("keep other\n{text}").parse::<Policy>().unwrap_err().to_string();
-            assert!(error.starts_with("rule 2: "), "{error}");
+        for text in [
+            "drop",
+            "drop port 65536",
+            "drop net 10.0.0.0/33",
+            "keep vlan 4096",
+            "drop proto 256",
+            "sample x",
+            "offload 7",
+        ] {
+            let error =
+                format!("keep other; keep port 1 # one; two\n{text}").parse::<Policy>().unwrap_err().to_string();
+            assert!(error.starts_with("line 2: "), "{error}");
         }
     }
 
     proptest! {
         #[test]
-        fn no_text_is_too_broken(text in "(drop|pass|keep|sample|offload|net|port|proto|vlan|other|[0-9a-f:./;# \n]){0,30}") {
+        fn no_text_is_too_broken(text in "(drop|pass|keep|sample|offload|after|net|port|proto|vlan|other|[0-9a-f:./;# \n]){0,30}") {
             let _ = text.parse::<Policy>();
         }
     }

@@ -110,11 +110,11 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     for text in &options.input {
         let args = PluginArgs::parse(text)?;
         if let Some((name, source)) = dpdk.input(&args)? {
-            inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
+            inputs.push(Source { name, readers: vec![Reader::new(source, args.checked_cpu()?)] });
             continue;
         }
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
-        inputs.push(Source { name, readers: vec![Reader { source, cpu: args.checked_cpu()? }] });
+        inputs.push(Source { name, readers: vec![Reader::new(source, args.checked_cpu()?)] });
     }
     dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
@@ -132,6 +132,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         stop,
         name: None,
         tool: "ipfixprobe",
+        beside: Vec::new(),
     }))
 }
 

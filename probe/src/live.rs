@@ -1,6 +1,8 @@
 //! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
 use clap::ValueEnum;
-use dataplane::capture::{AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpSource};
+use dataplane::capture::{
+    AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpControl, XdpSource,
+};
 
 /// What takes packets from an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -23,6 +25,8 @@ pub(crate) struct LiveConfig {
     pub(crate) backend: Backend,
     pub(crate) packet: PacketConfig,
     pub(crate) xdp: XdpConfig,
+    /// Whether only the XDP program can do what was asked for.
+    pub(crate) only_xdp: bool,
 }
 
 /// An interface that was opened.
@@ -31,6 +35,8 @@ pub(crate) struct Opened {
     pub(crate) sources: Vec<AnySource>,
     /// The backend, and why not a better one, in one line.
     pub(crate) how: String,
+    /// Of its XDP program, if it has one.
+    pub(crate) control: Option<XdpControl>,
 }
 
 /// Opens the interface by the backend that was asked for, or by the best that works.
@@ -44,6 +50,15 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
             why: "its ports are no interfaces of the kernel's".into(),
         }
         .into()),
+        Backend::Auto if config.only_xdp => match XdpSource::unfit(interface) {
+            None => af_xdp(interface, config),
+            Some(why) => Err(LiveError::Backend {
+                name: interface.into(),
+                backend: "--prefilter",
+                why: format!("it is af_xdp's, and {interface} {why}; say --backend af_xdp to do so, or use --filter"),
+            }
+            .into()),
+        },
         Backend::Auto => {
             if let Some(why) = XdpSource::unfit(interface) {
                 return af_packet(interface, config, &format!(" (not af_xdp: {interface} {why})"));
@@ -65,8 +80,9 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
 
 fn af_xdp(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
     let lanes = XdpSource::open(interface, &config.xdp)?;
-    let how = lanes.first().map_or_else(String::new, |lane| lane.control().how().to_string());
-    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how })
+    let control = lanes.first().map(XdpSource::control);
+    let how = control.as_ref().map_or_else(String::new, |control| control.how().to_string());
+    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how, control })
 }
 
 fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, CaptureError> {
@@ -77,7 +93,7 @@ fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, 
         n => format!("{n} lanes"),
     };
     let how = format!("{interface}: af_packet, {lanes}, ring of {ring_mib} MiB each{why}");
-    Ok(Opened { sources: members.into_iter().map(AnySource::from).collect(), how })
+    Ok(Opened { sources: members.into_iter().map(AnySource::from).collect(), how, control: None })
 }
 
 /// Names of all interfaces, one a line.

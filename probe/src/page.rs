@@ -28,11 +28,13 @@ const SHARED_MEMORY: &str = "/dev/shm";
 const USERS_MAX: usize = 1000;
 
 /// Columns of a lane before those that come from the registries.
-const LANE_COLUMNS: [&str; 14] = [
+const LANE_COLUMNS: [&str; 20] = [
     "ended",
     "captured.packets",
     "captured.bytes",
     "captured.offered",
+    "captured.offloaded",
+    "captured.passed",
     "packets.taken",
     "packets.decoded",
     "bytes.decoded",
@@ -43,6 +45,10 @@ const LANE_COLUMNS: [&str; 14] = [
     "flows.bytes",
     "exported.packets",
     "exported.bytes",
+    "offload.flows",
+    "offload.lent",
+    "offload.packets",
+    "offload.bytes",
 ];
 /// `flows.ended.REASON`, by flowEndReason.
 const END_REASONS: [&str; 6] = ["not_said", "idle", "active", "end_of_flow", "forced", "lack_of_resources"];
@@ -305,6 +311,8 @@ impl Meter {
             taken.packets,
             taken.bytes,
             taken.offered.unwrap_or(taken.packets + taken.drops.total()),
+            taken.offloaded,
+            taken.passed,
             report.packets.taken,
             report.packets.kept,
             report.decoded_bytes,
@@ -315,6 +323,10 @@ impl Meter {
             cache.bytes,
             cache.exported_packets,
             cache.exported_bytes,
+            report.offload.out,
+            report.offload.lent,
+            report.offload.packets,
+            report.offload.bytes,
         ];
         let refused = end.refused().flat_map(|books| REFUSED.map(|why| books.dropped(why)));
         let all = fixed.into_iter().chain(cache.ended);

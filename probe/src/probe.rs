@@ -2,11 +2,13 @@
 use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
-use crate::run::{Job, Reader, Source, run, unix_secs};
+use crate::prefilter::{Prefilter, Reload, Ruled, threshold};
+use crate::run::{Job, Reader, Source, Work, run, unix_secs};
 use crate::summary::summary;
 use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
+use dataplane::capture::offload::Counter;
 use dataplane::capture::{self, AnySource, OpenOptions, RssConfig};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
@@ -16,6 +18,7 @@ use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
 use dataplane::flow::CacheConfig;
+use dataplane::flow::offload::{Threshold, offload};
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
@@ -84,9 +87,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "interfaces")]
     hardware_time: bool,
     /// With af_xdp, what is done before packets are taken: rules such as "drop net 10.0.0.0/8; pass port 22; keep proto tcp; drop other;
-    /// sample 10 flow"; pass leaves packets to this machine's stack
-    #[arg(long, value_name = "RULES", requires = "interfaces")]
-    prefilter: Option<ebpf::Policy>,
+    /// sample 10 flow; offload", or @FILE with one rule a line, which is read again at SIGHUP; pass leaves packets to this machine's stack,
+    /// offload counts those of flows that need no more, after 32 packets of each (offload after N)
+    #[arg(long, value_name = "RULES|@FILE", requires = "interfaces")]
+    prefilter: Option<Prefilter>,
     /// With --backend af_xdp, what differs from the defaults: zero-copy=auto|always|never; busy-poll=MICROSECONDS, for processors of their
     /// own; huge, for memory on huge pages, which must be reserved, or huge=try; spread=queues, whole ones for each lane, or spread=flows,
     /// a part of every queue, so that both directions of a flow are one lane's whatever the card does
@@ -262,13 +266,25 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     if !args.interfaces.is_empty() && args.lanes > 1 && args.count > 0 {
         return Err("--count is for one lane on an interface, because lanes do not know of each other: leave out --lanes, or use --duration".into());
     }
+    if args.prefilter.is_some() && !matches!(args.backend, Backend::Auto | Backend::AfXdp) {
+        return Err("--prefilter is for --backend af_xdp: leave it out, or use --filter".into());
+    }
     if args.backend == Backend::Dpdk {
         inputs.extend(dpdk_ports(&args, &cpus)?);
     }
     let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    // Before anything says that the run has begun.
+    let file = args.prefilter.as_ref().and_then(|prefilter| prefilter.file.clone());
+    let reload = file.map(|path| Reload::new(path, args.quiet)).transpose()?;
+    let mut beside = Beside::default();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
-        inputs.push(interface_lanes(interface, &args, own)?);
+        inputs.push(interface_lanes(interface, &args, own, &mut beside)?);
+    }
+    let Beside { ruled, no_offload, mut threads } = beside;
+    if let Some(reload) = reload {
+        let reload = reload.of(ruled, no_offload);
+        threads.push(("rules", Box::new(|| reload.run())));
     }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
@@ -288,12 +304,41 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         stop,
         name: args.name,
         tool: "probe",
+        beside: threads,
     })
 }
 
+/// What runs beside the lanes, and what it needs.
+#[derive(Default)]
+struct Beside {
+    ruled: Vec<Ruled>,
+    no_offload: Option<String>,
+    threads: Vec<(&'static str, Work)>,
+}
+
+/// Why flows cannot be offloaded, if they cannot.
+fn no_offload(args: &Args) -> Option<String> {
+    let behind = |option: &str| {
+        Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"))
+    };
+    match () {
+        _ if args.uniflow => {
+            Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into())
+        }
+        _ if args.filter.is_some() => behind("--filter"),
+        _ if args.count > 0 => behind("--count"),
+        _ => None,
+    }
+}
+
 /// Opens an interface with a part of its packets for each lane, and says how on standard error.
-fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Source, Box<dyn std::error::Error>> {
-    let mut config = LiveConfig { backend: args.backend, ..LiveConfig::default() };
+fn interface_lanes(
+    interface: &str,
+    args: &Args,
+    cpus: &[usize],
+    beside: &mut Beside,
+) -> Result<Source, Box<dyn std::error::Error>> {
+    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
     config.packet.filter = args.filter.clone();
     config.packet.members = args.lanes;
     config.packet.promiscuous = !args.no_promisc;
@@ -308,16 +353,39 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     config.xdp.hardware_time = args.hardware_time;
     config.xdp.rss = args.rss.unwrap_or_default();
     args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
-    config.xdp.policy = args.prefilter.clone().unwrap_or_default();
-    if config.xdp.policy.offload {
-        return Err("--prefilter: lanes do not offload flows yet, leave `offload` out".into());
+    let prefilter = args.prefilter.clone().unwrap_or_default();
+    beside.no_offload = beside.no_offload.take().or_else(|| no_offload(args));
+    if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
+        return Err(format!("--prefilter: {why}").into());
     }
+    config.xdp.policy = prefilter.policy.clone();
     let opened = live::open(interface, &config)?;
     if !args.quiet {
         eprintln!("{}", opened.how);
     }
     let lanes = opened.sources.into_iter().enumerate();
-    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
+    let mut readers: Vec<Reader> = lanes.map(|(lane, source)| Reader::new(source, cpus.get(lane).copied())).collect();
+    if let (Some(control), Some(_)) = (opened.control, &args.prefilter) {
+        let threshold = Threshold::new(threshold(&prefilter.policy));
+        // A file may say so later.
+        if beside.no_offload.is_none() && (prefilter.policy.offload || prefilter.file.is_some()) {
+            let (lendings, end) = offload(args.lanes, &threshold);
+            let table = control.offload().ok_or("the table of offloaded flows is in use already")?;
+            match Counter::new(table, end, Duration::from_secs(args.inactive)) {
+                Ok(counter) => {
+                    readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
+                    let name = interface.to_string();
+                    let work = move || {
+                        counter.run().unwrap_or_else(|e| eprintln!("{name}: flows are not offloaded any more: {e}"))
+                    };
+                    beside.threads.push(("offload", Box::new(work)));
+                }
+                Err(why) if prefilter.policy.offload => return Err(format!("{interface}: {why}").into()),
+                Err(why) => beside.no_offload = Some(why.to_string()),
+            }
+        }
+        beside.ruled.push(Ruled { interface: interface.to_string(), control, threshold });
+    }
     Ok(Source { name: interface.to_string(), readers })
 }
 
@@ -341,7 +409,7 @@ fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
     let ports = dpdk::Inputs::default().ports(&config)?;
     // As many processors for each port as it has lanes.
     let mut own = cpus.iter().copied();
-    let mut reader = |source| Reader { source, cpu: own.next() };
+    let mut reader = |source| Reader::new(source, own.next());
     let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
         name,
         readers: queues.into_iter().map(&mut reader).collect(),
@@ -353,7 +421,7 @@ fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
 fn readers(file: &Path, args: &Args, cpus: &[usize]) -> Result<Vec<Reader>, Box<dyn std::error::Error>> {
     let open = |lane: usize| {
         let options = OpenOptions { filter: args.filter.clone(), ..OpenOptions::default() };
-        capture::open(file, options).map(|source| Reader { source: source.into(), cpu: cpus.get(lane).copied() })
+        capture::open(file, options).map(|source| Reader::new(source.into(), cpus.get(lane).copied()))
     };
     let once_only = file == Path::new("-") || file.exists() && !file.is_file();
     if args.lanes > 1 && once_only {

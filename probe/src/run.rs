@@ -5,6 +5,7 @@ use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, P
 use dataplane::cpus;
 use dataplane::export::ring::{self, Finished, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
 use dataplane::flow::key::HashSeed;
+use dataplane::flow::offload::Lending;
 use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport, Share};
 use indicatif::{ProgressBar, ProgressStyle};
 use record::Time;
@@ -41,7 +42,12 @@ pub(crate) struct Job {
     pub(crate) name: Option<String>,
     /// What runs, for the title of the page.
     pub(crate) tool: &'static str,
+    /// Threads beside the lanes, by name; they begin when all is open and are not waited for.
+    pub(crate) beside: Vec<(&'static str, Work)>,
 }
+
+/// What a thread does.
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 /// An input as its lanes read it.
 pub(crate) struct Source {
@@ -55,6 +61,14 @@ pub(crate) struct Reader {
     pub(crate) source: AnySource,
     /// The processor of the lane's thread, if that matters.
     pub(crate) cpu: Option<usize>,
+    /// Its part in offloading flows, if there is any.
+    pub(crate) lending: Option<Lending>,
+}
+
+impl Reader {
+    pub(crate) fn new(source: AnySource, cpu: Option<usize>) -> Reader {
+        Reader { source, cpu, lending: None }
+    }
 }
 
 /// What became of one input.
@@ -80,16 +94,23 @@ impl Input {
         if self.live && taken != lanes {
             wrong.push(format!("packets captured = packets the lanes took: {taken} is not {lanes}"));
         }
+        let offloaded = self.taken.offloaded;
         if self.left_over() != 0 && !self.cut {
             let (offered, drops) = (self.taken.offered.unwrap_or(0), self.taken.drops.total());
-            wrong.push(format!("packets offered = captured + dropped: {offered} is not {taken} + {drops}"));
+            wrong.push(format!(
+                "packets offered = captured + offloaded + dropped: {offered} is not {taken} + {offloaded} + {drops}"
+            ));
+        }
+        let credited = self.report.offload.packets;
+        if offloaded != credited {
+            wrong.push(format!("packets offloaded = packets that came back to flows: {offloaded} is not {credited}"));
         }
         wrong
     }
 
     /// Packets that the kernel or card has counted for us and that are neither taken nor dropped.
     pub(crate) fn left_over(&self) -> i64 {
-        let known = self.taken.packets + self.taken.drops.total();
+        let known = self.taken.packets + self.taken.offloaded + self.taken.drops.total();
         self.taken.offered.map_or(0, |offered| offered as i64 - known as i64)
     }
 }
@@ -127,11 +148,17 @@ pub(crate) enum RunError {
     Outputs(#[from] RingError),
     #[error(transparent)]
     Page(#[from] NoPage),
+    #[error("no thread for the {name}: {cause}")]
+    Thread { name: &'static str, cause: std::io::Error },
 }
 
 /// Runs the inputs, each with flow caches of its own, into all outputs.
 pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
     let page = page(&mut job)?;
+    for (name, work) in job.beside {
+        let thread = std::thread::Builder::new().name(name.into());
+        thread.spawn(work).map_err(|cause| RunError::Thread { name, cause })?;
+    }
     let groups: Vec<Vec<Source>> =
         if job.side_by_side { vec![job.inputs] } else { job.inputs.into_iter().map(|input| vec![input]).collect() };
     let lanes = groups.iter().map(|group| group.iter().map(|input| input.readers.len()).sum()).max().unwrap_or(1);
@@ -223,7 +250,8 @@ impl Way<'_> {
 struct Done {
     live_source: bool,
     cut: bool,
-    taken: CaptureStats,
+    /// Its counters are read when all lanes of the input have ended: until then the program counts other lanes' flows on its queues.
+    source: AnySource,
     report: LaneReport,
     error: Option<CaptureError>,
     time: Duration,
@@ -248,18 +276,21 @@ fn together(
         for (index, reader) in (0..of).zip(input.readers) {
             let share = if reader.source.is_live() { Share::WHOLE } else { Share::new(index, of).unwrap_or_default() };
             let bar = if progress && alone && index == 0 { bar(&reader.source, &input.name) } else { None };
-            readers.push((reader.cpu, (LaneConfig { share, ..config.clone() }, reader.source, bar)));
+            let config = LaneConfig { share, ..config.clone() };
+            readers.push((reader.cpu, (config, reader.source, reader.lending, bar)));
         }
         counts.push((input.name, of as usize));
     }
     // A lane takes its table on the processor that it will work on: the kernel gives pages of the NUMA node that touches them first
     // (numa(7)). Only when all lanes have theirs does one of them read.
-    let made = on_cpus(readers, |cpu, (config, source, bar)| {
+    let made = on_cpus(readers, |cpu, (config, source, lending, bar)| {
         // Nobody can choose packets against a seed that was drawn for this run; of a file, runs are the same.
         let seed = if source.is_live() { HashSeed::random() } else { HashSeed::FILES };
-        Lane::with_seed(&config, seed).map(|lane| (cpu, (lane, source, bar)))
+        let mut lane = Lane::with_seed(&config, seed)?;
+        lending.into_iter().for_each(|lending| lane.lend(lending));
+        Ok((cpu, (lane, source, bar)))
     });
-    let made: Vec<_> = made.into_iter().collect::<Result<_, _>>()?;
+    let made: Vec<_> = made.into_iter().collect::<Result<_, LaneError>>()?;
     let ways = ends.iter_mut().enumerate().map(|(index, end)| Way { end, meter: meter(index) });
     let tasks = made.into_iter().zip(ways);
     let tasks = tasks.map(|((cpu, (lane, source, bar)), way)| (cpu, Task { lane, source, way, bar })).collect();
@@ -310,7 +341,7 @@ fn sum(name: String, lanes: Vec<Done>, stopped: bool) -> (Input, usize) {
         input.live |= lane.live_source;
         input.cut |= lane.cut;
         if index == 0 || lane.live_source {
-            input.taken.merge(&lane.taken);
+            input.taken.merge(&lane.source.stats());
         }
         input.report.merge(&lane.report);
         input.time = input.time.max(lane.time);
@@ -366,7 +397,7 @@ impl Task<'_> {
         if let Some(meter) = &mut self.way.meter {
             meter.finish(&self.lane, &self.source, self.way.end);
         }
-        Done { live_source, cut, taken: self.source.stats(), report, error, time: started.elapsed(), live }
+        Done { live_source, cut, source: self.source, report, error, time: started.elapsed(), live }
     }
 
     /// Lets a live source in no more, and takes what it has.

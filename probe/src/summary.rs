@@ -21,6 +21,9 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         if input.live {
             let offered = input.taken.offered.unwrap_or(taken + drops.total());
             let _ = write!(out, "  capture {offered} = {taken} taken");
+            if input.taken.offloaded > 0 {
+                let _ = write!(out, " + {} offloaded", input.taken.offloaded);
+            }
             for (why, n) in drops.losses() {
                 let _ = write!(out, " + {n} {}", why.label());
             }
@@ -28,8 +31,16 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
                 let _ = write!(out, " + {} left in the ring", input.left_over());
             }
             out.push('\n');
+            if input.taken.passed > 0 {
+                let _ = writeln!(out, "  passed  {} packets to this machine's stack", input.taken.passed);
+            }
         }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
+        let o = &r.offload;
+        if o.lent + o.refused > 0 {
+            let _ = write!(out, "  offload {} packets, {} bytes were counted in the XDP program", o.packets, o.bytes);
+            let _ = writeln!(out, "; flows were offloaded {} times, {} times there was no room", o.lent, o.refused);
+        }
         if input.lanes.len() > 1 {
             for (n, lane) in input.lanes.iter().enumerate() {
                 let (packets, flows) = (lane.packets.kept, lane.cache.ended_total());

@@ -13,8 +13,7 @@ mod traffic;
 mod xdp;
 
 use benches::cases::cases;
-use dataplane::capture::write::PcapWriter;
-use dataplane::capture::{CaptureDrop, CaptureSource, Frame, LinkType, OpenOptions, Poll, XdpConfig, XdpSource, open};
+use dataplane::capture::{CaptureDrop, CaptureSource, Frame, OpenOptions, Poll, XdpConfig, XdpSource, open};
 use dataplane::packet::Packet;
 use dataplane::packet::decode::{DecodeConfig, decode};
 use ebpf::{Ended, Policy, Tuple};
@@ -22,7 +21,6 @@ use netns::{HERE, Netns, THERE};
 use queues::two_parts;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Folder, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
@@ -253,7 +251,7 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
         let mut file = open(&capture, OpenOptions::default()).expect("the capture");
         while file.burst(|frames| frames.iter().for_each(|f| _ = add(&mut expected, f))).expect("frames") != Poll::End {
         }
-        let policy = "offload 100".parse().expect("rules");
+        let policy = "offload sample 100".parse().expect("rules");
         let config = XdpConfig { policy, ..XdpConfig::default() };
         let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
         let control = source.control();

@@ -299,9 +299,11 @@ impl CaptureSource for XdpSource {
             let program = self.counters.of(*row).unwrap_or_default();
             stats.drops.add(CaptureDrop::Xdp, program.refused());
             stats.drops.add(CaptureDrop::Sampled, program.of(Ended::Sampled));
+            stats.passed += program.of(Ended::PassedByRule);
+            stats.offloaded += program.of(Ended::Offloaded);
             offered += program.refused() + program.of(Ended::Sampled) + program.of(Ended::Redirected);
         }
-        stats.offered = Some(offered);
+        stats.offered = Some(offered + stats.offloaded);
         stats
     }
 

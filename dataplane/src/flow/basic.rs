@@ -1,6 +1,7 @@
 //! What every flow says, whatever it carried, and the live flow it is made from.
 use crate::flow::FlowKey;
 use crate::flow::key::Endpoint;
+use crate::flow::offload::Standing;
 use crate::packet::{Direction, Packet};
 use crate::registry::PluginSet;
 use record::element::{iana, reverse};
@@ -90,6 +91,8 @@ pub struct Flow {
     pub dst_mac: Mac,
     /// What the plugins keep of this flow: a row of the registry, counted from 1; 0 if nothing. So an empty table is all zeros.
     pub row: u32,
+    /// Whether its packets are counted elsewhere.
+    pub(crate) standing: Standing,
 }
 
 const _: () = assert!(size_of::<Flow>() == 128 && std::mem::offset_of!(Flow, tail) == 64);
@@ -110,6 +113,7 @@ impl Default for Flow {
             tcp_flags: [0; 2],
             reversed: false,
             eager: false,
+            standing: Standing::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 use crate::batch::Batch;
 use crate::capture::{BURST, Frame};
 use crate::face::Face;
+use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView, tcp};
@@ -12,6 +13,8 @@ use crate::plugin::Context;
 use crate::registry::{self, Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
+
+pub use stats::CacheStats;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
 const PACKETS_PER_LINE: usize = 2;
@@ -41,45 +44,6 @@ impl Default for CacheConfig {
     }
 }
 
-/// The books of a cache (RELIABILITY.md I6 to I8). Packets and bytes are those counted into flows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CacheStats {
-    pub packets: u64,
-    /// IP bytes.
-    pub bytes: u64,
-    /// Packets and bytes of the flows that were exported.
-    pub exported_packets: u64,
-    pub exported_bytes: u64,
-    /// Flows that began with a packet of a key that was not live.
-    pub opened: u64,
-    /// Records that go on from one that was cut by a plugin.
-    pub continued: u64,
-    /// Exported records by flowEndReason; index 0: not said (original face only).
-    pub ended: [u64; 6],
-    /// Packets that ended a flow without being counted into it (original face only: a plugin's flush before the update).
-    pub uncounted: u64,
-}
-
-impl CacheStats {
-    pub fn ended_total(&self) -> u64 {
-        self.ended.iter().sum()
-    }
-
-    /// Adds the books of another lane.
-    pub fn merge(&mut self, other: &CacheStats) {
-        self.packets += other.packets;
-        self.bytes += other.bytes;
-        self.exported_packets += other.exported_packets;
-        self.exported_bytes += other.exported_bytes;
-        self.opened += other.opened;
-        self.continued += other.continued;
-        self.uncounted += other.uncounted;
-        for (mine, theirs) in self.ended.iter_mut().zip(other.ended) {
-            *mine += theirs;
-        }
-    }
-}
-
 /// The live flows of one lane.
 pub struct Cache {
     table: Table,
@@ -87,6 +51,9 @@ pub struct Cache {
     config: CacheConfig,
     stats: CacheStats,
     idle: Vec<Slot>,
+    /// Flows whose packets are counted elsewhere, if there is somebody who does; and the books of that when it is over.
+    lending: Option<Box<Lending>>,
+    lent_before: OffloadStats,
     sweep_debt: usize,
     /// Seconds from the beginning of one round of the sweep to that of the next, at the least.
     sweep_pause: u64,
@@ -107,6 +74,8 @@ impl Cache {
             config,
             stats: CacheStats::default(),
             idle,
+            lending: None,
+            lent_before: OffloadStats::default(),
             sweep_debt: 0,
             // A quiet flow lives on by so much at the most. The original's reasons of last records depend on its pace ([`Cache::flush`]).
             sweep_pause: if config.face.is_original() { 1 } else { (config.inactive_secs / SWEEP_PART).max(1) },
@@ -118,8 +87,9 @@ impl Cache {
     pub fn stats(&self) -> &CacheStats {
         &self.stats
     }
+    /// Flows whose record is still to come.
     pub fn live(&self) -> usize {
-        self.table.live()
+        self.table.live() + self.held()
     }
     /// Tag lines of the table.
     pub(crate) fn lines(&self) -> usize {
@@ -284,6 +254,10 @@ impl Cache {
             for slot in group {
                 let flow = self.table.flow(*slot);
                 if now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+                    if flow.standing.is_lent() {
+                        self.ask_back(*slot);
+                        continue;
+                    }
                     let reason = quiet_reason(flow);
                     self.end(*slot, reason as u8, true, batch);
                 }
@@ -334,7 +308,8 @@ impl Cache {
             return Some(EndReason::EndOfFlow);
         }
         let now = p.at.secs();
-        if now.saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+        // One that is lent only looks quiet.
+        if now.saturating_sub(flow.last.secs()) >= self.config.inactive_secs && !flow.standing.is_lent() {
             return Some(quiet_reason(flow));
         }
         (now.saturating_sub(flow.first.secs()) >= self.config.active_secs).then_some(EndReason::Active)
@@ -393,7 +368,16 @@ impl Cache {
         let flow = *self.table.flow(slot);
         self.export(slot, EndReason::Forced as u8, !original, batch);
         let next = self.table.flow_mut(slot);
-        *next = Flow { first: flow.last, bytes: [0; 2], packets: [0; 2], tcp_flags: [0; 2], row: next.row, ..flow };
+        let standing = Default::default();
+        *next = Flow {
+            first: flow.last,
+            bytes: [0; 2],
+            packets: [0; 2],
+            tcp_flags: [0; 2],
+            row: next.row,
+            standing,
+            ..flow
+        };
         self.stats.continued += 1;
         self.count(slot, view.packet, direction);
         self.begin(slot, view, direction, batch);
@@ -435,17 +419,30 @@ impl Cache {
 
     /// Hands the flow's record to the batch and takes back what the plugins keep of it.
     fn export(&mut self, slot: Slot, reason: u8, last_word: bool, batch: &mut Batch) {
-        let flow = self.table.flow(slot);
-        if last_word {
-            self.plugins.end(flow, flow.row);
+        if self.table.flow(slot).standing.is_lent() && self.hold(slot, reason, last_word) {
+            return;
         }
-        batch.push(flow, reason, &mut self.plugins);
-        self.stats.ended[reason as usize] += 1;
-        self.stats.exported_packets += flow.packets[0] as u64 + flow.packets[1] as u64;
-        self.stats.exported_bytes += flow.bytes[0] + flow.bytes[1];
-        let flow = self.table.flow_mut(slot);
-        self.plugins.release(&mut flow.row);
+        hand_over(self.table.flow_mut(slot), reason, last_word, &mut self.plugins, &mut self.stats, batch);
     }
+}
+
+#[inline(always)]
+fn hand_over(
+    flow: &mut Flow,
+    reason: u8,
+    last_word: bool,
+    plugins: &mut Plugins,
+    stats: &mut CacheStats,
+    batch: &mut Batch,
+) {
+    if last_word {
+        plugins.end(flow, flow.row);
+    }
+    batch.push(flow, reason, plugins);
+    stats.ended[reason as usize] += 1;
+    stats.exported_packets += flow.packets_total();
+    stats.exported_bytes += flow.bytes[0] + flow.bytes[1];
+    plugins.release(&mut flow.row);
 }
 
 /// What is to be done about a packet whose flow was asked for ahead.
@@ -489,5 +486,7 @@ fn quiet_reason(flow: &Flow) -> EndReason {
     }
 }
 
+mod offload;
+mod stats;
 #[cfg(test)]
 mod tests;

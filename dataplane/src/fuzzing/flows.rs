@@ -15,7 +15,7 @@ const SEED: HashSeed = HashSeed::fixed([2, 4, 6, 9]);
 const WAITS_MS: [i64; 8] = [0, 1, 1_000, 29_000, 30_000, 300_000, -1_000, -400_000];
 
 /// Packets and bytes by client port.
-type Sums = BTreeMap<u16, (u64, u64)>;
+pub(super) type Sums = BTreeMap<u16, (u64, u64)>;
 
 /// Steps of three bytes: which flow and direction, TCP flags, wait and sweep. What was exported is what was put in, flow by flow, and
 /// I8 holds after each step.
@@ -51,7 +51,7 @@ pub(super) fn fuzz_cache(data: &[u8]) {
     }
 }
 
-fn packet(which: u8, flags: u8, at: Time) -> Packet {
+pub(super) fn packet(which: u8, flags: u8, at: Time) -> Packet {
     let (client, server) = ([10, 0, 0, 1], [10, 0, 0, 2]);
     let (port, back) = (u16::from(which >> 1), which & 1 != 0);
     let (src, dst, src_port, dst_port) =
@@ -72,7 +72,7 @@ fn packet(which: u8, flags: u8, at: Time) -> Packet {
     }
 }
 
-fn take(batch: &mut Batch, got: &mut Sums) {
+pub(super) fn take(batch: &mut Batch, got: &mut Sums) {
     for flow in batch.flows() {
         let b = flow.basic();
         let port = if b.dst_port == 1_000 { b.src_port } else { b.dst_port };
@@ -82,7 +82,7 @@ fn take(batch: &mut Batch, got: &mut Sums) {
     batch.clear();
 }
 
-fn add(sums: &mut Sums, port: u16, (packets, bytes): (u64, u64)) {
+pub(super) fn add(sums: &mut Sums, port: u16, (packets, bytes): (u64, u64)) {
     let sum = sums.entry(port).or_default();
     sum.0 += packets;
     sum.1 += bytes;

@@ -4,6 +4,7 @@
 
 mod barrier;
 mod bpf;
+mod clock;
 #[cfg(feature = "counting-allocator")]
 mod counting;
 mod cpus;
@@ -25,6 +26,7 @@ pub mod xsk;
 
 pub use barrier::wait_for_programs;
 pub use bpf::bpf_accepts;
+pub use clock::monotonic_ns;
 #[cfg(feature = "counting-allocator")]
 pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};

@@ -75,6 +75,7 @@ pub(super) fn table(found: &Found) -> String {
             si(bytes as f64)
         );
     }
+    section(&mut out, "COUNTED IN THE KERNEL", offloaded(found));
     section(&mut out, "DROPPED BEFORE FLOWS", drops(found));
     section(&mut out, "RECORDS OF PROTOCOLS", mix(found));
     let _ = writeln!(out, "\n{:<48} {:>12} {:>12}  DROPPED", "OUTPUT", "RECORDS", "SENT");
@@ -156,6 +157,17 @@ pub(super) fn outputs(found: &Found) -> Vec<OutputRow> {
 /// Packets that came to no flow, by stage and reason; those that occurred.
 pub(super) fn drops(found: &Found) -> Vec<(String, u64)> {
     named(found, |name| is_drop(name).then(|| name.replace(".dropped.", " ")))
+}
+
+/// Offloaded flows, and what came back of them; nothing if none were.
+pub(super) fn offloaded(found: &Found) -> Vec<(String, u64)> {
+    named(found, |name| match name {
+        "captured.offloaded" => Some("packets".into()),
+        "offload.flows" => Some("flows now".into()),
+        "offload.packets" => Some("packets back in flows".into()),
+        "offload.bytes" => Some("bytes back in flows".into()),
+        _ => None,
+    })
 }
 
 /// Records of plugins; those that occurred, the most first.

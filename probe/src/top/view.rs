@@ -1,6 +1,6 @@
 //! The terminal view: one screen, redrawn as a whole.
 use super::Found;
-use super::text::{drops, headline, lane_dropped, lane_value, mix, outputs, short, si, talk};
+use super::text::{drops, headline, lane_dropped, lane_value, mix, offloaded, outputs, short, si, talk};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
@@ -48,10 +48,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, shown: &Shown) {
     ])
     .areas(frame.area());
     let [left, right] = Layout::horizontal([Constraint::Length(38), Constraint::Min(30)]).areas(middle);
-    let [drop_area, mix_area] = Layout::vertical([Constraint::Fill(1), Constraint::Fill(1)]).areas(left);
+    let offloaded = offloaded(&shown.found);
+    let rows = if offloaded.is_empty() { 0 } else { offloaded.len() as u16 + 2 };
+    let [offload_area, drop_area, mix_area] =
+        Layout::vertical([Constraint::Length(rows), Constraint::Fill(1), Constraint::Fill(1)]).areas(left);
     let color = if shown.found.alive { Color::Green } else { Color::Red };
     frame.render_widget(Line::from(headline(&shown.found)).fg(color).bold(), head);
     frame.render_widget(lane_table(shown), lanes);
+    frame.render_widget(counts("counted in the kernel", offloaded, ""), offload_area);
     frame.render_widget(counts("dropped before flows", drops(&shown.found), "nothing"), drop_area);
     frame.render_widget(counts("records of protocols", mix(&shown.found), "none yet"), mix_area);
     draw_talkers(frame, shown, right);

@@ -24,7 +24,7 @@ const TIMES: &[&str] = &[
 const TEMPLATES: &[&str] = &["uint8 A", "uint8 B,string C", "time T,ipaddr SRC_IP,uint16* PORTS", ""];
 const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600}".as_bytes()];
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
-const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache"];
+const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload"];
 
 pub(crate) fn add(seeds: &mut Seeds) {
     for text in SPECIFIERS {
