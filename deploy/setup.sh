@@ -23,6 +23,7 @@ need=(
     ip=iproute2
     setpriv=util-linux
     sysctl=procps
+    systemd-analyze=systemd
     tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev

@@ -42,7 +42,7 @@ pub enum EbpfError {
     )]
     Load(String),
     #[error(
-        "may not {what}: give the program CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, or run it as root; in a container its seccomp \
+        "may not {what}: give the program CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW, or run it as root; in a container its seccomp \
          profile must allow bpf(2)"
     )]
     Permission { what: &'static str },
@@ -410,6 +410,10 @@ pub(crate) fn absent() -> EbpfError {
 pub(crate) fn loading(error: &(dyn std::error::Error + 'static)) -> EbpfError {
     match errno(error) {
         libc::EPERM | libc::EACCES => EbpfError::Permission { what: "load an XDP program" },
+        // Without it the verifier is as strict as with programs of anybody, and its answer is any of several errors.
+        _ if !sys::privileges::missing("cap_perfmon").is_empty() => {
+            EbpfError::Permission { what: "load an XDP program" }
+        }
         _ => EbpfError::Load(with_causes(error)),
     }
 }

@@ -5,6 +5,7 @@ mod options;
 mod plugins;
 mod tables;
 
+use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run};
 use dataplane::Face;
 use dataplane::cpus;
@@ -132,6 +133,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         stop,
         name: None,
         tool: "ipfixprobe",
+        privileges: Privileges::of_environment(),
     }))
 }
 

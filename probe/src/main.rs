@@ -7,6 +7,7 @@ mod ipfixprobe;
 mod live;
 mod outputs;
 mod page;
+mod privileges;
 mod probe;
 mod run;
 mod summary;

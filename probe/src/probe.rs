@@ -2,6 +2,7 @@
 use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
+use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use clap::{Parser, ValueEnum};
@@ -155,6 +156,12 @@ pub(crate) struct Args {
     /// Name under which `sonda top` finds this run; without it, its process number
     #[arg(long, value_name = "NAME", value_parser = crate::page::checked_name)]
     name: Option<String>,
+    /// Become this user once an interface, outputs and all else are open, before the first packet is read
+    #[arg(long, value_name = "NAME", requires = "interfaces", conflicts_with = "keep_privileges")]
+    user: Option<String>,
+    /// Keep the capabilities that the program was started with; without it all are given up before the first packet is read
+    #[arg(long, requires = "interfaces")]
+    keep_privileges: bool,
     /// No summary and no progress bar
     #[arg(short, long)]
     quiet: bool,
@@ -275,6 +282,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         stop,
         name: args.name,
         tool: "probe",
+        privileges: Privileges { user: args.user, keep: args.keep_privileges },
     })
 }
 

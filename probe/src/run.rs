@@ -1,5 +1,6 @@
 //! The work that both faces of the exporter share: sources through lanes into outputs, until the end or Ctrl-C.
 use crate::page::{Meter, NoPage, PageFile};
+use crate::privileges::{Kept, Privileges};
 use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
@@ -41,6 +42,19 @@ pub(crate) struct Job {
     pub(crate) name: Option<String>,
     /// What runs, for the title of the page.
     pub(crate) tool: &'static str,
+    /// What is done with the privileges of a live run before its first packet.
+    pub(crate) privileges: Privileges,
+}
+
+impl Job {
+    fn is_live(&self) -> bool {
+        self.inputs.iter().flat_map(|input| &input.readers).any(|reader| reader.source.is_live())
+    }
+
+    fn title(&self) -> String {
+        let kept = if self.is_live() && self.privileges.keep { " (privileges kept)" } else { "" };
+        format!("{}{kept}", self.tool)
+    }
 }
 
 /// An input as its lanes read it.
@@ -100,6 +114,8 @@ pub(crate) struct Outcome {
     pub(crate) outputs: Vec<Finished>,
     /// Batches that were not given back; there must be none (identity I15).
     pub(crate) batches_out: usize,
+    /// A live run that gave up no privileges.
+    pub(crate) privileges_kept: bool,
     /// Stopped by a signal; with how many flows that were still live and exported then.
     pub(crate) interrupted: Option<usize>,
 }
@@ -127,11 +143,18 @@ pub(crate) enum RunError {
     Outputs(#[from] RingError),
     #[error(transparent)]
     Page(#[from] NoPage),
+    #[error(transparent)]
+    Privileges(#[from] Kept),
 }
 
 /// Runs the inputs, each with flow caches of its own, into all outputs.
 pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
+    let notice = job.privileges.give_up(&job.inputs)?;
+    if let Some(notice) = notice.filter(|_| job.progress || job.privileges.keep) {
+        eprintln!("sonda {}: {notice}", job.tool);
+    }
     let page = page(&mut job)?;
+    let privileges_kept = job.is_live() && job.privileges.keep;
     let groups: Vec<Vec<Source>> =
         if job.side_by_side { vec![job.inputs] } else { job.inputs.into_iter().map(|input| vec![input]).collect() };
     let lanes = groups.iter().map(|group| group.iter().map(|input| input.readers.len()).sum()).max().unwrap_or(1);
@@ -168,18 +191,18 @@ pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
     let (outputs, batches_out) = threads.finish(ends);
     match failed {
         Some(e) => Err(e.into()),
-        None => Ok(Outcome { inputs, outputs, batches_out, interrupted }),
+        None => Ok(Outcome { inputs, outputs, batches_out, privileges_kept, interrupted }),
     }
 }
 
 /// The page of a run. One that cannot be had is missed only where its name was asked for.
 fn page(job: &mut Job) -> Result<Option<Arc<PageFile>>, NoPage> {
     let lanes = job.inputs.iter().flat_map(|input| input.readers.iter().map(|_| input.name.clone())).collect();
-    let page = match PageFile::create(job.name.as_deref(), job.tool.to_string(), lanes, &job.outputs) {
+    let page = match PageFile::create(job.name.as_deref(), job.title(), lanes, &job.outputs) {
         Ok(page) => Arc::new(page),
         Err(why) if job.name.is_some() => return Err(why),
         Err(why) => {
-            if job.progress && job.inputs.iter().flat_map(|input| &input.readers).any(|r| r.source.is_live()) {
+            if job.progress && job.is_live() {
                 eprintln!("sonda top will not see this run: {why}");
             }
             return Ok(None);

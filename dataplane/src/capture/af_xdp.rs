@@ -6,7 +6,7 @@
 //! [`XdpControl`] while lanes run. Of every packet that the program saw (RELIABILITY.md, I2 and I3):
 //! seen = passed + offloaded + lent + [`CaptureDrop`] of this source, once it was closed and emptied.
 //!
-//! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; a lane afterwards needs none, nor does a change of the policy.
+//! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON; a lane afterwards needs none, nor does a change of the policy.
 //! A card that takes VLAN tags out of packets must leave them in (`ethtool -K IFC rxvlan off`): XDP does not see what it took out.
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
@@ -436,9 +436,12 @@ fn no_interface(name: &str, cause: io::Error) -> CaptureError {
 
 fn refused(name: &str, error: EbpfError) -> CaptureError {
     match error {
-        EbpfError::Permission { what } => {
-            LiveError::Permission { name: name.into(), what, capability: "cap_bpf,cap_net_admin,cap_net_raw" }.into()
+        EbpfError::Permission { what } => LiveError::Permission {
+            name: name.into(),
+            what,
+            capability: "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw",
         }
+        .into(),
         other => backend(name, other.to_string()),
     }
 }
@@ -453,11 +456,11 @@ fn wrong(name: &str, queue: u32, error: XskError) -> CaptureError {
         (XskStep::Socket, Some(libc::EAFNOSUPPORT)) => backend(&name, "the kernel has no CONFIG_XDP_SOCKETS".into()),
         // xdp_umem_account_pages, net/xdp/xdp_umem.c: over RLIMIT_MEMLOCK and without CAP_IPC_LOCK.
         (XskStep::Register, Some(libc::ENOBUFS)) => {
-            let limit = sys::memlock().map_or("none".to_string(), |n| format!("{n} bytes"));
-            let advice = format!(
-                "locked memory is limited to {limit}: raise it (`ulimit -l`, LimitMEMLOCK= in the unit file), give the program \
-                 cap_ipc_lock, or make the ring smaller"
-            );
+            let limit = sys::memlock().map_or("some bytes".to_string(), |n| format!("{n} bytes"));
+            let advice = "raise the limit for all queues (LimitMEMLOCK=infinity in the unit file, `ulimit -l unlimited`), give the program \
+                          cap_ipc_lock, or make the ring smaller"
+                .to_string();
+            let cause = io::Error::other(format!("for queue {queue}, and locked memory is limited to {limit}"));
             LiveError::Memory { name, need, cause, advice }.into()
         }
         (XskStep::Memory | XskStep::Register, _) => {

@@ -16,9 +16,11 @@ mod nic;
 pub mod packet_ring;
 mod pages;
 mod prefetch;
+pub mod privileges;
 mod ready;
 mod send;
 mod shared;
+mod threads;
 pub mod xsk;
 
 pub use barrier::wait_for_programs;
