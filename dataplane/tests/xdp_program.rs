@@ -83,6 +83,26 @@ fn the_program_reads_what_the_decoder_reads() {
     assert!(plain > 100 && all > 4 * plain, "{plain} of {all}");
 }
 
+/// The sockets of a queue share packets by the outer addresses, which stand behind tags, PPPoE and MPLS labels.
+#[test]
+fn packets_are_spread_by_the_addresses_that_the_decoder_reads() {
+    let mut program = program();
+    let (mut found, mut none) = (0, 0);
+    for sample in catalogue().into_iter().filter(|s| s.link == LinkType::Ethernet && s.bytes.len() >= LEAST) {
+        let peeked = program.peek(&sample.bytes).unwrap();
+        let layer = sample.name.split(':').next().unwrap_or_default();
+        let is_outermost =
+            ["plain", "vlan", "qinq", "qinq twice", "mpls", "mpls 3", "vlan mpls", "pppoe", "vlan pppoe"];
+        if let Some(packet) = decoded(&sample.bytes).filter(|_| is_outermost.contains(&layer)) {
+            let (a, b) = packet.key.endpoints();
+            assert_eq!(peeked.spread, ebpf::hash_of_addresses(a.ip, b.ip), "{}", sample.name);
+            found += 1;
+        }
+        none += usize::from(peeked.spread == 0);
+    }
+    assert!(found > 200 && none > 0, "{found} {none}");
+}
+
 #[test]
 fn cut_and_damaged_frames_are_read_alike() {
     let mut program = program();

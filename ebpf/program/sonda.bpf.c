@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What Sonda does before the kernel's stack: to which socket a packet goes, which are dropped early, counted only, or left to the stack.
 //
-// Contract: each packet ends with exactly one of `enum ended`, counted for its queue and processor together with `SEEN`, so that
+// Contract: each packet ends with exactly one of `enum ended`, counted for its socket and processor together with `SEEN`, so that
 // seen = redirected + passed + sum of dropped (RELIABILITY.md, I2) whatever is changed meanwhile. What the packet is gets read once
 // (`read`), as dataplane/src/packet/decode.rs reads it; dataplane/tests/xdp_program.rs holds the two against each other.
 // Rules stand twice, for generation 0 and 1; `policies` of the generation that `turn` names is in force, so a change is one store.
@@ -11,6 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define QUEUES_MAX 128
+#define ROWS_MAX 1024
 #define TAGS_MAX 4
 #define EXTENSIONS_MAX 6
 #define RULES_MAX 16384
@@ -94,9 +95,10 @@ struct packet {
 	__u8 unused[2];
 };
 
+// A row for each socket: the first one of a queue has the queue's number, the others stand behind (steer.h).
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, QUEUES_MAX);
+	__uint(max_entries, ROWS_MAX);
 	__type(key, __u32);
 	__type(value, __u32);
 } sockets SEC(".maps");
@@ -106,7 +108,7 @@ struct counts {
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, QUEUES_MAX);
+	__uint(max_entries, ROWS_MAX);
 	__type(key, __u32);
 	__type(value, struct counts);
 } counters SEC(".maps");
@@ -190,6 +192,7 @@ struct {
 struct peeked {
 	struct packet packet;
 	__u64 hash;
+	__u64 spread;
 };
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -355,6 +358,8 @@ INLINE __u64 hash_of(const struct tuple *t)
 	return hash;
 }
 
+#include "steer.h"
+
 INLINE __u32 by_number(void *map, __u32 at)
 {
 	__u8 *verdict = bpf_map_lookup_elem(map, &at);
@@ -483,18 +488,17 @@ INLINE enum ended judge(const struct packet *p, struct counts *counts)
 SEC("xdp.frags")
 int sonda(struct xdp_md *ctx)
 {
-	__u32 queue = ctx->rx_queue_index;
-	__u32 row = queue < QUEUES_MAX ? queue : QUEUES_MAX - 1;
+	struct packet p = {};
+	read(ctx, &p);
+	__u32 row = row_of(ctx, &p);
 	struct counts *counts = bpf_map_lookup_elem(&counters, &row);
 	if (!counts)
 		return XDP_PASS;
-	struct packet p = {};
-	read(ctx, &p);
 	enum ended ended = judge(&p, counts);
 	int action = XDP_DROP;
 	if (ended == SEEN || ended == REDIRECTED) {
 		// A queue without a socket is none of ours.
-		action = bpf_redirect_map(&sockets, queue, XDP_PASS);
+		action = bpf_redirect_map(&sockets, row, XDP_PASS);
 		ended = action == XDP_REDIRECT ? REDIRECTED : PASSED_NO_SOCKET;
 	} else if (ended == PASSED_BY_RULE) {
 		action = XDP_PASS;
@@ -518,6 +522,7 @@ int peek(struct xdp_md *ctx)
 	read(ctx, &p);
 	peeked->packet = p;
 	peeked->hash = hash_of(&p.tuple);
+	peeked->spread = hash_of_addresses(ctx, &p);
 	return XDP_PASS;
 }
 

@@ -1,4 +1,4 @@
-//! What became of the packets: the counters of `enum ended` in program/sonda.bpf.c, for each queue and processor.
+//! What became of the packets: the counters of `enum ended` in program/sonda.bpf.c, for each socket's row and processor.
 use crate::program::EbpfError;
 use aya::maps::{MapData, PerCpuArray};
 use std::sync::Arc;
@@ -10,11 +10,11 @@ pub(crate) const ENDS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Ended {
-    /// Given to the socket of its queue; what the socket did with it is in XDP_STATISTICS.
+    /// Given to its socket; what the socket did with it is in XDP_STATISTICS.
     Redirected = 2,
     /// Left to the kernel's stack, because a rule said so.
     PassedByRule = 3,
-    /// Left to the kernel's stack, because its queue has no socket.
+    /// Left to the kernel's stack, because its socket is closed or its queue has none.
     PassedNoSocket = 4,
     DroppedVlan = 5,
     DroppedProtocol = 6,
@@ -42,7 +42,7 @@ impl Ended {
     ];
 }
 
-/// The counters of one queue, or of all, summed over processors.
+/// The counters of one socket, or of all, summed over processors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts([u64; ENDS]);
 
@@ -97,8 +97,9 @@ impl Counts {
 pub struct Reader(pub(crate) Arc<PerCpuArray<MapData, [u64; ENDS]>>);
 
 impl Reader {
-    pub fn of(&self, queue: u32) -> Result<Counts, EbpfError> {
-        let cpus = self.0.get(&queue, 0).map_err(|e| EbpfError::map("counters", e))?;
+    /// What was for the socket of this row ([`Program::give`](crate::Program::give)).
+    pub fn of(&self, row: u32) -> Result<Counts, EbpfError> {
+        let cpus = self.0.get(&row, 0).map_err(|e| EbpfError::map("counters", e))?;
         let mut counts = Counts::default();
         cpus.iter().for_each(|cpu| counts.merge(&Counts(*cpu)));
         Ok(counts)
@@ -107,8 +108,8 @@ impl Reader {
     /// Of all queues together.
     pub fn total(&self) -> Result<Counts, EbpfError> {
         let mut total = Counts::default();
-        for queue in 0..crate::QUEUES_MAX {
-            total.merge(&self.of(queue)?);
+        for row in 0..crate::ROWS_MAX {
+            total.merge(&self.of(row)?);
         }
         Ok(total)
     }

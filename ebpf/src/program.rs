@@ -3,15 +3,16 @@ use crate::counts::Reader;
 use crate::interface::{Attached, attached};
 use crate::offload::{Offload, Tuple};
 use crate::rules::{Policy, Prefix, Verdict};
+use crate::steer::Sockets;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, MapData, MapError, XskMap};
+use aya::maps::{Array, MapData, MapError};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
@@ -53,6 +54,10 @@ pub enum EbpfError {
     Occupied { interface: String, id: u32, name: String },
     #[error("the XDP program cannot be attached to {interface}: {native} (native), {generic} (generic)")]
     Attach { interface: String, native: String, generic: String },
+    #[error(
+        "there are more AF_XDP sockets than the XDP program has places for: use fewer lanes, or fewer queues (`ethtool -L`)"
+    )]
+    Rows,
     #[error("map {map} of the XDP program: {cause}")]
     Map { map: &'static str, cause: String },
     #[error("{interface}: {cause}")]
@@ -72,7 +77,7 @@ type Prefixes<const N: usize> = LpmTrie<MapData, [u8; N], u32>;
 pub struct Program {
     bpf: Ebpf,
     link: Option<XdpLinkId>,
-    sockets: XskMap<MapData>,
+    sockets: Sockets,
     counters: Reader,
     offload: Option<Offload>,
     rules: Rules,
@@ -91,7 +96,7 @@ impl Program {
         let offload = Offload::new(taken(&mut bpf, "flows")?, taken(&mut bpf, "tallies")?);
         let mut program = Program {
             link: None,
-            sockets: taken(&mut bpf, "sockets")?,
+            sockets: Sockets::new(taken(&mut bpf, "sockets")?, taken(&mut bpf, "spreads")?),
             counters: Reader(counters),
             offload: Some(offload),
             rules: Rules::new(&mut bpf)?,
@@ -101,14 +106,15 @@ impl Program {
         Ok(program)
     }
 
-    /// Packets of this queue go to this socket from now on; it must be bound, or they are lost without being counted.
-    pub fn give(&mut self, queue: u32, socket: BorrowedFd<'_>) -> Result<(), EbpfError> {
-        self.sockets.set(queue, socket.as_raw_fd(), 0).map_err(|e| EbpfError::map("sockets", e))
+    /// Packets of this queue go to these sockets from now on, spread by their addresses ([`turn`](crate::turn)); answers the row of each,
+    /// under which its packets are counted. Sockets must be bound to the queue, or packets are lost without being counted.
+    pub fn give(&mut self, queue: u32, sockets: &[BorrowedFd<'_>]) -> Result<Vec<u32>, EbpfError> {
+        self.sockets.give(queue, sockets)
     }
 
-    /// The packets of this queue go to the stack from now on; waits until none is under way to the socket any more.
-    pub fn withdraw(&mut self, queue: u32) -> Result<(), EbpfError> {
-        self.sockets.unset(queue).map_err(|e| EbpfError::map("sockets", e))?;
+    /// The packets of this row's socket go to the stack from now on; waits until none is under way to the socket any more.
+    pub fn withdraw(&mut self, row: u32) -> Result<(), EbpfError> {
+        self.sockets.withdraw(row)?;
         // Where the kernel cannot say, programs have long ended after this time.
         sys::wait_for_programs().unwrap_or_else(|_| std::thread::sleep(std::time::Duration::from_millis(50)));
         Ok(())
@@ -225,7 +231,7 @@ impl Watch {
 }
 
 /// `struct peeked` of the program.
-const PEEKED: usize = 104;
+const PEEKED: usize = 112;
 
 /// What the program read in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +247,8 @@ pub struct Peeked {
     pub is_plain: bool,
     pub tcp_flags: u8,
     pub hash: u64,
+    /// By which the sockets of a queue share packets; 0 if no addresses were found.
+    pub spread: u64,
 }
 
 impl Peeked {
@@ -256,6 +264,7 @@ impl Peeked {
             is_plain: bytes[87] != 0,
             tcp_flags: bytes[88],
             hash: bytes[96..].first_chunk().copied().map_or(0, u64::from_ne_bytes),
+            spread: bytes[104..].first_chunk().copied().map_or(0, u64::from_ne_bytes),
         }
     }
 }

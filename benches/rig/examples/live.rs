@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use dataplane::batch::Batch;
-use dataplane::capture::{CaptureSource, Poll, XdpConfig, XdpSource};
+use dataplane::capture::{CaptureSource, HugePages, Poll, XdpConfig, XdpSource};
 use dataplane::cpus;
 use dataplane::flow::key::HashSeed;
 use ebpf::Generator;
@@ -24,7 +24,7 @@ fn main() {
         return in_a_namespace(packets, flows);
     }
     // 64 ms of two million packets a second: another process may have our processor for a while.
-    let config = XdpConfig { ring_bytes: Some(512 << 20), huge: true, ..XdpConfig::default() };
+    let config = XdpConfig { ring_bytes: Some(512 << 20), huge: HugePages::Try, ..XdpConfig::default() };
     let mut source = XdpSource::open(HERE, &config).unwrap_or_else(|e| panic!("{e}")).remove(0);
     println!("{}", source.control().how());
     let there = sys::interface(THERE).expect("the other end").index;

@@ -1,32 +1,32 @@
 //! AF_XDP sockets: packets of one receive queue in memory of ours, without a copy where the driver can (Documentation/networking/af_xdp.rst).
 //!
 //! The memory (UMEM) is cut into frames of one size. A frame is the kernel's while its address is on the fill ring or a packet is being
-//! written to it, and ours from the moment its descriptor stands on the receive ring until it is put on the fill ring again. Constants and
+//! written to it, and ours from the moment its descriptor stands on a receive ring until it is put on the fill ring again. Several
+//! sockets may share a queue: each has a receive ring, all have one memory and one fill ring (`umem.rs`). Constants and
 //! structs: include/uapi/linux/if_xdp.h (6.1: options at lines 65-74, offsets of maps at 104-107, `xdp_desc` at 115).
 //! Only opening needs a capability (CAP_NET_RAW); everything else works on the open socket.
 mod memory;
+mod open;
+mod options;
 mod ring;
+mod umem;
 
 use memory::Mapping;
-use ring::{Offsets, Ring};
+use options::get;
+use ring::Ring;
 use std::io;
-use std::mem::size_of;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use umem::Umem;
 
 /// Packets that one call lends at the most.
 pub const LEND_MAX: usize = 64;
-/// Entries of the completion ring, which must be there though nothing is sent (`xsk_bind`, net/xdp/xsk.c).
-const COMPLETION: u32 = 64;
 /// Bytes that the kernel keeps free before each packet (XDP_PACKET_HEADROOM, include/uapi/linux/bpf.h).
 const HEADROOM: u32 = 256;
 /// For packets in several frames, which are lent as one copy: room for seven of the longest, or a burst of jumbo frames.
 const JOINED_BYTES: usize = 64 * 9216;
 /// Frames that one burst can hold: [`LEND_MAX`] packets, of which one may have 17 fragments more (MAX_SKB_FRAGS).
 const HELD_MAX: usize = LEND_MAX * 18;
-/// include/uapi/asm-generic/socket.h
-const SO_PREFER_BUSY_POLL: libc::c_int = 69;
-const SO_BUSY_POLL_BUDGET: libc::c_int = 70;
-const SO_BUSY_POLL: libc::c_int = 46;
 
 /// What is wanted of a socket.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +34,9 @@ pub struct XskConfig {
     /// The interface's index, and its receive queue.
     pub interface: u32,
     pub queue: u32,
-    /// Entries of the receive ring, a power of two; there are twice as many frames.
+    /// Sockets that share the queue and its memory, at least one.
+    pub sockets: u32,
+    /// Entries of each socket's receive ring, a power of two; there are twice as many frames for each.
     pub ring: u32,
     /// 2048 or 4096.
     pub frame_bytes: u32,
@@ -42,10 +44,20 @@ pub struct XskConfig {
     pub joined: bool,
     /// `Some(true)`: zero-copy or an error; `Some(false)`: copy; `None`: as the driver can.
     pub zero_copy: Option<bool>,
-    /// Try explicit huge pages (hugetlbfs) for the memory.
-    pub huge: bool,
+    pub huge: HugePages,
     /// Receive inside the system call, for so many microseconds; where the kernel refuses, it is as without.
     pub busy_poll_micros: Option<u32>,
+}
+
+/// Whether the memory shall lie on explicit huge pages (hugetlbfs), which must be reserved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HugePages {
+    #[default]
+    No,
+    /// If enough are free.
+    Try,
+    /// Or opening fails.
+    Must,
 }
 
 /// The step at which opening failed.
@@ -88,10 +100,8 @@ pub struct XskStatistics {
 /// An open socket, bound to its queue. It receives once the XDP program redirects to it.
 pub struct Xsk {
     rx: Ring<Descriptor>,
-    fill: Ring<u64>,
-    memory: Mapping,
+    umem: Arc<Umem>,
     socket: OwnedFd,
-    frame_bytes: u32,
     /// Frames that were lent: they go back by the next call.
     held: Vec<u64>,
     joined: Vec<u8>,
@@ -120,56 +130,6 @@ struct Piece {
 }
 
 impl Xsk {
-    pub fn open(config: &XskConfig) -> Result<Xsk, XskError> {
-        let frames = u64::from(config.ring) * 2;
-        let need = frames * u64::from(config.frame_bytes);
-        let failed = |step| move |cause| XskError { step, cause, need };
-        let socket = socket().map_err(failed(XskStep::Socket))?;
-        let (memory, pages) = umem(need as usize, config.huge).map_err(failed(XskStep::Memory))?;
-        register(&socket, &memory, need, config.frame_bytes).map_err(failed(XskStep::Register))?;
-        let rings = || -> io::Result<_> {
-            let (rx, fill) = (config.ring, config.ring * 2);
-            set(&socket, libc::SOL_XDP, libc::XDP_UMEM_FILL_RING, &fill)?;
-            set(&socket, libc::SOL_XDP, libc::XDP_UMEM_COMPLETION_RING, &COMPLETION)?;
-            set(&socket, libc::SOL_XDP, libc::XDP_RX_RING, &rx)?;
-            // SAFETY: integers only; all zero is a value.
-            let mut at: libc::xdp_mmap_offsets = unsafe { std::mem::zeroed() };
-            get(&socket, libc::SOL_XDP, libc::XDP_MMAP_OFFSETS, &mut at)?;
-            let invalid = || io::Error::new(io::ErrorKind::InvalidData, "the kernel's offsets lie outside the ring");
-            let map = |entries: u64, each: usize, size: u32, at: u64| {
-                Mapping::of_socket(&socket, entries as usize + each * size as usize, at)
-            };
-            let rx_map = map(at.rx.desc, size_of::<Descriptor>(), rx, libc::XDP_PGOFF_RX_RING as u64)?;
-            let fill_map = map(at.fr.desc, size_of::<u64>(), fill, libc::XDP_UMEM_PGOFF_FILL_RING)?;
-            // This side consumes what was received and produces what is to be filled.
-            let rx = Ring::new(rx_map, offsets(&at.rx, false), rx).ok_or_else(invalid)?;
-            Ok((rx, Ring::new(fill_map, offsets(&at.fr, true), fill).ok_or_else(invalid)?))
-        };
-        let (rx, fill) = rings().map_err(failed(XskStep::Rings))?;
-        let mut xsk = Xsk {
-            rx,
-            fill,
-            memory,
-            socket,
-            frame_bytes: config.frame_bytes,
-            held: Vec::with_capacity(HELD_MAX),
-            joined: if config.joined { vec![0; JOINED_BYTES] } else { Vec::new() },
-            refused: 0,
-            pages,
-            zero_copy: false,
-            busy_poll: false,
-        };
-        xsk.put_all(frames);
-        if let Some(micros) = config.busy_poll_micros {
-            xsk.busy_poll = xsk.poll_busily(micros).is_ok();
-        }
-        xsk.bind(config).map_err(failed(XskStep::Bind))?;
-        let mut options = 0u32;
-        get(&xsk.socket, libc::SOL_XDP, libc::XDP_OPTIONS, &mut options).map_err(failed(XskStep::Bind))?;
-        xsk.zero_copy = options & libc::XDP_OPTIONS_ZEROCOPY != 0;
-        Ok(xsk)
-    }
-
     /// Lends the next packets, at most `limit` and [`LEND_MAX`], and takes back those of the last call. Answers how many.
     #[inline]
     pub fn lend<'r>(&'r mut self, limit: usize, mut each: impl FnMut(&'r [u8])) -> usize {
@@ -179,7 +139,7 @@ impl Xsk {
         let this = &*self;
         for piece in &pieces[..count] {
             each(match piece.joined {
-                false => this.memory.slice(piece.at, piece.len),
+                false => this.umem.slice(piece.at, piece.len),
                 true => this.joined.get(piece.at..piece.at + piece.len).unwrap_or(&[]),
             });
         }
@@ -232,23 +192,32 @@ impl Xsk {
         }
     }
 
-    /// Wakes the driver if it sleeps for want of frames, or lets it receive where busy polling is on.
+    /// To be called before a wait: gives back what was lent, which others may need meanwhile, and wakes the driver if it sleeps for
+    /// want of frames, or lets it receive where busy polling is on.
     #[inline]
-    pub fn wake(&self) {
-        if self.busy_poll || self.fill.needs_wakeup() {
-            // SAFETY: a receive of nothing into nothing: it only enters the driver (`xsk_recvmsg`, net/xdp/xsk.c). Its answer is of no
-            // interest: what can be wrong is told by the next wait.
-            unsafe {
-                libc::recvfrom(
-                    self.socket.as_raw_fd(),
-                    std::ptr::null_mut(),
-                    0,
-                    libc::MSG_DONTWAIT,
-                    std::ptr::null_mut(),
-                    std::ptr::null_mut(),
-                )
-            };
+    pub fn rest(&mut self) {
+        let sleeps = match self.held.is_empty() {
+            true => self.umem.needs_wakeup(),
+            false => self.umem.give_back(&mut self.held, true),
+        };
+        if self.busy_poll || sleeps {
+            self.enter();
         }
+    }
+
+    fn enter(&self) {
+        // SAFETY: a receive of nothing into nothing: it only enters the driver (`xsk_recvmsg`, net/xdp/xsk.c). Its answer is of no
+        // interest: what can be wrong is told by the next wait.
+        unsafe {
+            libc::recvfrom(
+                self.socket.as_raw_fd(),
+                std::ptr::null_mut(),
+                0,
+                libc::MSG_DONTWAIT,
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+            )
+        };
     }
 
     /// Notes descriptors as pieces, joins those that belong together, and releases them; their frames are held.
@@ -313,7 +282,7 @@ impl Xsk {
             match self.place(descriptor).filter(|_| whole) {
                 Some(from) => {
                     let len = descriptor.len as usize;
-                    self.joined[at..at + len].copy_from_slice(self.memory.slice(from, len));
+                    self.joined[at..at + len].copy_from_slice(self.umem.slice(from, len));
                     at += len;
                 }
                 None => whole = false,
@@ -326,63 +295,15 @@ impl Xsk {
     #[inline]
     fn place(&self, descriptor: Descriptor) -> Option<usize> {
         let at = usize::try_from(descriptor.addr).ok()?;
-        (at.checked_add(descriptor.len as usize)? <= self.memory.len).then_some(at)
+        (at.checked_add(descriptor.len as usize)? <= self.umem.len()).then_some(at)
     }
 
-    /// Puts the frames that were lent on the fill ring.
+    /// Puts the frames that were lent on the fill ring; with few of them it does not wait for another socket that is doing so.
     #[inline]
     fn take_back(&mut self) {
-        if self.held.is_empty() {
-            return;
-        }
-        // There is room: the ring has a place for every frame, and these are on none.
-        let count = self.fill.room(self.held.len() as u32).min(self.held.len() as u32);
-        let whole = !u64::from(self.frame_bytes - 1);
-        for (n, addr) in (0..count).zip(&self.held) {
-            self.fill.put(n, addr & whole);
-        }
-        self.fill.release(count);
-        self.held.drain(..count as usize);
-        if self.fill.needs_wakeup() {
-            self.wake();
-        }
-    }
-
-    fn put_all(&mut self, frames: u64) {
-        let count = u64::from(self.fill.room(frames as u32)).min(frames);
-        (0..count).for_each(|n| self.fill.put(n as u32, n * u64::from(self.frame_bytes)));
-        self.fill.release(count as u32);
-    }
-
-    fn poll_busily(&self, micros: u32) -> io::Result<()> {
-        set(&self.socket, libc::SOL_SOCKET, SO_PREFER_BUSY_POLL, &1u32)?;
-        set(&self.socket, libc::SOL_SOCKET, SO_BUSY_POLL, &micros)?;
-        set(&self.socket, libc::SOL_SOCKET, SO_BUSY_POLL_BUDGET, &(LEND_MAX as u32))
-    }
-
-    fn bind(&self, config: &XskConfig) -> io::Result<()> {
-        let mut flags = libc::XDP_USE_NEED_WAKEUP;
-        // Without either word the kernel tries zero-copy first (`xp_assign_dev`, net/xdp/xsk_buff_pool.c).
-        match config.zero_copy {
-            Some(true) => flags |= libc::XDP_ZEROCOPY,
-            Some(false) => flags |= libc::XDP_COPY,
-            None => {}
-        }
-        if config.joined {
-            flags |= libc::XDP_USE_SG;
-        }
-        let address = libc::sockaddr_xdp {
-            sxdp_family: libc::AF_XDP as u16,
-            sxdp_flags: flags,
-            sxdp_ifindex: config.interface,
-            sxdp_queue_id: config.queue,
-            sxdp_shared_umem_fd: 0,
-        };
-        let len = size_of::<libc::sockaddr_xdp>() as libc::socklen_t;
-        // SAFETY: the address is a sockaddr_xdp of that length, which outlives the call.
-        match unsafe { libc::bind(self.socket.as_raw_fd(), std::ptr::from_ref(&address).cast(), len) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
+        let many = self.held.len() > LEND_MAX;
+        if !self.held.is_empty() && self.umem.give_back(&mut self.held, many) {
+            self.enter();
         }
     }
 }
@@ -402,53 +323,4 @@ enum Joined {
     Later,
     Refused { parts: u32 },
     Whole { parts: u32, len: usize },
-}
-
-fn socket() -> io::Result<OwnedFd> {
-    // SAFETY: plain numbers; the answer is a descriptor or -1.
-    let socket = unsafe { libc::socket(libc::AF_XDP, libc::SOCK_RAW | libc::SOCK_CLOEXEC, 0) };
-    if socket < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: just made, nobody else's.
-    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
-}
-
-fn umem(bytes: usize, huge: bool) -> io::Result<(Mapping, UmemPages)> {
-    if huge && let Ok(mapping) = Mapping::anonymous(bytes, true) {
-        return Ok((mapping, UmemPages::Huge));
-    }
-    Ok((Mapping::anonymous(bytes, false)?, UmemPages::Advised))
-}
-
-fn register(socket: &OwnedFd, memory: &Mapping, len: u64, chunk_size: u32) -> io::Result<()> {
-    let addr = memory.first.as_ptr() as u64;
-    let region = libc::xdp_umem_reg { addr, len, chunk_size, headroom: 0, flags: 0, tx_metadata_len: 0 };
-    set(socket, libc::SOL_XDP, libc::XDP_UMEM_REG, &region)
-}
-
-fn offsets(at: &libc::xdp_ring_offset, produces: bool) -> Offsets {
-    let (producer, consumer) = (at.producer as usize, at.consumer as usize);
-    let (own, other) = if produces { (producer, consumer) } else { (consumer, producer) };
-    Offsets { own, other, flags: at.flags as usize, entries: at.desc as usize }
-}
-
-fn set<T>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: the kernel reads `len` bytes of a value that is as long and outlives the call.
-    match unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, std::ptr::from_ref(value).cast(), len) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
-}
-
-/// `T` is made of integers only: the kernel may write any bytes.
-fn get<T: Copy>(socket: &OwnedFd, level: libc::c_int, option: libc::c_int, value: &mut T) -> io::Result<()> {
-    let mut len = size_of::<T>() as libc::socklen_t;
-    let value = std::ptr::from_mut(value).cast();
-    // SAFETY: the kernel writes at most `len` bytes to a value that is as long, and how many to `len`; both outlive the call.
-    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, value, std::ptr::from_mut(&mut len)) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }

@@ -1,4 +1,4 @@
-//! Memory that is mapped for a socket: frames of our own, and the rings that the kernel shares.
+//! Memory that is mapped for sockets: frames of our own, and the rings that the kernel shares.
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr::NonNull;
@@ -14,6 +14,8 @@ pub(super) struct Mapping {
 
 // SAFETY: the memory belongs to this value alone, and to the kernel as the protocol of the rings says.
 unsafe impl Send for Mapping {}
+// SAFETY: a shared mapping is only read (`slice`), and each frame by the one socket that the kernel gave it to.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Zeroed memory; huge pages by reservation, or small ones with the advice to make them huge.
