@@ -9,6 +9,7 @@ mod counting;
 mod cpus;
 #[cfg(feature = "dpdk")]
 pub mod dpdk;
+pub mod handover;
 mod interfaces;
 pub mod lanes;
 mod map;
