@@ -5,14 +5,14 @@ use crate::offload::{Offload, Tuple};
 use crate::rules::{Policy, Prefix, Verdict};
 use crate::steer::Sockets;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, MapData, MapError};
+use aya::maps::{Array, Map, MapData, MapError};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
@@ -58,6 +58,8 @@ pub enum EbpfError {
         "there are more AF_XDP sockets than the XDP program has places for: use fewer lanes, or fewer queues (`ethtool -L`)"
     )]
     Rows,
+    #[error("the XDP program is in the hands of another process, which alone can do this")]
+    Apart,
     #[error("map {map} of the XDP program: {cause}")]
     Map { map: &'static str, cause: String },
     #[error("{interface}: {cause}")]
@@ -79,6 +81,8 @@ pub struct Program {
     link: Option<XdpLinkId>,
     sockets: Sockets,
     counters: Reader,
+    /// The map of counters once more, for other processes.
+    counters_fd: OwnedFd,
     offload: Option<Offload>,
     rules: Rules,
 }
@@ -92,12 +96,16 @@ impl Program {
         for name in ["sonda", "peek"] {
             program(&mut bpf, name)?.load().map_err(|e| loading(&e))?;
         }
+        let Some(Map::PerCpuArray(map)) = bpf.map("counters") else { return Err(absent()) };
+        let counters_fd = map.fd().as_fd().try_clone_to_owned();
+        let counters_fd = counters_fd.map_err(|e| EbpfError::Map { map: "counters", cause: e.to_string() })?;
         let counters = Arc::new(taken(&mut bpf, "counters")?);
         let offload = Offload::new(taken(&mut bpf, "flows")?, taken(&mut bpf, "tallies")?);
         let mut program = Program {
             link: None,
             sockets: Sockets::new(taken(&mut bpf, "sockets")?, taken(&mut bpf, "spreads")?),
             counters: Reader(counters),
+            counters_fd,
             offload: Some(offload),
             rules: Rules::new(&mut bpf)?,
             bpf,
@@ -172,6 +180,11 @@ impl Program {
         self.counters.clone()
     }
 
+    /// The map of the counters, for a [`Reader`] in another process.
+    pub fn counters_fd(&self) -> BorrowedFd<'_> {
+        self.counters_fd.as_fd()
+    }
+
     /// The table of offloaded flows, for one owner: the first call takes it.
     pub fn offload(&mut self) -> Option<Offload> {
         self.offload.take()
@@ -180,7 +193,7 @@ impl Program {
     /// Tells later whether the program is still on this interface.
     pub fn watch(&mut self, interface: &str, index: u32) -> Result<Watch, EbpfError> {
         let own = program(&mut self.bpf, "sonda")?.info().map_err(|e| loading(&e))?.id();
-        Ok(Watch { interface: interface.to_owned(), index, own })
+        Ok(Watch::new(interface, index, own))
     }
 
     /// What the program would do with a frame of at least 14 bytes on queue 0 (BPF_PROG_TEST_RUN). The frame is counted.
@@ -216,6 +229,16 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Looks after the program of this id.
+    pub fn new(interface: &str, index: u32, program: u32) -> Watch {
+        Watch { interface: interface.to_owned(), index, own: program }
+    }
+
+    /// The program's id.
+    pub fn program(&self) -> u32 {
+        self.own
+    }
+
     /// An error says what is there instead.
     pub fn look(&self) -> Result<(), String> {
         let name = &self.interface;

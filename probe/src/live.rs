@@ -1,6 +1,7 @@
 //! Live inputs of both faces: an interface, a backend for it, and a reader for each lane.
 use clap::ValueEnum;
 use dataplane::capture::{AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpSource};
+use sys::handover::Channel;
 
 /// What takes packets from an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -59,10 +60,18 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
     }
 }
 
+/// Takes over an interface that another process opens (`isolate`).
+pub(crate) fn adopt(interface: &str, config: &LiveConfig, channel: Channel) -> Result<Opened, CaptureError> {
+    Ok(opened(XdpSource::adopt(interface, &config.xdp, channel)?))
+}
+
 fn af_xdp(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
-    let lanes = XdpSource::open(interface, &config.xdp)?;
+    Ok(opened(XdpSource::open(interface, &config.xdp)?))
+}
+
+fn opened(lanes: Vec<XdpSource>) -> Opened {
     let how = lanes.first().map_or_else(String::new, |lane| lane.control().how().to_string());
-    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how })
+    Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how }
 }
 
 fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, CaptureError> {

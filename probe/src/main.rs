@@ -4,6 +4,7 @@
 mod applets;
 mod dpdk;
 mod ipfixprobe;
+mod isolate;
 mod live;
 mod outputs;
 mod page;

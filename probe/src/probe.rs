@@ -1,5 +1,6 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
 use crate::dpdk::{self, PortsConfig};
+use crate::isolate;
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::privileges::Privileges;
@@ -22,6 +23,7 @@ use dataplane::registry::{Layer, PluginId};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use sys::handover::Channel;
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -159,6 +161,9 @@ pub(crate) struct Args {
     /// Become this user once an interface, outputs and all else are open, before the first packet is read
     #[arg(long, value_name = "NAME", requires = "interfaces", conflicts_with = "keep_privileges")]
     user: Option<String>,
+    /// With af_xdp, read packets in a second process that never had a privilege; this one opens the interfaces and sees no packet
+    #[arg(long, requires = "interfaces", conflicts_with = "keep_privileges")]
+    isolate: bool,
     /// Keep the capabilities that the program was started with; without it all are given up before the first packet is read
     #[arg(long, requires = "interfaces")]
     keep_privileges: bool,
@@ -202,6 +207,12 @@ pub(crate) fn main(args: &[OsString]) -> u8 {
         }
     };
     let quiet = args.quiet;
+    if args.isolate && !isolate::is_reader() {
+        return isolated(&args).unwrap_or_else(|e| {
+            eprintln!("sonda probe: {e}");
+            exit::CANNOT_START
+        });
+    }
     let job = match prepare(args) {
         Ok(job) => job,
         Err(e) => {
@@ -227,6 +238,15 @@ pub(crate) fn main(args: &[OsString]) -> u8 {
         _ if outcome.interrupted.is_some() => exit::INTERRUPTED,
         _ => exit::OK,
     }
+}
+
+/// The part of this process when another one reads the packets.
+fn isolated(args: &Args) -> Result<u8, String> {
+    if args.backend != Backend::AfXdp {
+        return Err("--isolate is for --backend af_xdp: say so, or leave it out".into());
+    }
+    let config = live_config(args).map_err(|e| e.to_string())?;
+    isolate::open_for_reader(&args.interfaces, &config.xdp, args.user.as_deref())
 }
 
 /// Opens everything; nothing is read before all of it is open.
@@ -260,9 +280,10 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         inputs.extend(dpdk_ports(&args, &cpus)?);
     }
     let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
+    let mut channels = if args.isolate { isolate::channels()? } else { Vec::new() }.into_iter();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
-        inputs.push(interface_lanes(interface, &args, own)?);
+        inputs.push(interface_lanes(interface, &args, own, channels.next())?);
     }
     for file in &args.files {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
@@ -287,7 +308,27 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
 }
 
 /// Opens an interface with a part of its packets for each lane, and says how on standard error.
-fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Source, Box<dyn std::error::Error>> {
+fn interface_lanes(
+    interface: &str,
+    args: &Args,
+    cpus: &[usize],
+    channel: Option<Channel>,
+) -> Result<Source, Box<dyn std::error::Error>> {
+    let config = live_config(args)?;
+    let opened = match channel {
+        Some(channel) => live::adopt(interface, &config, channel)?,
+        None => live::open(interface, &config)?,
+    };
+    if !args.quiet {
+        eprintln!("{}", opened.how);
+    }
+    let lanes = opened.sources.into_iter().enumerate();
+    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
+    Ok(Source { name: interface.to_string(), readers })
+}
+
+/// What the options ask of each interface.
+fn live_config(args: &Args) -> Result<LiveConfig, Box<dyn std::error::Error>> {
     let mut config = LiveConfig { backend: args.backend, ..LiveConfig::default() };
     config.packet.filter = args.filter.clone();
     config.packet.members = args.lanes;
@@ -304,13 +345,7 @@ fn interface_lanes(interface: &str, args: &Args, cpus: &[usize]) -> Result<Sourc
     if config.xdp.policy.offload {
         return Err("--prefilter: lanes do not offload flows yet, leave `offload` out".into());
     }
-    let opened = live::open(interface, &config)?;
-    if !args.quiet {
-        eprintln!("{}", opened.how);
-    }
-    let lanes = opened.sources.into_iter().enumerate();
-    let readers = lanes.map(|(lane, source)| Reader { source, cpu: cpus.get(lane).copied() }).collect();
-    Ok(Source { name: interface.to_string(), readers })
+    Ok(config)
 }
 
 /// Opens DPDK's ports with a queue for each lane.

@@ -23,8 +23,8 @@ const NOBODY: &str = "65534";
 type Status = BTreeMap<String, String>;
 
 /// The state of each thread of a run, by the thread's name.
-fn threads(running: &Running) -> Vec<(String, Status)> {
-    let folder = format!("/proc/{}/task", running.id());
+fn threads(process: u32) -> Vec<(String, Status)> {
+    let folder = format!("/proc/{process}/task");
     let mut all = Vec::new();
     for thread in std::fs::read_dir(folder).expect("it runs") {
         // Threads of a finished start may end while they are looked at.
@@ -38,8 +38,8 @@ fn threads(running: &Running) -> Vec<(String, Status)> {
 
 /// No thread has a capability, or can get one.
 #[track_caller]
-fn all_without(running: &Running, uid: &str) -> Vec<String> {
-    let all = threads(running);
+fn all_without(process: u32, uid: &str) -> Vec<String> {
+    let all = threads(process);
     for (name, status) in &all {
         assert_eq!(status["CapBnd"], NONE, "bounding set of {name}");
     }
@@ -87,7 +87,7 @@ fn no_thread_keeps_a_capability_and_everything_works_to_the_end() {
         let running = Running::start(ns.sonda(args).env("TRAP_SOCKET_DIR", folder.path(".")));
         running.wait_for("runs without capabilities, but as root");
         ns.send(&capture, 20_000);
-        let names = all_without(&running, "0");
+        let names = all_without(running.id(), "0");
         assert!(names.iter().any(|name| name == "trap-accept") && names.len() >= 4, "{names:?}");
         let run = running.interrupt().must(130);
         takes_all(&run, sent);
@@ -110,7 +110,7 @@ fn it_becomes_another_user_once_everything_is_open() {
         let running = Running::start(&mut ns.sonda(args));
         running.wait_for("runs as user nobody, without capabilities");
         ns.send(&capture, 20_000);
-        all_without(&running, NOBODY);
+        all_without(running.id(), NOBODY);
         let page = PathBuf::from(format!("/dev/shm/sonda-{NOBODY}/{}.page", running.id()));
         let run = running.interrupt().must(130);
         takes_all(&run, sent);
@@ -130,7 +130,7 @@ fn the_drop_in_gives_them_up_too() {
     let running = Running::start(command.env("SONDA_USER", "nobody"));
     running.wait_for("runs as user nobody, without capabilities");
     ns.send(&capture, 20_000);
-    all_without(&running, NOBODY);
+    all_without(running.id(), NOBODY);
     let run = running.interrupt().must(0);
     assert!(run.stdout.contains(&sent.to_string()), "{}", run.stdout);
 }
@@ -153,7 +153,7 @@ fn who_keeps_them_is_told_so() {
         }
     };
     assert!(shown.contains("probe (privileges kept)"), "{shown}");
-    assert!(threads(&running).iter().all(|(_, status)| status["CapEff"] != NONE));
+    assert!(threads(running.id()).iter().all(|(_, status)| status["CapEff"] != NONE));
     let run = running.interrupt().must(130);
     assert!(run.stderr.contains("privileges: kept, as was asked"), "{}", run.stderr);
 }
@@ -193,13 +193,13 @@ fn what_the_unit_gives_is_enough_and_no_part_of_it_is_kept() {
     let caps: Vec<String> = of_the_unit().iter().map(|name| format!("+{name}")).collect();
     let (inherited, ambient) = (format!("--inh-caps={}", caps.join(",")), format!("--ambient-caps={}", caps.join(",")));
     let bounding = format!("--bounding-set=-all,{}", caps.join(","));
-    let user = ["--reuid=65534", "--regid=65534", "--clear-groups", &inherited, &ambient, &bounding];
-    // The unit sets no limit to locked memory, which setpriv cannot: small rings.
-    let sonda = [env!("CARGO_BIN_EXE_sonda"), "probe", "-i", HERE, "--backend", "af_xdp", "--ring", "4", "--json", "-"];
+    // A user of this test's own, because locked memory is counted for each; the unit sets no limit to it, which setpriv cannot.
+    let user = ["--reuid=61234", "--regid=61234", "--clear-groups", &inherited, &ambient, &bounding];
+    let sonda = [env!("CARGO_BIN_EXE_sonda"), "probe", "-i", HERE, "--backend", "af_xdp", "--ring", "6", "--json", "-"];
     let running = Running::start(&mut ns.command("setpriv", [&user[..], &sonda].concat()));
-    running.wait_for("runs as user 65534, without capabilities");
+    running.wait_for("runs as user 61234, without capabilities");
     ns.send(&capture, 5_000);
-    none_has_any(threads(&running), NOBODY);
+    none_has_any(threads(running.id()), "61234");
     let run = running.interrupt().must(130);
     takes_all(&run, sent);
     assert_same("the unit", &timeless(json_lines(&run.stdout)), &expected);
@@ -212,4 +212,86 @@ fn the_unit_is_one_that_systemd_takes_and_leaves_little_open() {
     // Ten times the level. What is above the 2.0 of RELIABILITY.md is what a probe is for: AF_PACKET, AF_XDP and bpf(2).
     checked.must(0);
     assert!(score.contains("OK"), "{score}");
+}
+
+/// The process that another one has started.
+fn child(parent: u32) -> u32 {
+    let mut all =
+        std::fs::read_dir("/proc").expect("/proc").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let started = |process: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+        status.contains(&format!("PPid:\t{parent}\n"))
+    };
+    all.find(started).expect("the process that reads")
+}
+
+/// Two processes, of which the second reads.
+fn isolated(ns: &Netns) -> (Running, u32) {
+    let args = ["probe", "-i", HERE, "--backend", "af_xdp", "--isolate", "--ring", "2", "--lanes", "1", "--json", "-"];
+    let running = Running::start(&mut ns.sonda(args));
+    running.wait_for(": af_xdp, native XDP, copy, ");
+    running.wait_for("runs as user 65534, without capabilities");
+    let reader = child(running.id());
+    (running, reader)
+}
+
+#[test]
+fn a_process_that_never_had_a_privilege_reads_what_another_has_opened() {
+    let ns = Netns::new(1);
+    // Smaller frames, so that more of them fit into the memory that may be locked.
+    for link in [HERE, netns::THERE] {
+        ns.must("ip", &["link", "set", link, "mtu", "1700"]);
+    }
+    let folder = Folder::new();
+    let (bytes, sent) = sendable([mixture(6_000, 500)]);
+    let capture = folder.write("mixture.pcap", bytes);
+    let expected = timeless(flows(&capture, &[]));
+    // The kernel takes a link off some time after its last descriptor is closed.
+    let no_program = || {
+        let patience = Instant::now() + Duration::from_secs(60);
+        while ns.must("ip", &["link", "show", HERE]).contains("xdp") {
+            assert!(Instant::now() < patience, "the program is off");
+        }
+    };
+    let (running, reader) = isolated(&ns);
+    ns.send(&capture, 2_000);
+    all_without(reader, NOBODY);
+    assert!(threads(running.id()).iter().all(|(_, status)| status["CapEff"] != NONE));
+    let run = running.interrupt().must(130);
+    takes_all(&run, sent);
+    assert_same("two processes", &timeless(json_lines(&run.stdout)), &expected);
+    no_program();
+    // The one that opened is killed: the other exports what it has.
+    let (running, _) = isolated(&ns);
+    ns.send(&capture, 2_000);
+    running.signal("KILL");
+    let run = running.end().must(137);
+    assert_same("after the opener's death", &timeless(json_lines(&run.stdout)), &expected);
+    no_program();
+    // The one that reads is killed: the other ends and says so.
+    let (running, reader) = isolated(&ns);
+    ns.must("kill", &["-KILL", &reader.to_string()]);
+    let run = running.end().must(137);
+    assert!(run.stderr.contains("was ended by signal 9"), "{}", run.stderr);
+    no_program();
+}
+
+#[test]
+fn two_processes_say_what_keeps_them_from_starting() {
+    let ns = Netns::new(1);
+    let isolate = |args: &[&str]| {
+        let all = [&["probe", "--isolate", "--duration", "1"], args].concat();
+        outcome(&mut ns.sonda(all)).must(1).stderr
+    };
+    let said = isolate(&["-i", HERE]);
+    assert!(said.contains("--isolate is for --backend af_xdp"), "{said}");
+    let said = isolate(&["-i", HERE, "--backend", "af_xdp", "--user", "no-such-user"]);
+    assert!(said.contains("there is no user no-such-user"), "{said}");
+    let said = isolate(&["-i", "none9", "--backend", "af_xdp"]);
+    assert!(said.contains("there is no interface none9"), "{said}");
+    // More memory than anybody may lock who is not root.
+    let all =
+        ["--memlock=1048576", env!("CARGO_BIN_EXE_sonda"), "probe", "--isolate", "-i", HERE, "--backend", "af_xdp"];
+    let said = outcome(&mut ns.command("prlimit", all)).must(1).stderr;
+    assert!(said.contains("locked memory is limited to 1048576 bytes") && said.contains("`LimitMEMLOCK="), "{said}");
 }

@@ -31,7 +31,7 @@ pub use counting::{CountingAllocator, allocations};
 pub use cpus::{run_on, usable_cpus};
 pub use interfaces::{Interface, interface, interface_name, interfaces};
 pub use map::FileMap;
-pub use nic::{Promiscuous, has_address, memlock, mtu, receive_queues};
+pub use nic::{Promiscuous, has_address, memlock, mtu, raise_memlock, receive_queues};
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};
