@@ -2,7 +2,7 @@
 //! started by it, has no privilege from its first instruction, and is all the rest: lanes, outputs, page.
 //!
 //! They live and die together. SIGINT and SIGTERM are passed on, and the exit status is the reader's. When the reader ends, in whatever way, the
-//! interfaces are closed. When the opener is killed, the reader is told to end (SIGTERM) and exports its live flows.
+//! interfaces are closed. When the opener is killed, the reader ends as after a signal and exports its live flows.
 use dataplane::capture::{CaptureError, XdpConfig, XdpOpener};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use sys::handover::{Channel, signal, start_without_privileges};
 use sys::privileges::user;
+use trap::Stop;
 
 /// The variable by which the reader knows that it is one, with the numbers of its channels in the order of the interfaces.
 const CHANNELS: &str = "SONDA_CHANNELS";
@@ -26,13 +27,21 @@ pub(crate) fn is_reader() -> bool {
     std::env::var_os(CHANNELS).is_some()
 }
 
-/// The reader's ends, one for each interface.
-pub(crate) fn channels() -> Result<Vec<Channel>, String> {
+/// The reader's ends, one for each interface. When the opener has gone, the reader is told to stop.
+pub(crate) fn channels(stop: &Stop) -> Result<Vec<Channel>, String> {
     let numbers = std::env::var(CHANNELS).unwrap_or_default();
     let channel =
         |number: &str| number.parse().map_err(|_| io::ErrorKind::InvalidInput.into()).and_then(Channel::inherited);
     let channels: io::Result<Vec<_>> = numbers.split(',').map(channel).collect();
-    channels.map_err(|e| format!("{CHANNELS} is set, but not by sonda ({e}): unset it"))
+    let channels = channels.map_err(|e| format!("{CHANNELS} is set, but not by sonda ({e}): unset it"))?;
+    for channel in &channels {
+        let (channel, stop) = (channel.try_clone().map_err(|e| e.to_string())?, stop.clone());
+        std::thread::spawn(move || {
+            channel.wait_for_end();
+            stop.request();
+        });
+    }
+    Ok(channels)
 }
 
 /// Starts the reader with this process's own arguments and opens the interfaces for it; answers its exit status.

@@ -2,7 +2,7 @@
 //!
 //! Sockets, rings, the XDP program, promiscuous mode, outputs and process file are opened with the privileges that the program was started
 //! with. Then every thread, those of libraries too, loses them: `no_new_privs`, empty bounding and ambient sets, the identity of another
-//! user if one was named, no capability. What is needed later goes by what is open: maps, sockets and links are file descriptors.
+//! user if one was named, no capability, and calls that a run has no use for are refused (seccomp). What is needed later goes by what is open: maps, sockets and links are file descriptors.
 //! Nothing is believed: /proc says of each thread what it has, and a run that kept something it should not have does not begin.
 //!
 //! The bounding set can be emptied only by who has CAP_SETPCAP. Without (a unit with AmbientCapabilities=, a file with capabilities) it
@@ -11,6 +11,7 @@ use crate::run::Source;
 use dataplane::capture::AnySource;
 use std::io;
 use sys::privileges::{Identity, become_user, drop_capabilities, gain_no_more, own_uid, user};
+use sys::seccomp::refuse_calls;
 
 /// Bit of CAP_SETPCAP (linux/capability.h).
 const SETPCAP: u64 = 1 << 8;
@@ -79,15 +80,23 @@ impl Privileges {
             become_user(identity).map_err(|cause| Kept::User { user: name(), cause })?;
         }
         drop_capabilities().map_err(|cause| Kept::Call { what: "capset", cause })?;
-        check(identity.as_ref(), before.effective & SETPCAP != 0)?;
+        // Where the kernel has no seccomp, the run is as it would be without, and says so.
+        let fence = refuse_calls();
+        check(&Wanted {
+            identity: identity.as_ref(),
+            bounding: before.effective & SETPCAP != 0,
+            fence: fence.is_ok(),
+        })?;
         sources.try_for_each(|(name, source)| still_works(name, source))?;
-        Ok(Some(match (own_uid(), &self.user) {
+        let open = fence.err().map_or_else(String::new, |why| format!("; system calls are not fenced ({why})"));
+        let notice = match (own_uid(), &self.user) {
             (_, Some(name)) => format!("runs as user {name}, without capabilities"),
             (0, None) => {
                 "runs without capabilities, but as root, whose files it may open: --user NAME makes it another".into()
             }
             (uid, None) => format!("runs as user {uid}, without capabilities"),
-        }))
+        };
+        Ok(Some(notice + &open))
     }
 }
 
@@ -96,8 +105,18 @@ fn wanted(name: &str) -> Result<Identity, Kept> {
     found.ok_or_else(|| Kept::NoUser(name.into()))
 }
 
+/// How a thread should be.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted<'i> {
+    identity: Option<&'i Identity>,
+    /// Without a bounding set, which can be emptied.
+    bounding: bool,
+    /// With a filter of system calls.
+    fence: bool,
+}
+
 /// Every thread has lost everything.
-fn check(identity: Option<&Identity>, bounding: bool) -> Result<(), Kept> {
+fn check(wanted: &Wanted<'_>) -> Result<(), Kept> {
     for entry in std::fs::read_dir("/proc/self/task").map_err(Kept::Proc)? {
         let thread = entry.map_err(Kept::Proc)?.file_name().to_string_lossy().into_owned();
         let status = match Status::of(&format!("self/task/{thread}")) {
@@ -106,7 +125,7 @@ fn check(identity: Option<&Identity>, bounding: bool) -> Result<(), Kept> {
             Err(e) if matches!(e.raw_os_error(), Some(libc_errors::ENOENT | libc_errors::ESRCH)) => continue,
             Err(e) => return Err(Kept::Proc(e)),
         };
-        if let Some(what) = status.kept(identity, bounding) {
+        if let Some(what) = status.kept(wanted) {
             return Err(Kept::Thread { thread, what });
         }
     }
@@ -132,6 +151,8 @@ struct Status {
     bounding: u64,
     ambient: u64,
     no_new_privs: bool,
+    /// A filter of system calls is in force.
+    fenced: bool,
 }
 
 impl Status {
@@ -155,6 +176,8 @@ impl Status {
             bounding: set("CapBnd")?,
             ambient: set("CapAmb")?,
             no_new_privs: line("NoNewPrivs")?.trim() == "1",
+            // A kernel without seccomp has no such line.
+            fenced: line("Seccomp").is_some_and(|mode| mode.trim() == "2"),
         })
     }
 
@@ -165,17 +188,22 @@ impl Status {
     }
 
     /// What it has and should not have.
-    fn kept(&self, identity: Option<&Identity>, bounding: bool) -> Option<String> {
+    fn kept(&self, wanted: &Wanted<'_>) -> Option<String> {
         let sets = [("permitted", self.permitted), ("effective", self.effective), ("inheritable", self.inheritable)];
-        let mut sets =
-            sets.into_iter().chain([("ambient", self.ambient)]).chain(bounding.then_some(("bounding", self.bounding)));
+        let mut sets = sets
+            .into_iter()
+            .chain([("ambient", self.ambient)])
+            .chain(wanted.bounding.then_some(("bounding", self.bounding)));
         if let Some((name, set)) = sets.find(|(_, set)| *set != 0) {
             return Some(format!("capabilities {set:#x} ({name})"));
         }
         if !self.no_new_privs {
             return Some("no_new_privs is not set".into());
         }
-        let identity = identity.filter(|identity| !self.is(identity))?;
+        if wanted.fence && !self.fenced {
+            return Some("the filter of system calls is not in force".into());
+        }
+        let identity = wanted.identity.filter(|identity| !self.is(identity))?;
         Some(format!("users {:?}, groups {:?} and {:?} in place of {identity:?}", self.uids, self.gids, self.groups))
     }
 }
@@ -195,23 +223,26 @@ fn still_works(name: &str, source: &AnySource) -> Result<(), Kept> {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "Name:\tsonda\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nNoNewPrivs:\t1\nCapInh:\t0000000000000000\n\
+    const TEXT: &str = "Name:\tsonda\nUid:\t7\t7\t7\t7\nGid:\t8\t8\t8\t8\nGroups:\t8 9 \nNoNewPrivs:\t1\nSeccomp:\t2\nCapInh:\t0000000000000000\n\
                         CapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000100\nCapAmb:\t0000000000000000\n";
 
     #[test]
     fn what_a_thread_kept_is_said() {
         let status = Status::parse(TEXT).expect("all lines");
         let user = Identity { uid: 7, gid: 8, groups: vec![8, 9] };
-        assert_eq!(status.kept(Some(&user), false), None);
-        assert_eq!(status.kept(None, true), Some("capabilities 0x100 (bounding)".into()));
+        let wanted = Wanted { identity: Some(&user), bounding: false, fence: true };
+        assert_eq!(status.kept(&wanted), None);
+        assert_eq!(status.kept(&Wanted { bounding: true, ..wanted }), Some("capabilities 0x100 (bounding)".into()));
         let other = Identity { uid: 7, gid: 8, groups: vec![8] };
-        assert!(status.kept(Some(&other), false).is_some_and(|what| what.contains("[8, 9]")), "a group too many");
+        let said = status.kept(&Wanted { identity: Some(&other), ..wanted });
+        assert!(said.is_some_and(|what| what.contains("[8, 9]")), "a group too many");
         for (line, worse, what) in [
             ("CapEff:\t0000000000000000", "CapEff:\t0000000000002000", "capabilities 0x2000 (effective)"),
             ("NoNewPrivs:\t1", "NoNewPrivs:\t0", "no_new_privs is not set"),
+            ("Seccomp:\t2", "Seccomp:\t0", "the filter of system calls is not in force"),
         ] {
             let status = Status::parse(&TEXT.replace(line, worse)).expect("all lines");
-            assert_eq!(status.kept(None, false).as_deref(), Some(what));
+            assert_eq!(status.kept(&wanted).as_deref(), Some(what));
         }
         assert_eq!(Status::parse(&TEXT.replace("CapAmb", "Cap")), None);
     }

@@ -280,7 +280,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         inputs.extend(dpdk_ports(&args, &cpus)?);
     }
     let kernels = if args.backend == Backend::Dpdk { &[][..] } else { &args.interfaces[..] };
-    let mut channels = if args.isolate { isolate::channels()? } else { Vec::new() }.into_iter();
+    let mut channels = if args.isolate { isolate::channels(&stop)? } else { Vec::new() }.into_iter();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
         inputs.push(interface_lanes(interface, &args, own, channels.next())?);

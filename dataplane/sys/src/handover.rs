@@ -59,6 +59,23 @@ impl Channel {
         Ok(Channel(unsafe { OwnedFd::from_raw_fd(number) }))
     }
 
+    /// The same end once more.
+    pub fn try_clone(&self) -> io::Result<Channel> {
+        self.0.try_clone().map(Channel)
+    }
+
+    /// Waits until nobody has the other end any more.
+    pub fn wait_for_end(&self) {
+        let mut asked = libc::pollfd { fd: self.0.as_raw_fd(), events: 0, revents: 0 };
+        while asked.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) == 0 {
+            // SAFETY: one pollfd, which outlives the call.
+            let answer = unsafe { libc::poll(&mut asked, 1, -1) };
+            if answer < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                return;
+            }
+        }
+    }
+
     /// Sends a message of 1 to [`MESSAGE_MAX`] bytes with at most [`HANDED_MAX`] descriptors; the receiver gets copies of these.
     pub fn send(&self, message: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         if message.is_empty() || message.len() > MESSAGE_MAX || fds.len() > HANDED_MAX {
@@ -159,8 +176,9 @@ impl AsFd for Channel {
 }
 
 /// Starts a program that has no privilege from its first instruction on: another user if one is given, no capability in any set,
-/// `no_new_privs`. It has a process group of its own, is sent SIGTERM when the thread that calls this ends, and finds its ends of channels
-/// under the numbers, separated by commas, that the variable `name` of its environment has.
+/// `no_new_privs`. It has a process group of its own, and finds its ends of channels under the numbers, separated by commas, that the
+/// variable `name` of its environment has. When this process ends it notices by [`Channel::wait_for_end`]: PR_SET_PDEATHSIG would send its
+/// signal once for each thread of a parent that is killed.
 pub fn start_without_privileges(
     command: &mut Command,
     channels: &[Channel],
@@ -175,12 +193,9 @@ pub fn start_without_privileges(
         if code != 0 {
             return Err(io::Error::from_raw_os_error(code));
         }
-        // After the identity, whose change would clear it (prctl(2)).
-        // SAFETY: plain numbers.
-        let died = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM, 0, 0, 0) };
         // SAFETY: plain numbers; the descriptors are this child's copies.
         let kept = numbers.iter().all(|number| unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } == 0);
-        if died != 0 || !kept { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if !kept { Err(io::Error::last_os_error()) } else { Ok(()) }
     };
     // SAFETY: between fork and exec the closure makes system calls only, on memory that was taken before.
     unsafe { command.pre_exec(before_exec) };
@@ -224,6 +239,7 @@ mod tests {
         here.send(&[1], &vec![file.as_fd(); HANDED_MAX]).unwrap();
         assert_eq!(there.receive().unwrap().1.len(), HANDED_MAX);
         drop(here);
+        there.try_clone().unwrap().wait_for_end();
         assert!(there.receive().unwrap().0.is_empty());
         assert!(there.send(b"x", &[]).is_err());
         assert!(Channel::inherited(file.as_raw_fd()).is_err());

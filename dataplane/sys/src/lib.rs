@@ -19,6 +19,7 @@ mod pages;
 mod prefetch;
 pub mod privileges;
 mod ready;
+pub mod seccomp;
 mod send;
 mod shared;
 mod threads;
