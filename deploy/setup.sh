@@ -24,6 +24,7 @@ need=(
     ethtool=ethtool
     setpriv=util-linux
     sysctl=procps
+    systemd-analyze=systemd
     tcpreplay=tcpreplay
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev

@@ -21,7 +21,7 @@ mod unpack;
 pub mod write;
 
 pub use af_packet::{PacketConfig, PacketSource};
-pub use af_xdp::{HugePages, RssConfig, Spread, XdpConfig, XdpControl, XdpSource};
+pub use af_xdp::{HugePages, RssConfig, Spread, XdpConfig, XdpControl, XdpOpener, XdpSource};
 pub use file::{FileSource, OpenOptions, open, open_reader};
 pub use live::{AnySource, CaptureDrop, Drops, LiveError};
 

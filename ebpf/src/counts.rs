@@ -1,6 +1,7 @@
 //! What became of the packets: the counters of `enum ended` in program/sonda.bpf.c, for each socket's row and processor.
 use crate::program::EbpfError;
-use aya::maps::{MapData, PerCpuArray};
+use aya::maps::{Map, MapData, PerCpuArray};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// `ENDS` of the program.
@@ -97,6 +98,12 @@ impl Counts {
 pub struct Reader(pub(crate) Arc<PerCpuArray<MapData, [u64; ENDS]>>);
 
 impl Reader {
+    /// Reads the counters of a program that another process has, from its map ([`Program::counters_fd`](crate::Program::counters_fd)).
+    pub fn of_map(map: OwnedFd) -> Result<Reader, EbpfError> {
+        let map = MapData::from_fd(map).map(Map::PerCpuArray).map_err(|e| EbpfError::map("counters", e))?;
+        Ok(Reader(Arc::new(PerCpuArray::try_from(map).map_err(|e| EbpfError::map("counters", e))?)))
+    }
+
     /// What was for the socket of this row ([`Program::give`](crate::Program::give)).
     pub fn of(&self, row: u32) -> Result<Counts, EbpfError> {
         let cpus = self.0.get(&row, 0).map_err(|e| EbpfError::map("counters", e))?;

@@ -7,14 +7,14 @@ use crate::rules::{Policy, Prefix, Verdict};
 use crate::steer::Sockets;
 use crate::timed;
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, MapData, MapError};
+use aya::maps::{Array, Map, MapData, MapError};
 use aya::programs::xdp::{XdpLinkId, XdpMode};
 use aya::programs::{ProgramError, TestRun, TestRunOptions, Xdp, loaded_programs};
 use aya::{Ebpf, EbpfLoader, VerifierLogLevel};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 pub(crate) static OBJECT: &[u8] = aya::include_bytes_aligned!("../program/sonda.bpf.o");
@@ -45,7 +45,7 @@ pub enum EbpfError {
     )]
     Load(String),
     #[error(
-        "may not {what}: give the program CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW, or run it as root; in a container its seccomp \
+        "may not {what}: give the program CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW, or run it as root; in a container its seccomp \
          profile must allow bpf(2)"
     )]
     Permission { what: &'static str },
@@ -65,6 +65,8 @@ pub enum EbpfError {
          XDP programs; leave hardware time out"
     )]
     Timed(String),
+    #[error("the XDP program is in the hands of another process, which alone can do this")]
+    Apart,
     #[error("map {map} of the XDP program: {cause}")]
     Map { map: &'static str, cause: String },
     #[error("{interface}: {cause}")]
@@ -88,6 +90,8 @@ pub struct Program {
     timed: Option<Xdp>,
     sockets: Sockets,
     counters: Reader,
+    /// The map of counters once more, for other processes.
+    counters_fd: OwnedFd,
     offload: Option<Offload>,
     rules: Rules,
 }
@@ -112,6 +116,9 @@ impl Program {
         }
         // Before maps are taken out: it is given all of them.
         let timed = timed.map(|interface| timed::load(&bpf, interface)).transpose()?;
+        let Some(Map::PerCpuArray(map)) = bpf.map("counters") else { return Err(absent()) };
+        let counters_fd = map.fd().as_fd().try_clone_to_owned();
+        let counters_fd = counters_fd.map_err(|e| EbpfError::Map { map: "counters", cause: e.to_string() })?;
         let counters = Arc::new(taken(&mut bpf, "counters")?);
         let offload = Offload::new(taken(&mut bpf, "flows")?, taken(&mut bpf, "tallies")?);
         let mut program = Program {
@@ -119,6 +126,7 @@ impl Program {
             timed,
             sockets: Sockets::new(taken(&mut bpf, "sockets")?, taken(&mut bpf, "spreads")?),
             counters: Reader(counters),
+            counters_fd,
             offload: Some(offload),
             rules: Rules::new(&mut bpf)?,
             bpf,
@@ -211,6 +219,11 @@ impl Program {
         self.counters.clone()
     }
 
+    /// The map of the counters, for a [`Reader`] in another process.
+    pub fn counters_fd(&self) -> BorrowedFd<'_> {
+        self.counters_fd.as_fd()
+    }
+
     /// The table of offloaded flows, for one owner: the first call takes it.
     pub fn offload(&mut self) -> Option<Offload> {
         self.offload.take()
@@ -219,7 +232,7 @@ impl Program {
     /// Tells later whether the program is still on this interface.
     pub fn watch(&mut self, interface: &str, index: u32) -> Result<Watch, EbpfError> {
         let own = self.attached()?.info().map_err(|e| loading(&e))?.id();
-        Ok(Watch { interface: interface.to_owned(), index, own })
+        Ok(Watch::new(interface, index, own))
     }
 
     /// What the program would do with a frame of at least 14 bytes on queue 0 (BPF_PROG_TEST_RUN). The frame is counted.
@@ -255,6 +268,16 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// Looks after the program of this id.
+    pub fn new(interface: &str, index: u32, program: u32) -> Watch {
+        Watch { interface: interface.to_owned(), index, own: program }
+    }
+
+    /// The program's id.
+    pub fn program(&self) -> u32 {
+        self.own
+    }
+
     /// An error says what is there instead.
     pub fn look(&self) -> Result<(), String> {
         let name = &self.interface;
@@ -419,6 +442,10 @@ pub(crate) fn absent() -> EbpfError {
 pub(crate) fn loading(error: &(dyn std::error::Error + 'static)) -> EbpfError {
     match errno(error) {
         libc::EPERM | libc::EACCES => EbpfError::Permission { what: "load an XDP program" },
+        // Without it the verifier is as strict as with programs of anybody, and its answer is any of several errors.
+        _ if !sys::privileges::missing("cap_perfmon").is_empty() => {
+            EbpfError::Permission { what: "load an XDP program" }
+        }
         _ => EbpfError::Load(with_causes(error)),
     }
 }

@@ -5,6 +5,7 @@ mod options;
 mod plugins;
 mod tables;
 
+use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run};
 use dataplane::Face;
 use dataplane::cpus;
@@ -133,6 +134,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         name: None,
         tool: "ipfixprobe",
         beside: Vec::new(),
+        privileges: Privileges::of_environment(),
     }))
 }
 

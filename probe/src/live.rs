@@ -3,6 +3,7 @@ use clap::ValueEnum;
 use dataplane::capture::{
     AnySource, CaptureError, LiveError, PacketConfig, PacketSource, XdpConfig, XdpControl, XdpSource,
 };
+use sys::handover::Channel;
 
 /// What takes packets from an interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -78,11 +79,19 @@ pub(crate) fn open(interface: &str, config: &LiveConfig) -> Result<Opened, Captu
     }
 }
 
+/// Takes over an interface that another process opens (`isolate`).
+pub(crate) fn adopt(interface: &str, config: &LiveConfig, channel: Channel) -> Result<Opened, CaptureError> {
+    Ok(opened(XdpSource::adopt(interface, &config.xdp, channel)?))
+}
+
 fn af_xdp(interface: &str, config: &LiveConfig) -> Result<Opened, CaptureError> {
-    let lanes = XdpSource::open(interface, &config.xdp)?;
+    Ok(opened(XdpSource::open(interface, &config.xdp)?))
+}
+
+fn opened(lanes: Vec<XdpSource>) -> Opened {
     let control = lanes.first().map(XdpSource::control);
     let how = control.as_ref().map_or_else(String::new, |control| control.how().to_string());
-    Ok(Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how, control })
+    Opened { sources: lanes.into_iter().map(AnySource::from).collect(), how, control }
 }
 
 fn af_packet(interface: &str, config: &LiveConfig, why: &str) -> Result<Opened, CaptureError> {

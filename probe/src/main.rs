@@ -4,10 +4,12 @@
 mod applets;
 mod dpdk;
 mod ipfixprobe;
+mod isolate;
 mod live;
 mod outputs;
 mod page;
 mod prefilter;
+mod privileges;
 mod probe;
 mod run;
 mod summary;

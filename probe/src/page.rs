@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sys::SharedWords;
+use sys::privileges::own_uid;
 
 /// How often a lane publishes its counters, and its talkers.
 const COUNTERS_EVERY: Duration = Duration::from_millis(100);
@@ -93,14 +94,14 @@ fn folders() -> Vec<PathBuf> {
     let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let system = mounts.lines().any(|mount| mount.contains(" /run tmpfs ")).then(|| PathBuf::from("/run/sonda"));
     let session = set("XDG_RUNTIME_DIR").map(|dir| dir.join("sonda"));
-    let shared = own_uid().map(|uid| Path::new(SHARED_MEMORY).join(format!("sonda-{uid}")));
-    system.into_iter().chain(session).chain(shared).collect()
+    let shared = Path::new(SHARED_MEMORY).join(format!("sonda-{}", own_uid()));
+    system.into_iter().chain(session).chain([shared]).collect()
 }
 
 /// Folders where pages may lie that this user can read: for root also those of other users.
 pub(crate) fn readable_folders() -> Vec<PathBuf> {
     let mut all = folders();
-    if own_uid() == Some(0) && std::env::var_os("SONDA_RUN_DIR").is_none() {
+    if own_uid() == 0 && std::env::var_os("SONDA_RUN_DIR").is_none() {
         let of =
             |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten().take(USERS_MAX).map(|e| e.path());
         let shared = of(SHARED_MEMORY).filter(|path| path.to_string_lossy().contains("/sonda-"));
@@ -110,10 +111,6 @@ pub(crate) fn readable_folders() -> Vec<PathBuf> {
         all.dedup();
     }
     all
-}
-
-fn own_uid() -> Option<u32> {
-    std::fs::metadata("/proc/self").ok().map(|me| me.uid())
 }
 
 /// When a process started, in the kernel's ticks (field 22 of proc_pid_stat(5)); `None` if there is none of the number.
@@ -203,7 +200,7 @@ fn open(folder: &Path, path: &Path) -> io::Result<File> {
     // Whatever is wrong with the folder, that the page exists it is not.
     DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(io::Error::other)?;
     let at = std::fs::symlink_metadata(folder)?;
-    if !at.is_dir() || at.mode() & 0o022 != 0 && at.mode() & 0o1000 == 0 || Some(at.uid()) != own_uid() {
+    if !at.is_dir() || at.mode() & 0o022 != 0 && at.mode() & 0o1000 == 0 || at.uid() != own_uid() {
         return Err(io::Error::other("the folder is not this user's alone"));
     }
     remove_dead(folder);

@@ -1,8 +1,10 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
 use crate::dpdk::{self, PortsConfig};
+use crate::isolate;
 use crate::live::{self, Backend, LiveConfig};
 use crate::outputs::collector;
 use crate::prefilter::{Prefilter, Reload, Ruled, threshold};
+use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, Work, run, unix_secs};
 use crate::summary::summary;
 use crate::xdp_switches::XdpSwitches;
@@ -25,6 +27,7 @@ use dataplane::registry::{Layer, PluginId};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use sys::handover::Channel;
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -169,6 +172,15 @@ pub(crate) struct Args {
     /// Name under which `sonda top` finds this run; without it, its process number
     #[arg(long, value_name = "NAME", value_parser = crate::page::checked_name)]
     name: Option<String>,
+    /// Become this user once an interface, outputs and all else are open, before the first packet is read
+    #[arg(long, value_name = "NAME", requires = "interfaces", conflicts_with = "keep_privileges")]
+    user: Option<String>,
+    /// With af_xdp, read packets in a second process that never had a privilege; this one opens the interfaces and sees no packet
+    #[arg(long, requires = "interfaces", conflicts_with = "keep_privileges")]
+    isolate: bool,
+    /// Keep the capabilities that the program was started with; without it all are given up before the first packet is read
+    #[arg(long, requires = "interfaces")]
+    keep_privileges: bool,
     /// No summary and no progress bar
     #[arg(short, long)]
     quiet: bool,
@@ -209,6 +221,12 @@ pub(crate) fn main(args: &[OsString]) -> u8 {
         }
     };
     let quiet = args.quiet;
+    if args.isolate && !isolate::is_reader() {
+        return isolated(&args).unwrap_or_else(|e| {
+            eprintln!("sonda probe: {e}");
+            exit::CANNOT_START
+        });
+    }
     let job = match prepare(args) {
         Ok(job) => job,
         Err(e) => {
@@ -234,6 +252,15 @@ pub(crate) fn main(args: &[OsString]) -> u8 {
         _ if outcome.interrupted.is_some() => exit::INTERRUPTED,
         _ => exit::OK,
     }
+}
+
+/// The part of this process when another one reads the packets.
+fn isolated(args: &Args) -> Result<u8, String> {
+    if args.backend != Backend::AfXdp {
+        return Err("--isolate is for --backend af_xdp: say so, or leave it out".into());
+    }
+    let config = live_config(args).map_err(|e| e.to_string())?;
+    isolate::open_for_reader(&args.interfaces, &config.xdp, args.user.as_deref())
 }
 
 /// Opens everything; nothing is read before all of it is open.
@@ -277,9 +304,10 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     let file = args.prefilter.as_ref().and_then(|prefilter| prefilter.file.clone());
     let reload = file.map(|path| Reload::new(path, args.quiet)).transpose()?;
     let mut beside = Beside::default();
+    let mut channels = if args.isolate { isolate::channels(&stop)? } else { Vec::new() }.into_iter();
     for (n, interface) in kernels.iter().enumerate() {
         let own = cpus.get(n * args.lanes as usize..).unwrap_or_default();
-        inputs.push(interface_lanes(interface, &args, own, &mut beside)?);
+        inputs.push(interface_lanes(interface, &args, own, channels.next(), &mut beside)?);
     }
     let Beside { ruled, no_offload, mut threads } = beside;
     if let Some(reload) = reload {
@@ -305,6 +333,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         name: args.name,
         tool: "probe",
         beside: threads,
+        privileges: Privileges { user: args.user, keep: args.keep_privileges },
     })
 }
 
@@ -325,6 +354,9 @@ fn no_offload(args: &Args) -> Option<String> {
         _ if args.uniflow => {
             Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into())
         }
+        _ if args.isolate => {
+            Some("with --isolate the process that has the counts is not the one that has the flows: leave `offload` or --isolate out".into())
+        }
         _ if args.filter.is_some() => behind("--filter"),
         _ if args.count > 0 => behind("--count"),
         _ => None,
@@ -336,30 +368,19 @@ fn interface_lanes(
     interface: &str,
     args: &Args,
     cpus: &[usize],
+    channel: Option<Channel>,
     beside: &mut Beside,
 ) -> Result<Source, Box<dyn std::error::Error>> {
-    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
-    config.packet.filter = args.filter.clone();
-    config.packet.members = args.lanes;
-    config.packet.promiscuous = !args.no_promisc;
-    config.packet.snaplen = args.snaplen;
-    config.packet.hardware_time = args.hardware_time;
-    live::ring(args.ring.unwrap_or(64), &mut config.packet);
-    config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
-    config.xdp.filter = args.filter.clone();
-    config.xdp.lanes = args.lanes;
-    config.xdp.promiscuous = !args.no_promisc;
-    config.xdp.snaplen = args.snaplen;
-    config.xdp.hardware_time = args.hardware_time;
-    config.xdp.rss = args.rss.unwrap_or_default();
-    args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
     let prefilter = args.prefilter.clone().unwrap_or_default();
     beside.no_offload = beside.no_offload.take().or_else(|| no_offload(args));
     if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
         return Err(format!("--prefilter: {why}").into());
     }
-    config.xdp.policy = prefilter.policy.clone();
-    let opened = live::open(interface, &config)?;
+    let config = live_config(args)?;
+    let opened = match channel {
+        Some(channel) => live::adopt(interface, &config, channel)?,
+        None => live::open(interface, &config)?,
+    };
     if !args.quiet {
         eprintln!("{}", opened.how);
     }
@@ -387,6 +408,38 @@ fn interface_lanes(
         beside.ruled.push(Ruled { interface: interface.to_string(), control, threshold });
     }
     Ok(Source { name: interface.to_string(), readers })
+}
+
+/// What the options ask of each interface.
+fn live_config(args: &Args) -> Result<LiveConfig, Box<dyn std::error::Error>> {
+    let prefilter = args.prefilter.clone().unwrap_or_default();
+    if args.isolate && prefilter.file.is_some() {
+        return Err("--prefilter: rules that can change need the program in the process that reads them, which --isolate keeps apart: \
+                    give the rules themselves, or leave --isolate out"
+            .into());
+    }
+    if args.rss.is_some() && !args.isolate && !args.keep_privileges {
+        return Err("--rss: the card is put back at the end, which needs CAP_NET_ADMIN then: add --isolate, which keeps it in a process of \
+                    its own, or --keep-privileges"
+            .into());
+    }
+    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
+    config.packet.filter = args.filter.clone();
+    config.packet.members = args.lanes;
+    config.packet.promiscuous = !args.no_promisc;
+    config.packet.snaplen = args.snaplen;
+    config.packet.hardware_time = args.hardware_time;
+    live::ring(args.ring.unwrap_or(64), &mut config.packet);
+    config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
+    config.xdp.filter = args.filter.clone();
+    config.xdp.lanes = args.lanes;
+    config.xdp.promiscuous = !args.no_promisc;
+    config.xdp.snaplen = args.snaplen;
+    config.xdp.hardware_time = args.hardware_time;
+    config.xdp.rss = args.rss.unwrap_or_default();
+    args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
+    config.xdp.policy = prefilter.policy;
+    Ok(config)
 }
 
 /// Opens DPDK's ports with a queue for each lane.

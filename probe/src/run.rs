@@ -1,5 +1,6 @@
 //! The work that both faces of the exporter share: sources through lanes into outputs, until the end or Ctrl-C.
 use crate::page::{Meter, NoPage, PageFile};
+use crate::privileges::{Kept, Privileges};
 use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
@@ -44,6 +45,19 @@ pub(crate) struct Job {
     pub(crate) tool: &'static str,
     /// Threads beside the lanes, by name; they begin when all is open and are not waited for.
     pub(crate) beside: Vec<(&'static str, Work)>,
+    /// What is done with the privileges of a live run before its first packet.
+    pub(crate) privileges: Privileges,
+}
+
+impl Job {
+    fn is_live(&self) -> bool {
+        self.inputs.iter().flat_map(|input| &input.readers).any(|reader| reader.source.is_live())
+    }
+
+    fn title(&self) -> String {
+        let kept = if self.is_live() && self.privileges.keep { " (privileges kept)" } else { "" };
+        format!("{}{kept}", self.tool)
+    }
 }
 
 /// What a thread does.
@@ -121,6 +135,8 @@ pub(crate) struct Outcome {
     pub(crate) outputs: Vec<Finished>,
     /// Batches that were not given back; there must be none (identity I15).
     pub(crate) batches_out: usize,
+    /// A live run that gave up no privileges.
+    pub(crate) privileges_kept: bool,
     /// Stopped by a signal; with how many flows that were still live and exported then.
     pub(crate) interrupted: Option<usize>,
 }
@@ -150,11 +166,18 @@ pub(crate) enum RunError {
     Page(#[from] NoPage),
     #[error("no thread for the {name}: {cause}")]
     Thread { name: &'static str, cause: std::io::Error },
+    #[error(transparent)]
+    Privileges(#[from] Kept),
 }
 
 /// Runs the inputs, each with flow caches of its own, into all outputs.
 pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
+    let notice = job.privileges.give_up(&job.inputs)?;
+    if let Some(notice) = notice.filter(|_| job.progress || job.privileges.keep) {
+        eprintln!("sonda {}: {notice}", job.tool);
+    }
     let page = page(&mut job)?;
+    let privileges_kept = job.is_live() && job.privileges.keep;
     for (name, work) in job.beside {
         let thread = std::thread::Builder::new().name(name.into());
         thread.spawn(work).map_err(|cause| RunError::Thread { name, cause })?;
@@ -195,18 +218,18 @@ pub(crate) fn run(mut job: Job) -> Result<Outcome, RunError> {
     let (outputs, batches_out) = threads.finish(ends);
     match failed {
         Some(e) => Err(e.into()),
-        None => Ok(Outcome { inputs, outputs, batches_out, interrupted }),
+        None => Ok(Outcome { inputs, outputs, batches_out, privileges_kept, interrupted }),
     }
 }
 
 /// The page of a run. One that cannot be had is missed only where its name was asked for.
 fn page(job: &mut Job) -> Result<Option<Arc<PageFile>>, NoPage> {
     let lanes = job.inputs.iter().flat_map(|input| input.readers.iter().map(|_| input.name.clone())).collect();
-    let page = match PageFile::create(job.name.as_deref(), job.tool.to_string(), lanes, &job.outputs) {
+    let page = match PageFile::create(job.name.as_deref(), job.title(), lanes, &job.outputs) {
         Ok(page) => Arc::new(page),
         Err(why) if job.name.is_some() => return Err(why),
         Err(why) => {
-            if job.progress && job.inputs.iter().flat_map(|input| &input.readers).any(|r| r.source.is_live()) {
+            if job.progress && job.is_live() {
                 eprintln!("sonda top will not see this run: {why}");
             }
             return Ok(None);

@@ -99,6 +99,9 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let n = outcome.batches_out;
         let _ = writeln!(out, "LEDGER DOES NOT BALANCE: {n} batches were not given back; please report this");
     }
+    if outcome.privileges_kept {
+        let _ = writeln!(out, "privileges: kept, as was asked");
+    }
     if let Some(live) = outcome.interrupted {
         let _ = writeln!(out, "interrupted: the {live} flows that were still live have been exported");
     }

@@ -66,12 +66,12 @@ fn queues_are_set_up_and_put_back() {
     // Native XDP of veth wants no more queues at the other end than there are here.
     ns.must("ethtool", &["-L", THERE, "tx", "1"]);
     assert_eq!(receiving(), "2");
-    let run = captured(&ns, &["--rss", "queues=1", "--lanes", "2"], |_| assert_eq!(receiving(), "1"));
+    let run = captured(&ns, &["--rss", "queues=1", "--isolate", "--lanes", "2"], |_| assert_eq!(receiving(), "1"));
     run.says(&["native XDP, copy, 1 queue for 2 lanes"]);
     assert_eq!(receiving(), "2");
-    probe(&ns, &["--rss", "queues=3"]).must(1).says(&["its driver cannot have 3 receive queues"]);
+    probe(&ns, &["--rss", "queues=3", "--keep-privileges"]).must(1).says(&["its driver cannot have 3 receive queues"]);
     // veth has no hash of its own; what was done before is taken back.
-    let refused = probe(&ns, &["--rss", "queues=1,symmetric"]).must(1);
+    let refused = probe(&ns, &["--rss", "queues=1,symmetric", "--keep-privileges"]).must(1);
     refused.says(&["its driver does not let the hash of its queues be set: leave --rss out; --af-xdp spread=flows"]);
     assert_eq!(receiving(), "2");
 }

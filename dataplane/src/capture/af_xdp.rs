@@ -7,8 +7,9 @@
 //! [`XdpControl`] while lanes run. Of every packet that the program saw (RELIABILITY.md, I2 and I3):
 //! seen = passed + offloaded + lent + [`CaptureDrop`] of this source, once it was closed and emptied.
 //!
-//! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF; a lane afterwards needs none, nor does a change of the policy.
+//! [`XdpSource::open`] needs CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_PERFMON; a lane afterwards needs none, nor does a change of the policy.
 //! A card that takes VLAN tags out of packets must leave them in (`ethtool -K IFC rxvlan off`): XDP does not see what it took out.
+mod apart;
 mod change;
 mod errors;
 mod how;
@@ -20,6 +21,7 @@ mod spread;
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
 use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use apart::Lease;
 use change::Shape;
 use ebpf::{EbpfError, Ended, Mode, Offload, Policy, Program, Watch};
 use errors::{backend, refused};
@@ -30,6 +32,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sys::Promiscuous;
 use sys::xsk::Xsk;
 
+pub use apart::XdpOpener;
 pub use rss::RssConfig;
 pub use spread::Spread;
 pub use sys::xsk::HugePages;
@@ -89,7 +92,8 @@ impl Default for XdpConfig {
 
 /// What lanes of an interface share.
 struct Shared {
-    program: Mutex<Program>,
+    holder: Holder,
+    counters: ebpf::Reader,
     how: String,
     mode: Mode,
     _promiscuous: Option<Promiscuous>,
@@ -97,10 +101,29 @@ struct Shared {
     _changed: rss::Changed,
 }
 
-impl Shared {
+/// Who has the program.
+#[allow(clippy::large_enum_variant, reason = "there is one for each interface, and it does not move")]
+enum Holder {
+    Here(Mutex<Program>),
+    /// The process that opened the interface.
+    Apart(Lease),
+}
+
+impl Holder {
     /// A panic elsewhere leaves the maps as they were.
-    fn program(&self) -> MutexGuard<'_, Program> {
-        self.program.lock().unwrap_or_else(PoisonError::into_inner)
+    fn program(&self) -> Option<MutexGuard<'_, Program>> {
+        match self {
+            Holder::Here(program) => Some(program.lock().unwrap_or_else(PoisonError::into_inner)),
+            Holder::Apart(_) => None,
+        }
+    }
+
+    /// The packets of this row's socket go to the stack from now on.
+    fn withdraw(&self, row: u32) -> Result<(), EbpfError> {
+        match self {
+            Holder::Apart(lease) => lease.withdraw(row),
+            Holder::Here(_) => self.program().map_or(Ok(()), |mut program| program.withdraw(row)),
+        }
     }
 }
 
@@ -111,16 +134,16 @@ pub struct XdpControl(Arc<Shared>);
 impl XdpControl {
     /// Puts other rules in force; each packet meets all of the old ones or all of the new ones.
     pub fn set(&self, policy: &Policy) -> Result<(), EbpfError> {
-        self.0.program().set(policy)
+        self.0.holder.program().ok_or(EbpfError::Apart)?.set(policy)
     }
 
     pub fn counters(&self) -> ebpf::Reader {
-        self.0.program().counters()
+        self.0.counters.clone()
     }
 
-    /// The table of offloaded flows, once.
+    /// The table of offloaded flows, once, and only where the program is in this process.
     pub fn offload(&self) -> Option<Offload> {
-        self.0.program().offload()
+        self.0.holder.program()?.offload()
     }
 
     pub fn mode(&self) -> Mode {
@@ -311,7 +334,7 @@ impl CaptureSource for XdpSource {
         if matches!(self.state, State::Up | State::Down) {
             self.state = State::Closing;
             for socket in &self.sockets {
-                self.shared.program().withdraw(socket.row).map_err(|e| refused(&self.name, e))?;
+                self.shared.holder.withdraw(socket.row).map_err(|e| refused(&self.name, e))?;
             }
         }
         Ok(())

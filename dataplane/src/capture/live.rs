@@ -172,8 +172,9 @@ pub enum LiveError {
     #[error("there is no interface {name}; there are {known}")]
     NoInterface { name: String, known: String },
     #[error(
-        "may not capture on {name}: {what} needs {capability}. Run as root, or give the program the capability with \
-         `setcap {capability}+ep $(command -v sonda)`"
+        "may not capture on {name}: {what} needs {capability}; {}. Run as root, or give the program the capability with \
+         `setcap {capability}+ep $(command -v sonda)`",
+        gate(capability)
     )]
     Permission { name: String, what: &'static str, capability: &'static str },
     #[error(
@@ -190,6 +191,15 @@ pub enum LiveError {
     Backend { name: String, backend: &'static str, why: String },
     #[error("{name}: {what}: {cause}")]
     System { name: String, what: &'static str, cause: std::io::Error },
+}
+
+/// Which gate is closed, when the system refused what needs these capabilities.
+fn gate(capabilities: &str) -> String {
+    match sys::privileges::missing(capabilities).as_slice() {
+        [] => "this process has them, so a seccomp filter, a security module or the container's name space forbids it"
+            .into(),
+        missing => format!("this process lacks {}", missing.join(",")),
+    }
 }
 
 #[cfg(test)]

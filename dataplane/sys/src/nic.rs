@@ -57,6 +57,21 @@ pub fn memlock() -> Option<u64> {
     (answer == 0 && limit.rlim_cur != libc::RLIM_INFINITY).then_some(limit.rlim_cur)
 }
 
+/// Raises the limit of memory that may be locked, for this process and those that it starts: away, or as far as it may.
+pub fn raise_memlock() {
+    let mut limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+    let limit_ptr = std::ptr::from_mut(&mut limit);
+    // SAFETY: each call reads or writes the struct, which outlives it. What cannot be raised stays, and is named when it is too little.
+    unsafe {
+        if libc::setrlimit(libc::RLIMIT_MEMLOCK, limit_ptr) != 0
+            && libc::getrlimit(libc::RLIMIT_MEMLOCK, limit_ptr) == 0
+        {
+            (*limit_ptr).rlim_cur = (*limit_ptr).rlim_max;
+            libc::setrlimit(libc::RLIMIT_MEMLOCK, limit_ptr);
+        }
+    }
+}
+
 /// An interface takes packets for all addresses while this lives (packet(7), PACKET_MR_PROMISC).
 pub struct Promiscuous(#[expect(dead_code, reason = "closing it is what ends the mode")] OwnedFd);
 

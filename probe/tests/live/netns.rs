@@ -132,9 +132,13 @@ impl Running {
         panic!("{} did not say {part:?} but\n{all}", self.what);
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.as_ref().expect("it runs").id().to_string();
-        must("kill", &["-s", name, &id]);
+        must("kill", &["-s", name, &self.id().to_string()]);
     }
 
     /// Interrupts it as Ctrl-C does and waits for its end.

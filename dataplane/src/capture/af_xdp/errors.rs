@@ -34,9 +34,12 @@ pub(super) fn no_interface(name: &str, cause: io::Error) -> CaptureError {
 
 pub(super) fn refused(name: &str, error: EbpfError) -> CaptureError {
     match error {
-        EbpfError::Permission { what } => {
-            LiveError::Permission { name: name.into(), what, capability: "cap_bpf,cap_net_admin,cap_net_raw" }.into()
+        EbpfError::Permission { what } => LiveError::Permission {
+            name: name.into(),
+            what,
+            capability: "cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw",
         }
+        .into(),
         other => backend(name, other.to_string()),
     }
 }
@@ -51,11 +54,15 @@ pub(super) fn wrong(name: &str, queue: u32, layout: &[Vec<u32>], huge: HugePages
         (XskStep::Socket, Some(libc::EAFNOSUPPORT)) => backend(&name, "the kernel has no CONFIG_XDP_SOCKETS".into()),
         // xdp_umem_account_pages, net/xdp/xdp_umem.c: over RLIMIT_MEMLOCK and without CAP_IPC_LOCK.
         (XskStep::Register, Some(libc::ENOBUFS)) => {
-            let limit = sys::memlock().map_or("none".to_string(), |n| format!("{n} bytes"));
+            let limit = sys::memlock().map_or("some bytes".to_string(), |n| format!("{n} bytes"));
+            let sockets = layout.get(queue as usize).map_or(1, Vec::len).max(1) as u64;
+            let all = layout.iter().map(Vec::len).sum::<usize>() as u64 * (need / sockets);
             let advice = format!(
-                "locked memory is limited to {limit}: raise it (`ulimit -l`, LimitMEMLOCK= in the unit file), give the program \
-                 cap_ipc_lock, or make the ring smaller"
+                "raise the limit to {all} for all queues (`LimitMEMLOCK={all}` in the unit file, `ulimit -l {}`), give the program \
+                 cap_ipc_lock, or make the ring smaller",
+                all >> 10
             );
+            let cause = io::Error::other(format!("for queue {queue}, and locked memory is limited to {limit}"));
             LiveError::Memory { name, need, cause, advice }.into()
         }
         (XskStep::Memory, _) if huge == HugePages::Must => {

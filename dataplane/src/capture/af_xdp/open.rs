@@ -3,17 +3,17 @@ use super::change::Shape;
 use super::errors::{backend, no_interface, refused, too_many, wrong};
 use super::how::how;
 use super::rss::Changed;
-use super::{Shared, Socket, Stamps, State, XdpConfig, XdpSource};
+use super::{Holder, Shared, Socket, Stamps, State, XdpConfig, XdpSource};
 use crate::capture::filter::Filter;
 use crate::capture::live::LiveError;
 use crate::capture::{BURST, CaptureError, CaptureStats, LinkType};
-use ebpf::{Mode, Program};
+use ebpf::{Mode, Program, Watch};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 use sys::Promiscuous;
-use sys::xsk::{Xsk, XskConfig};
+use sys::xsk::{Xsk, XskConfig, XskError};
 
 /// Bytes of a packet and what goes with it on the wire, on the average, and bits per second where the card does not say: for the size of
 /// rings.
@@ -29,6 +29,36 @@ const NO_STAMPS: &str = "this interface does not stamp all packets (see `ethtool
 impl XdpSource {
     /// Opens all queues of the interface, spread over so many lanes. The program is attached as the last step, so that all begin together.
     pub fn open(name: &str, config: &XdpConfig) -> Result<Vec<XdpSource>, CaptureError> {
+        let plan = Plan::new(name, config, None)?;
+        let mut program = plan.program()?;
+        let mut lanes = plan.lanes();
+        for queue in 0..plan.layout.len() as u32 {
+            let sockets = Xsk::open(&plan.socket(queue)).map_err(|e| plan.wrong(queue, e))?;
+            let given: Vec<_> = sockets.iter().map(|xsk| xsk.as_fd()).collect();
+            let rows = program.give(queue, &given).map_err(|e| refused(name, e))?;
+            plan.place(&mut lanes, queue, sockets, rows);
+        }
+        let (promiscuous, mode, watch) = plan.attach(&mut program)?;
+        let counters = program.counters();
+        Ok(plan.sources(lanes, Holder::Here(Mutex::new(program)), counters, mode, watch, promiscuous))
+    }
+}
+
+/// What will be opened.
+pub(super) struct Plan<'c> {
+    pub(super) name: &'c str,
+    pub(super) index: u32,
+    /// For each queue the lane of each of its sockets.
+    pub(super) layout: Vec<Vec<u32>>,
+    sizes: Sizes,
+    config: &'c XdpConfig,
+    /// What was set up on the card, until this is dropped.
+    pub(super) changed: Changed,
+}
+
+impl<'c> Plan<'c> {
+    /// Looks at the interface and sets its card up; `queues` where somebody else has done so, and knows how many there are.
+    pub(super) fn new(name: &'c str, config: &'c XdpConfig, queues: Option<u32>) -> Result<Plan<'c>, CaptureError> {
         let there = sys::interface(name).map_err(|cause| no_interface(name, cause))?;
         if there.kind != 1 && !there.loopback {
             return Err(backend(name, "only Ethernet is read this way".into()));
@@ -37,33 +67,73 @@ impl XdpSource {
             Filter::new(expression.clone()).program(LinkType::Ethernet)?;
         }
         let system = |what| move |cause| LiveError::System { name: name.into(), what, cause };
-        let changed = Changed::apply(name, &config.rss)?;
-        let queues = sys::receive_queues(name).map_err(system("asking for its queues"))?;
-        let layout = config.spread.lanes(queues, config.lanes);
+        let (changed, queues) = match queues {
+            Some(queues) => (Changed::nothing(name), queues),
+            None => {
+                let changed = Changed::apply(name, &config.rss)?;
+                (changed, sys::receive_queues(name).map_err(system("asking for its queues"))?)
+            }
+        };
+        let layout = config.spread.lanes(queues.min(ebpf::QUEUES_MAX), config.lanes);
         let more: usize = layout.iter().map(|queue| queue.len() - 1).sum();
         if queues > ebpf::QUEUES_MAX || more > ebpf::MORE_SOCKETS_MAX as usize {
             return Err(backend(name, too_many(name, config.lanes, queues)));
         }
         let sizes = Sizes::of(name, &layout, config).map_err(system("asking for its MTU"))?;
-        if config.hardware_time {
-            sys::stamp_all(there.index).map_err(system(NO_STAMPS))?;
-        }
-        let program = if config.hardware_time { Program::load_timed(there.index) } else { Program::load() };
+        Ok(Plan { name, index: there.index, layout, sizes, config, changed })
+    }
+
+    /// The program, loaded and with its rules.
+    pub(super) fn program(&self) -> Result<Program, CaptureError> {
+        let name = self.name;
+        let program = if self.config.hardware_time {
+            sys::stamp_all(self.index).map_err(|cause| LiveError::System {
+                name: name.into(),
+                what: NO_STAMPS,
+                cause,
+            })?;
+            Program::load_timed(self.index)
+        } else {
+            Program::load()
+        };
         let mut program = program.map_err(|e| refused(name, e))?;
-        program.set(&config.policy).map_err(|e| refused(name, e))?;
-        let mut lanes: Vec<Vec<Socket>> = (0..config.lanes.max(1)).map(|_| Vec::new()).collect();
-        for (queue, of) in (0..).zip(&layout) {
-            let sockets = Xsk::open(&sizes.socket(there.index, queue, of.len() as u32, config))
-                .map_err(|e| wrong(name, queue, &layout, config.huge, e))?;
-            let given: Vec<_> = sockets.iter().map(|xsk| xsk.as_fd()).collect();
-            let rows = program.give(queue, &given).map_err(|e| refused(name, e))?;
-            for ((xsk, row), lane) in sockets.into_iter().zip(rows).zip(of) {
-                lanes[*lane as usize].push(Socket { row, xsk });
-            }
+        program.set(&self.config.policy).map_err(|e| refused(name, e))?;
+        Ok(program)
+    }
+
+    /// No sockets yet.
+    pub(super) fn lanes(&self) -> Vec<Vec<Socket>> {
+        (0..self.config.lanes.max(1)).map(|_| Vec::new()).collect()
+    }
+
+    /// The sockets of a queue.
+    pub(super) fn socket(&self, queue: u32) -> XskConfig {
+        let sockets = self.layout.get(queue as usize).map_or(0, Vec::len) as u32;
+        self.sizes.socket(self.index, queue, sockets, self.config)
+    }
+
+    pub(super) fn wrong(&self, queue: u32, error: XskError) -> CaptureError {
+        wrong(self.name, queue, &self.layout, self.config.huge, error)
+    }
+
+    /// Gives the sockets of a queue, with their rows, to their lanes.
+    pub(super) fn place(&self, lanes: &mut [Vec<Socket>], queue: u32, sockets: Vec<Xsk>, rows: Vec<u32>) {
+        let of = self.layout.get(queue as usize).into_iter().flatten();
+        for ((xsk, row), lane) in sockets.into_iter().zip(rows).zip(of) {
+            lanes[*lane as usize].push(Socket { row, xsk });
         }
-        let promiscuous = config.promiscuous.then(|| Promiscuous::on(there.index)).transpose();
-        let promiscuous = promiscuous.map_err(system("switching on promiscuous mode"))?;
-        let mode = program.attach(name, there.index, true).map_err(|e| refused(name, e))?;
+    }
+
+    /// The last step: packets come.
+    pub(super) fn attach(&self, program: &mut Program) -> Result<(Option<Promiscuous>, Mode, Watch), CaptureError> {
+        let Plan { name, index, config, .. } = *self;
+        let promiscuous = config.promiscuous.then(|| Promiscuous::on(index)).transpose();
+        let promiscuous = promiscuous.map_err(|cause| LiveError::System {
+            name: name.into(),
+            what: "switching on promiscuous mode",
+            cause,
+        })?;
+        let mode = program.attach(name, index, true).map_err(|e| refused(name, e))?;
         if mode == Mode::Generic && !config.generic {
             return Err(backend(name, "its driver has no native XDP".into()));
         }
@@ -73,19 +143,33 @@ impl XdpSource {
                 "its card's times need native XDP, which its driver has not: leave out hardware time".into(),
             ));
         }
-        if program.is_timed() {
+        let watch = program.watch(name, index).map_err(|e| refused(name, e))?;
+        Ok((promiscuous, mode, watch))
+    }
+
+    /// The sources of all lanes.
+    pub(super) fn sources(
+        self,
+        mut lanes: Vec<Vec<Socket>>,
+        holder: Holder,
+        counters: ebpf::Reader,
+        mode: Mode,
+        watch: Watch,
+        promiscuous: Option<Promiscuous>,
+    ) -> Vec<XdpSource> {
+        let Plan { name, index, layout, sizes, config, changed } = self;
+        if config.hardware_time {
             lanes.iter_mut().flatten().for_each(|socket| socket.xsk.expect_stamps());
         }
-        let watch = program.watch(name, there.index).map_err(|e| refused(name, e))?;
-        let counters = program.counters();
         let how = how(name, mode, &lanes, &layout, &sizes, config);
+        let counted = counters.clone();
         let shared =
-            Arc::new(Shared { program: Mutex::new(program), how, mode, _promiscuous: promiscuous, _changed: changed });
+            Arc::new(Shared { holder, counters: counted, how, mode, _promiscuous: promiscuous, _changed: changed });
         let source = |sockets| XdpSource {
             name: name.into(),
             sockets,
             next: 0,
-            index: there.index,
+            index,
             counters: counters.clone(),
             watch: watch.clone(),
             looked: Instant::now(),
@@ -101,8 +185,9 @@ impl XdpSource {
         };
         let mut sources: Vec<XdpSource> = lanes.into_iter().map(source).collect();
         let longest = (!sizes.joined).then(|| sys::xsk::longest_packet(sizes.frame_bytes) - LINK_BYTES);
-        sources.iter_mut().take(1).for_each(|first| first.shape = Some(Shape::of(name, queues, longest)));
-        Ok(sources)
+        let shape = Shape::of(name, layout.len() as u32, longest);
+        sources.iter_mut().take(1).for_each(|first| first.shape = Some(shape.clone()));
+        sources
     }
 }
 

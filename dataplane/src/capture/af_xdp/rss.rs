@@ -43,9 +43,13 @@ pub(super) struct Changed {
 }
 
 impl Changed {
+    pub(super) fn nothing(name: &str) -> Changed {
+        Changed { name: name.into(), channels: None, hash: None }
+    }
+
     /// Changes the card; if a step fails, those before are taken back.
     pub(super) fn apply(name: &str, config: &RssConfig) -> Result<Changed, CaptureError> {
-        let mut changed = Changed { name: name.into(), channels: None, hash: None };
+        let mut changed = Changed::nothing(name);
         // The queues first: with their number drivers lay out the hash anew.
         if let Some(queues) = config.queues {
             changed.queues(queues)?;

@@ -21,18 +21,32 @@ const SO_BUSY_POLL: libc::c_int = 46;
 impl Xsk {
     /// Opens all sockets of a queue; each may go to a thread of its own.
     pub fn open(config: &XskConfig) -> Result<Vec<Xsk>, XskError> {
+        let sockets: io::Result<Vec<_>> = (0..config.sockets.max(1)).map(|_| socket()).collect();
+        Xsk::adopt(sockets.map_err(|cause| XskError { step: XskStep::Socket, cause, need: 0 })?, config)
+    }
+
+    /// A socket that is nothing yet. To make it is all that needs CAP_NET_RAW: it can be handed to a process that has no capability, which
+    /// [adopts](Xsk::adopt) it.
+    pub fn unbound() -> io::Result<OwnedFd> {
+        socket()
+    }
+
+    /// Makes such sockets those of a queue: memory, rings, and the place at the queue. Needs no capability, but memory is then charged to
+    /// RLIMIT_MEMLOCK. As many as `config.sockets` says, at least one.
+    pub fn adopt(sockets: Vec<OwnedFd>, config: &XskConfig) -> Result<Vec<Xsk>, XskError> {
         let frames = config.ring.saturating_mul(2).saturating_mul(config.sockets.max(1));
         let need = u64::from(frames) * u64::from(config.frame_bytes);
         let failed = |step| move |cause| XskError { step, cause, need };
-        let first = socket().map_err(failed(XskStep::Socket))?;
+        let mut sockets = sockets.into_iter();
+        let none = || failed(XskStep::Socket)(io::ErrorKind::InvalidInput.into());
+        let first = sockets.next().filter(|_| sockets.len() as u32 + 1 == config.sockets.max(1)).ok_or_else(none)?;
         let (memory, pages) = umem(need as usize, config.huge).map_err(failed(XskStep::Memory))?;
         register(&first, &memory, need, config.frame_bytes).map_err(failed(XskStep::Register))?;
         let fill = fill_ring(&first, frames).map_err(failed(XskStep::Rings))?;
         let umem = Arc::new(Umem::new(memory, fill, config.frame_bytes, frames));
         let owner = first.as_raw_fd();
         let mut all = vec![Xsk::bound(first, umem.clone(), pages, config, None).map_err(|(step, e)| failed(step)(e))?];
-        for _ in 1..config.sockets {
-            let next = socket().map_err(failed(XskStep::Socket))?;
+        for next in sockets {
             let next =
                 Xsk::bound(next, umem.clone(), pages, config, Some(owner)).map_err(|(step, e)| failed(step)(e))?;
             all.push(next);
