@@ -458,7 +458,7 @@ fn occupied(interface: &str, id: u32) -> EbpfError {
 fn name_of(id: u32) -> String {
     let named = loaded_programs().filter_map(Result::ok).find(|program| program.id() == id);
     let name = named.and_then(|program| program.name_as_str().map(str::to_owned));
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "a program without name".to_owned())
+    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "another program".to_owned())
 }
 
 /// The system's error number at the bottom of an error, 0 if there is none.

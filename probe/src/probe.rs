@@ -1,17 +1,17 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
-use crate::dpdk::{self, PortsConfig};
+mod interfaces;
+
 use crate::isolate;
-use crate::live::{self, Backend, LiveConfig};
+use crate::live::Backend;
 use crate::outputs::collector;
-use crate::prefilter::{Prefilter, Reload, Ruled, threshold};
+use crate::prefilter::{Prefilter, Reload};
 use crate::privileges::Privileges;
-use crate::run::{Job, Reader, Source, Work, run, unix_secs};
+use crate::run::{Job, Reader, Source, run, unix_secs};
 use crate::summary::summary;
 use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
-use dataplane::capture::offload::Counter;
-use dataplane::capture::{self, AnySource, OpenOptions, RssConfig};
+use dataplane::capture::{self, OpenOptions, RssConfig};
 use dataplane::cpus;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
 use dataplane::export::json::JsonExporter;
@@ -20,14 +20,13 @@ use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
 use dataplane::flow::CacheConfig;
-use dataplane::flow::offload::{Threshold, offload};
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
+use interfaces::{Beside, dpdk_ports, interface_lanes, live_config};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use sys::handover::Channel;
 use trap::{Place, Stop};
 
 /// Exit statuses, stable: scripts may rely on them.
@@ -335,139 +334,6 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         beside: threads,
         privileges: Privileges { user: args.user, keep: args.keep_privileges },
     })
-}
-
-/// What runs beside the lanes, and what it needs.
-#[derive(Default)]
-struct Beside {
-    ruled: Vec<Ruled>,
-    no_offload: Option<String>,
-    threads: Vec<(&'static str, Work)>,
-}
-
-/// Why flows cannot be offloaded, if they cannot.
-fn no_offload(args: &Args) -> Option<String> {
-    let behind = |option: &str| {
-        Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"))
-    };
-    match () {
-        _ if args.uniflow => {
-            Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into())
-        }
-        _ if args.isolate => {
-            Some("with --isolate the process that has the counts is not the one that has the flows: leave `offload` or --isolate out".into())
-        }
-        _ if args.filter.is_some() => behind("--filter"),
-        _ if args.count > 0 => behind("--count"),
-        _ => None,
-    }
-}
-
-/// Opens an interface with a part of its packets for each lane, and says how on standard error.
-fn interface_lanes(
-    interface: &str,
-    args: &Args,
-    cpus: &[usize],
-    channel: Option<Channel>,
-    beside: &mut Beside,
-) -> Result<Source, Box<dyn std::error::Error>> {
-    let prefilter = args.prefilter.clone().unwrap_or_default();
-    beside.no_offload = beside.no_offload.take().or_else(|| no_offload(args));
-    if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
-        return Err(format!("--prefilter: {why}").into());
-    }
-    let config = live_config(args)?;
-    let opened = match channel {
-        Some(channel) => live::adopt(interface, &config, channel)?,
-        None => live::open(interface, &config)?,
-    };
-    if !args.quiet {
-        eprintln!("{}", opened.how);
-    }
-    let lanes = opened.sources.into_iter().enumerate();
-    let mut readers: Vec<Reader> = lanes.map(|(lane, source)| Reader::new(source, cpus.get(lane).copied())).collect();
-    if let (Some(control), Some(_)) = (opened.control, &args.prefilter) {
-        let threshold = Threshold::new(threshold(&prefilter.policy));
-        // A file may say so later.
-        if beside.no_offload.is_none() && (prefilter.policy.offload || prefilter.file.is_some()) {
-            let (lendings, end) = offload(args.lanes, &threshold);
-            let table = control.offload().ok_or("the table of offloaded flows is in use already")?;
-            match Counter::new(table, end, Duration::from_secs(args.inactive)) {
-                Ok(counter) => {
-                    readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
-                    let name = interface.to_string();
-                    let work = move || {
-                        counter.run().unwrap_or_else(|e| eprintln!("{name}: flows are not offloaded any more: {e}"))
-                    };
-                    beside.threads.push(("offload", Box::new(work)));
-                }
-                Err(why) if prefilter.policy.offload => return Err(format!("{interface}: {why}").into()),
-                Err(why) => beside.no_offload = Some(why.to_string()),
-            }
-        }
-        beside.ruled.push(Ruled { interface: interface.to_string(), control, threshold });
-    }
-    Ok(Source { name: interface.to_string(), readers })
-}
-
-/// What the options ask of each interface.
-fn live_config(args: &Args) -> Result<LiveConfig, Box<dyn std::error::Error>> {
-    let prefilter = args.prefilter.clone().unwrap_or_default();
-    if args.isolate && prefilter.file.is_some() {
-        return Err("--prefilter: rules that can change need the program in the process that reads them, which --isolate keeps apart: \
-                    give the rules themselves, or leave --isolate out"
-            .into());
-    }
-    if args.rss.is_some() && !args.isolate && !args.keep_privileges {
-        return Err("--rss: the card is put back at the end, which needs CAP_NET_ADMIN then: add --isolate, which keeps it in a process of \
-                    its own, or --keep-privileges"
-            .into());
-    }
-    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
-    config.packet.filter = args.filter.clone();
-    config.packet.members = args.lanes;
-    config.packet.promiscuous = !args.no_promisc;
-    config.packet.snaplen = args.snaplen;
-    config.packet.hardware_time = args.hardware_time;
-    live::ring(args.ring.unwrap_or(64), &mut config.packet);
-    config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
-    config.xdp.filter = args.filter.clone();
-    config.xdp.lanes = args.lanes;
-    config.xdp.promiscuous = !args.no_promisc;
-    config.xdp.snaplen = args.snaplen;
-    config.xdp.hardware_time = args.hardware_time;
-    config.xdp.rss = args.rss.unwrap_or_default();
-    args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
-    config.xdp.policy = prefilter.policy;
-    Ok(config)
-}
-
-/// Opens DPDK's ports with a queue for each lane.
-fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
-    for (given, option) in [(args.filter.is_some(), "--filter"), (args.snaplen.is_some(), "--snaplen")] {
-        if given {
-            return Err(format!("{option} is not for --backend dpdk: leave it out"));
-        }
-    }
-    let config = PortsConfig {
-        eal: args.dpdk_eal.clone(),
-        alone: true,
-        ports: args.interfaces.clone(),
-        queues: args.lanes as u16,
-        mbufs: 8192,
-        mtu: 0,
-        rss: 0,
-        promiscuous: !args.no_promisc,
-    };
-    let ports = dpdk::Inputs::default().ports(&config)?;
-    // As many processors for each port as it has lanes.
-    let mut own = cpus.iter().copied();
-    let mut reader = |source| Reader::new(source, own.next());
-    let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
-        name,
-        readers: queues.into_iter().map(&mut reader).collect(),
-    };
-    Ok(args.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
 }
 
 /// Opens a capture once for each lane.

@@ -66,7 +66,9 @@ fn queues_are_set_up_and_put_back() {
     // Native XDP of veth wants no more queues at the other end than there are here.
     ns.must("ethtool", &["-L", THERE, "tx", "1"]);
     assert_eq!(receiving(), "2");
-    let run = captured(&ns, &["--rss", "queues=1", "--isolate", "--lanes", "2"], |_| assert_eq!(receiving(), "1"));
+    let run = captured(&ns, &["--rss", "queues=1", "--isolate", "--ring", "1", "--lanes", "2"], |_| {
+        assert_eq!(receiving(), "1")
+    });
     run.says(&["native XDP, copy, 1 queue for 2 lanes"]);
     assert_eq!(receiving(), "2");
     probe(&ns, &["--rss", "queues=3", "--keep-privileges"]).must(1).says(&["its driver cannot have 3 receive queues"]);

@@ -34,7 +34,7 @@ fn a_program_in_the_place_of_ours_is_named_and_the_flows_until_then_are_exported
         let replace = format!("bpftool link detach id {id} && ip link set dev {HERE} xdp obj {object} sec xdp");
         ns.must("sh", &["-c", &replace]);
         let run = running.end().must(3);
-        let named = run.stderr.contains("the XDP program of v0 was replaced by other (id ");
+        let named = run.stderr.contains("the XDP program of v0 was replaced by ");
         assert!(named || run.stderr.contains("was taken off by another tool"), "{}", run.stderr);
         let (offered, taken, lost) = books(&run);
         assert_eq!((offered, taken, lost.len()), (sent, sent, 0), "{lanes} lanes\n{}", run.stderr);

@@ -27,11 +27,11 @@ fn too_few_huge_pages_are_counted_and_those_that_go_later_are_not_missed() {
     let ns = Netns::new(1);
     [HERE, THERE].iter().for_each(|link| _ = ns.must("ip", &["link", "set", link, "mtu", "1500"]));
     // More than any machine has reserved for somebody else.
-    let args = ["probe", "-i", HERE, "--backend", "af_xdp", "--xdp", "huge", "--ring", "4095", "--duration", "1"];
+    let args = ["probe", "-i", HERE, "--backend", "af_xdp", "--af-xdp", "huge", "--ring", "4095", "--duration", "1"];
     let refused = outcome(&mut ns.sonda(args)).must(1);
     refused.says(&["huge pages of 2048 KiB", "are needed", "free", "are missing", "vm.nr_hugepages="]);
     std::fs::write(PAGES, (own + 8).to_string()).expect("root may reserve huge pages");
-    let running = started(&ns, "af_xdp", &["--xdp", "huge", "--ring", "4", "--json", "-"]);
+    let running = started(&ns, "af_xdp", &["--af-xdp", "huge", "--ring", "4", "--json", "-"]);
     std::fs::write(PAGES, &before.0).expect("root may");
     ns.send(&capture, 5_000);
     let run = running.interrupt().must(130);
