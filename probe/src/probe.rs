@@ -383,14 +383,8 @@ fn outputs(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError
     let mut outputs: Vec<Box<dyn Exporter>> = Vec::new();
     let file = args.ipfix_file.clone().map(Target::File);
     for target in args.ipfix.iter().cloned().chain(file) {
-        let config = IpfixConfig {
-            target,
-            mtu: args.mtu,
-            flushes_all: false,
-            domain: args.domain,
-            retry_secs: 5,
-            ..IpfixConfig::default()
-        };
+        let config =
+            IpfixConfig { target, mtu: args.mtu, domain: args.domain, retry_secs: 5, ..IpfixConfig::default() };
         outputs.push(Box::new(IpfixExporter::open(config, unix_secs())?));
     }
     if !args.unirec.is_empty() {

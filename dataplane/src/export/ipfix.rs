@@ -11,7 +11,7 @@ mod wire;
 pub use encoder::Encoder;
 pub use wire::Target;
 
-/// What an IPFIX output is told at start; the defaults are the original's.
+/// What an IPFIX output is told at start; the defaults are the original's, but for `flushes_all`.
 #[derive(Clone, Debug)]
 pub struct IpfixConfig {
     pub target: Target,
@@ -36,7 +36,7 @@ impl Default for IpfixConfig {
         IpfixConfig {
             target: Target::Tcp { host: "127.0.0.1".into(), port: 4739 },
             mtu: 1458,
-            flushes_all: true,
+            flushes_all: false,
             domain: 1,
             dir: 0,
             template_refresh_secs: 600,
