@@ -5,7 +5,7 @@
 //! `spec/trap.md`, cited by section.
 //!
 //! Reading order follows the data: [`spec`] (what the user asked for), [`hello`] and [`container`] (bytes),
-//! [`output`], [`input`], [`module`] (the command line around them).
+//! [`output`], [`input`], [`module`] (the command line around them), [`service`] (the counters for outsiders).
 #![forbid(unsafe_code)]
 
 pub mod container;
@@ -23,11 +23,14 @@ pub mod module;
 mod net;
 pub mod output;
 pub mod place;
+pub mod service;
 pub mod spec;
+pub mod trap_stats;
 
 pub use error::TrapError;
 pub use format::Format;
 pub use input::{Event, Input, InputDefaults, InputStats};
 pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
 pub use place::{Place, Stop};
+pub use service::ServiceName;
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};

@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::log;
@@ -120,6 +122,13 @@ pub(crate) fn is_listening_peer(socket: &Socket) -> bool {
         Ok(_) => false,
         Err(error) => is_transient(&error),
     }
+}
+
+/// Process at the other end of a unix socket, as it was when it connected.
+pub(crate) fn peer_pid(socket: &Socket) -> Option<u32> {
+    let peer = getsockopt(socket, PeerCredentials).ok()?;
+    // 0 is a process of another PID namespace.
+    u32::try_from(peer.pid()).ok().filter(|pid| *pid > 0)
 }
 
 /// A timeout or signal: try again.

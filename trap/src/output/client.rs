@@ -48,7 +48,8 @@ pub(super) fn accept(hub: &Arc<Hub>, listener: &Socket) {
                 drop(state);
                 number += 1;
                 prepare(&socket, address.is_ipv4() || address.is_ipv6());
-                let id = address.as_socket().map_or(number, |address| u32::from(address.port()));
+                let id = address.as_socket().map(|address| u32::from(address.port()));
+                let id = id.or_else(|| net::peer_pid(&socket)).unwrap_or(number);
                 start(hub, socket, id);
             }
             Err(error) if net::is_transient(&error) => {}

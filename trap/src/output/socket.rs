@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::client;
+use super::clients::Clients;
 use super::hub::{Hub, Settings, State, autoflush};
 use super::stats::{ClientStats, OutputStats};
 use super::{DropReason, Sent};
@@ -238,6 +239,10 @@ impl SocketOutput {
 
     pub(super) fn clients(&self) -> Vec<ClientStats> {
         self.hub.lock().ring.client_stats()
+    }
+
+    pub(super) fn clients_for_service(&self) -> Clients {
+        Clients(Arc::clone(&self.hub))
     }
 
     pub(super) fn add_to(&self, stats: &mut OutputStats) {
