@@ -105,7 +105,8 @@ pub(crate) fn send_all(socket: &Socket, bytes: &[u8], mut go_on: impl FnMut(usiz
         match socket.send_with_flags(&bytes[sent..], libc::MSG_NOSIGNAL) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => sent += n,
-            Err(error) if is_transient(&error) => {}
+            // A peer that left or talks makes no room any more.
+            Err(error) if is_transient(&error) && is_listening_peer(socket) => {}
             Err(error) => return Err(error),
         }
         if sent < bytes.len() && !go_on(sent) {
