@@ -8,7 +8,7 @@ use crate::expand;
 use crate::format::{self, Format, Verdict};
 use crate::hello::{self, HELLO_LEN, SPEC_MAX};
 use crate::service::wire::{self, Requests};
-use crate::spec::Spec;
+use crate::spec::{OutputEnd, Spec};
 use crate::trap_stats::report;
 use record::fuzzing::Target;
 use std::ops::ControlFlow;
@@ -35,7 +35,7 @@ pub fn fuzz_spec(data: &[u8]) {
         assert!(!spec.params.contains(','));
         let _ = spec.as_input();
         if let Ok(params) = spec.as_output()
-            && let crate::spec::OutputEnd::Unix(_, limits) | crate::spec::OutputEnd::Tcp(_, limits) = params.end
+            && let OutputEnd::Unix(_, limits) | OutputEnd::Tcp(_, limits) | OutputEnd::Tls(_, _, limits) = params.end
         {
             assert!((1..=64).contains(&limits.clients_max) && limits.buffer_count >= 1);
             assert!((17..=100_014).contains(&limits.buffer_size));

@@ -19,6 +19,7 @@ use crate::service::board::InputMeter;
 use crate::spec::{IfcSpec, IfcType, InputEnd, Timeout};
 
 mod file;
+mod generator;
 mod pace;
 mod socket;
 
@@ -90,6 +91,7 @@ pub struct InputStats {
 enum Source {
     Socket(socket::SocketSource),
     File(file::FileSource),
+    Generator(generator::GeneratorSource),
 }
 
 /// What asking the system brought.
@@ -128,9 +130,15 @@ impl Input {
         }
         let (source, layout) = match params.end {
             InputEnd::File(words) => (Source::File(file::FileSource::open(&words, place)?), Layout::File),
+            InputEnd::Generator(message) => {
+                (Source::Generator(generator::GeneratorSource::new(&message, place)), Layout::File)
+            }
             InputEnd::Unix(name) => (Source::Socket(socket::SocketSource::unix(&name, place)), Layout::Wire),
             InputEnd::Tcp { host, port } => {
                 (Source::Socket(socket::SocketSource::tcp(host, port, place)), Layout::Wire)
+            }
+            InputEnd::Tls { host, port, files } => {
+                (Source::Socket(socket::SocketSource::tls(host, port, files.client()?, place)), Layout::Wire)
             }
         };
         Ok(Self {
@@ -160,7 +168,8 @@ impl Input {
     /// a lost connection and every second while there is no sender.
     ///
     /// # Errors
-    /// [`TrapError::FormatMismatch`] (24), [`TrapError::NegotiationFailed`] (25), [`TrapError::Malformed`]: the connection
+    /// [`TrapError::FormatMismatch`] (24), [`TrapError::NegotiationFailed`] (25), [`TrapError::Malformed`] (14),
+    /// [`TrapError::BadCertificate`] (17): the connection
     /// was closed; another call tries again a second later, or goes on with the next file.
     pub fn recv(&mut self) -> Result<Event<'_>, TrapError> {
         self.recv_within(self.timeout)
@@ -255,6 +264,7 @@ impl Input {
         let filled = match &mut self.source {
             Source::Socket(socket) => socket.fill(&mut self.deframer, deadline),
             Source::File(file) => file.fill(&mut self.deframer),
+            Source::Generator(generator) => Ok(generator.fill(&mut self.deframer)),
         };
         self.pace.answered();
         self.meter.is_connected.store(self.source.is_connected(), Relaxed);
@@ -279,7 +289,7 @@ impl Input {
                     socket.not_ready(&mut self.deframer);
                     Ok(())
                 }
-                Source::File(_) => Err(self.failed("the file tells no data format".into())),
+                Source::File(_) | Source::Generator(_) => Err(self.failed("the file tells no data format".into())),
             };
         }
         match format::negotiate(&self.required, &offered, self.offered.as_ref()) {
@@ -330,6 +340,7 @@ impl Input {
         match &mut self.source {
             Source::Socket(socket) => socket.close_for_a_while(),
             Source::File(file) => file.skip(),
+            Source::Generator(_) => self.deframer.skip_hello(),
         }
         self.meter.is_connected.store(false, Relaxed);
     }
@@ -350,6 +361,7 @@ impl Source {
         match self {
             Self::Socket(socket) => socket.is_connected(),
             Self::File(file) => file.is_open(),
+            Self::Generator(_) => true,
         }
     }
 
@@ -357,6 +369,7 @@ impl Source {
         match self {
             Self::Socket(socket) => socket.id(),
             Self::File(file) => file.id(),
+            Self::Generator(_) => "none".into(),
         }
     }
 }

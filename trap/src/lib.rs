@@ -18,6 +18,7 @@ pub mod hello;
 pub mod help;
 mod help_text;
 pub mod input;
+mod link;
 pub mod log;
 pub mod module;
 mod net;
@@ -25,6 +26,7 @@ pub mod output;
 pub mod place;
 pub mod service;
 pub mod spec;
+pub mod tls;
 pub mod trap_stats;
 
 pub use error::TrapError;

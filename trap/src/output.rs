@@ -125,6 +125,10 @@ impl Output {
                 let socket = socket::SocketOutput::tcp(&port, limits, settings, place)?;
                 (port, Sink::Socket(socket))
             }
+            OutputEnd::Tls(port, files, limits) => {
+                let socket = socket::SocketOutput::tls(&port, &files, limits, settings, place)?;
+                (port, Sink::Socket(socket))
+            }
             OutputEnd::File { path, append, minutes, megabytes } => {
                 let naming = naming::Naming::new(&path, append, minutes, megabytes)?;
                 (path, Sink::File(file::FileOutput::open(naming, settings.buffered)?))
