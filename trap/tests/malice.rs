@@ -159,3 +159,35 @@ fn huge_lengths_are_refused_at_once() {
         assert!(begin.elapsed() < Duration::from_millis(150), "{:?}", begin.elapsed());
     }
 }
+
+#[test]
+fn sixty_four_clients_get_everything_and_one_more_is_turned_away() {
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let mut out = output("u:many:timeout=HALF_WAIT:buffer_count=10", &place);
+    out.set_format(Format::Raw).expect("format");
+    let readers: Vec<_> = (0..64)
+        .map(|_| {
+            let mut client = raw_client(&place, "many");
+            thread::spawn(move || {
+                read_hello(&mut client);
+                std::iter::from_fn(|| read_container(&mut client)).map(|(_, count, _)| u64::from(count)).sum::<u64>()
+            })
+        })
+        .collect();
+    wait_for_clients(&out, 64);
+    let mut bytes = Vec::new();
+    raw_client(&place, "many").read_to_end(&mut bytes).expect("closed");
+    assert!(bytes.is_empty(), "no HELLO for one too many");
+    for n in 0..99u32 * 40 {
+        must_send(&mut out, &[&n.to_le_bytes()[..], &[7; 996]].concat());
+    }
+    let clients = out.clients();
+    let books = |sum: fn(&trap::ClientStats) -> u64| clients.iter().map(sum).sum::<u64>();
+    assert_eq!(books(|c| c.published), books(|c| c.sent_messages + c.skipped_messages + c.queued_messages));
+    let stats = out.finish().expect("finish");
+    for reader in readers {
+        assert_eq!(reader.join().expect("reader"), stats.sent);
+    }
+    assert_eq!((stats.clients_accepted, stats.clients_refused, stats.skipped, stats.abandoned), (64, 1, 0, 0));
+}
