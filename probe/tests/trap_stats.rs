@@ -1,11 +1,14 @@
 //! `sonda trap_stats` as a program: against modules of ours, and against the recorded replies of the real ones.
+use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use trap::deframer::{Deframer, Item, Layout};
+use trap::{Place, Spec};
 
 fn sonda() -> Command {
     Command::new(env!("CARGO_BIN_EXE_sonda"))
@@ -77,6 +80,71 @@ fn recorded_sessions_are_shown_as_the_original_showed_them() {
         assert!(ran.status.success());
         assert_eq!(module.join().expect("module"), read(&format!("{poll}.c2s.bin")));
     }
+}
+
+/// The counters of a reply, without times.
+fn counters(reply: &[u8]) -> Value {
+    assert_eq!(reply[..4], [12, 0, 0, 0]);
+    let json = reply[8..].strip_suffix(b"\0").expect("the final NUL counts");
+    let mut value: Value = serde_json::from_slice(json).expect("JSON");
+    value["in"][0]["delay_last"] = 0.into();
+    value["in"][0]["delay_total"] = 0.into();
+    value
+}
+
+/// The recorded logger's records go to ours, then ours is asked as the recorded one was.
+#[test]
+fn a_logger_answers_as_the_recorded_one() {
+    let Some(folder) = fixtures() else { return };
+    let read = |name: &str| fs::read(folder.join(name)).expect("recorded");
+    let dir = tempfile::tempdir().expect("tempdir");
+    let spec = &Spec::parse("u:y").expect("specifier")[0];
+    let place = Place::with_socket_dir(dir.path());
+    let mut sender = trap::Output::open_at(spec, trap::OutputDefaults::default(), &place).expect("opens");
+    let mut logger = sonda();
+    logger.args(["logger", "-i", "u:y"]).env("TRAP_SOCKET_DIR", dir.path()).stdout(Stdio::null());
+    let mut deframer = Deframer::new(Layout::Wire);
+    deframer.feed(&read("../trapwire/unix_big_multicontainer.s2c.bin"));
+    let mut child = None;
+    loop {
+        match deframer.next_item().expect("recorded bytes are valid") {
+            Item::Hello(format) => {
+                sender.set_format(format).expect("format");
+                child = Some(logger.spawn().expect("sonda starts"));
+            }
+            Item::Message(range) if range.len() > 1 => {
+                assert_eq!(sender.send(deframer.bytes(range)), trap::Sent::Sent);
+            }
+            Item::Message(_) | Item::Container(_) => {}
+            Item::NeedMore => break,
+        }
+    }
+    sender.flush().expect("flush");
+    let mut child = child.expect("a HELLO was recorded");
+    let socket = dir.path().join(format!("trap-service_{}.sock", child.id()));
+    let mut module = UnixStream::connect(socket).expect("the logger has a service");
+    for name in ["svc_logger", "svc_logger_poll"] {
+        let (requests, replies) = (read(&format!("{name}.c2s.bin")), read(&format!("{name}.s2c.bin")));
+        for request in requests.chunks(8) {
+            let begin = Instant::now();
+            let ours = loop {
+                module.write_all(request).expect("request");
+                let mut reply = vec![0; 8];
+                module.read_exact(&mut reply).expect("header");
+                let len = u32::from_le_bytes(reply[4..].try_into().expect("4 bytes")) as usize;
+                reply.resize(8 + len, 0);
+                module.read_exact(&mut reply[8..]).expect("JSON");
+                let ours = counters(&reply);
+                if ours["in"][0]["messages"] == 4032 || begin.elapsed() > Duration::from_secs(10) {
+                    break ours;
+                }
+            };
+            let len = replies.len() / (requests.len() / 8);
+            assert_eq!(ours, counters(&replies[..len]), "{name}");
+        }
+    }
+    interrupt(&child);
+    assert!(child.wait().expect("ends").success());
 }
 
 /// A module is found by its process id, and its counters are those of its interfaces.
