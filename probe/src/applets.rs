@@ -57,6 +57,7 @@ const OWN: &[Applet] = &[
         about: "follow flow records of a TRAP interface as lines or JSON, with a filter",
         main: Main::Raw(crate::tap::main),
     },
+    Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).

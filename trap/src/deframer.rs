@@ -90,6 +90,11 @@ impl Deframer {
         (self.start, self.end, self.phase, self.lenient) = (0, 0, Phase::Hello, false);
     }
 
+    /// For a source that announces nothing: containers begin at once.
+    pub fn skip_hello(&mut self) {
+        self.phase = Phase::Header;
+    }
+
     /// Room to read into, never empty. Invalidates ranges given before.
     pub fn spare(&mut self) -> &mut [u8] {
         if self.start > 0 {

@@ -59,6 +59,9 @@ pub enum TrapError {
     /// The peer or file gave no valid HELLO (code 25); the connection was closed.
     #[error("interface negotiation failed ({0})")]
     NegotiationFailed(String),
+    /// A side of a TLS connection has no certificate that the other takes (code 17); the connection was closed.
+    #[error("TLS certificate verification failed: {0}")]
+    BadCertificate(String),
     /// The peer or file broke the container format (code 14); the connection was closed, the next call reconnects.
     #[error("malformed TRAP stream: {0}; connection closed")]
     Malformed(String),
@@ -75,6 +78,7 @@ impl TrapError {
             Self::UnknownType { .. } | Self::BadParams(_) | Self::BadCount { .. } | Self::InputFile { .. } => 11,
             Self::BadFormat(_) => 13,
             Self::Io { .. } | Self::Malformed(_) => 14,
+            Self::BadCertificate(_) => 17,
             Self::FormatMismatch(_) => 24,
             Self::NegotiationFailed(_) => 25,
         }

@@ -7,8 +7,11 @@ use crate::deframer::{Deframer, Item, Layout, StreamError};
 use crate::expand;
 use crate::format::{self, Format, Verdict};
 use crate::hello::{self, HELLO_LEN, SPEC_MAX};
-use crate::spec::Spec;
+use crate::service::wire::{self, Requests};
+use crate::spec::{OutputEnd, Spec};
+use crate::trap_stats::report;
 use record::fuzzing::Target;
+use std::ops::ControlFlow;
 
 /// Every harness.
 pub const TARGETS: &[Target] = &[
@@ -19,6 +22,8 @@ pub const TARGETS: &[Target] = &[
     ("trap_wire_stream", fuzz_wire_stream),
     ("trap_file_stream", fuzz_file_stream),
     ("trap_header", fuzz_header),
+    ("trap_service", fuzz_service),
+    ("trap_stats", fuzz_stats),
 ];
 
 /// Interface specifiers: each interface found reads as input or output or says why not; bounds hold.
@@ -30,7 +35,7 @@ pub fn fuzz_spec(data: &[u8]) {
         assert!(!spec.params.contains(','));
         let _ = spec.as_input();
         if let Ok(params) = spec.as_output()
-            && let crate::spec::OutputEnd::Unix(_, limits) | crate::spec::OutputEnd::Tcp(_, limits) = params.end
+            && let OutputEnd::Unix(_, limits) | OutputEnd::Tcp(_, limits) | OutputEnd::Tls(_, _, limits) = params.end
         {
             assert!((1..=64).contains(&limits.clients_max) && limits.buffer_count >= 1);
             assert!((17..=100_014).contains(&limits.buffer_size));
@@ -92,6 +97,41 @@ pub fn fuzz_header(data: &[u8]) {
     if let Some(bytes) = data.first_chunk::<WIRE_HEADER>() {
         assert_eq!(Header::from_wire(bytes).to_wire(), *bytes);
     }
+}
+
+/// Requests to the service: found alike however the bytes are cut, none after the first that is refused.
+pub fn fuzz_service(data: &[u8]) {
+    let requests = |piece: usize| {
+        let (mut collected, mut found, mut rest) = (Requests::default(), Vec::new(), data);
+        while !rest.is_empty() {
+            let spare = collected.spare();
+            let len = spare.len().min(piece).min(rest.len());
+            assert!(len > 0);
+            spare[..len].copy_from_slice(&rest[..len]);
+            rest = &rest[len..];
+            match collected.filled(len) {
+                ControlFlow::Continue(request) => found.extend(request),
+                ControlFlow::Break(()) => break,
+            }
+        }
+        found
+    };
+    let found = requests(1);
+    assert_eq!(found, requests(8));
+    assert_eq!(found, requests(5));
+    for request in found {
+        let reply = wire::reply(request, "{}");
+        let header = reply.first_chunk().map(wire::Header::from_bytes);
+        assert_eq!(header, Some(wire::Header { command: wire::OK_REPLY, padding: request.padding, len: 3 }));
+    }
+}
+
+/// The answer of a service: shown without control characters, in a text of bounded size.
+pub fn fuzz_stats(data: &[u8]) {
+    let mut text = String::new();
+    let _ = report::write(data, &mut text);
+    assert!(text.len() <= 1000 + 200 * data.len());
+    assert!(!text.contains(|c: char| c.is_control() && c != '\n' && c != '\t'));
 }
 
 /// What a stream says, for comparison.
@@ -182,6 +222,11 @@ mod tests {
         )
     }
 
+    const ANSWER: &[u8] = br#"{"in_cnt": 1, "out_cnt": 1, "in": [{"ifc_state": 1, "buffers": 5, "ifc_id": "x", "ifc_type": 117,
+        "messages": 7, "delay_total": 0, "delay_last": 3}], "out": [{"client_stats_arr": [{"id": 5, "sent_containers": "4",
+        "sent_messages": "3", "skipped_messages": "0", "skipped_percentage": 0.5}], "num_clients": 1, "buffers": 0, "ifc_id": "y",
+        "sent-messages": 7, "ifc_type": 117, "autoflushes": 0, "dropped-messages": 0}]}"#;
+
     proptest! {
         #[test]
         fn any_bytes(data in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -205,6 +250,23 @@ mod tests {
         fn nearly_valid_specifiers(text in "([utTfbgs]:?((timeout|buffer|autoflush|max_clients|size|time)=)?[A-Za-z0-9_=:/~$.-]{0,12},?){0,4}") {
             fuzz_spec(text.as_bytes());
             fuzz_expand(text.as_bytes());
+        }
+
+        #[test]
+        fn nearly_valid_requests(requests in prop::collection::vec((prop::bool::weighted(0.9), any::<[u8; 7]>()), 0..6), cut in 0usize..48) {
+            let bytes = requests.iter().flat_map(|(is_get, rest)| [&[if *is_get { wire::GET } else { 11 }], &rest[..]].concat());
+            let bytes: Vec<u8> = bytes.collect();
+            fuzz_service(&bytes[..cut.min(bytes.len())]);
+        }
+
+        #[test]
+        fn nearly_valid_answers(at in any::<prop::sample::Index>(), value in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            let mut bytes = ANSWER.to_vec();
+            fuzz_stats(&bytes);
+            bytes[at.index(ANSWER.len())] = value;
+            fuzz_stats(&bytes);
+            bytes.truncate(cut.index(ANSWER.len()));
+            fuzz_stats(&bytes);
         }
 
         #[test]

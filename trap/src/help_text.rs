@@ -44,7 +44,12 @@ f  File
 
 b  Blackhole, output only: everything is dropped.
 
-T (TLS) and g (generator) are not supported yet.
+T  TLS over TCP
+    input:   T:HOST:PORT:KEY:CERT:CA or T:PORT:KEY:CERT:CA (on localhost)
+    output:  T:PORT:KEY:CERT:CA, then options as with t
+    KEY, CERT and CA are PEM files: the private key, its certificate (and those between it and the CA), and the certificates that the other side's must come from. Host names are not compared.
+
+g  Generator, input only: g:N:BYTES gives the message BYTES, N bytes long (1 to 255), over and over.
 
 Options of socket outputs
 -------------------------

@@ -4,6 +4,8 @@
 //! The system is asked once per filled buffer, not per message. Connecting is lazy: nothing happens before the first `recv`.
 
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use crate::container::Header;
@@ -12,9 +14,13 @@ use crate::error::TrapError;
 use crate::format::{self, Format, Verdict};
 use crate::log;
 use crate::place::Place;
+use crate::service::Service;
+use crate::service::board::InputMeter;
 use crate::spec::{IfcSpec, IfcType, InputEnd, Timeout};
 
 mod file;
+mod generator;
+mod pace;
 mod socket;
 
 /// One input interface.
@@ -32,6 +38,10 @@ pub struct Input {
     /// Sequence number that the next container of this connection should have.
     expected_seq: Option<u64>,
     stats: InputStats,
+    pace: pace::Pace,
+    meter: Arc<InputMeter>,
+    /// What tells the counters to outsiders, as long as one of its interfaces is there.
+    service: Option<Arc<Service>>,
 }
 
 /// What the module sets where the specifier says nothing.
@@ -81,6 +91,7 @@ pub struct InputStats {
 enum Source {
     Socket(socket::SocketSource),
     File(file::FileSource),
+    Generator(generator::GeneratorSource),
 }
 
 /// What asking the system brought.
@@ -119,13 +130,22 @@ impl Input {
         }
         let (source, layout) = match params.end {
             InputEnd::File(words) => (Source::File(file::FileSource::open(&words, place)?), Layout::File),
+            InputEnd::Generator(message) => {
+                (Source::Generator(generator::GeneratorSource::new(&message, place)), Layout::File)
+            }
             InputEnd::Unix(name) => (Source::Socket(socket::SocketSource::unix(&name, place)), Layout::Wire),
             InputEnd::Tcp { host, port } => {
                 (Source::Socket(socket::SocketSource::tcp(host, port, place)), Layout::Wire)
             }
+            InputEnd::Tls { host, port, files } => {
+                (Source::Socket(socket::SocketSource::tls(host, port, files.client()?, place)), Layout::Wire)
+            }
         };
         Ok(Self {
             kind: spec.kind,
+            pace: pace::Pace::default(),
+            meter: Arc::new(InputMeter::new(spec.kind, source.id())),
+            service: None,
             source,
             deframer: Deframer::new(layout),
             timeout: params.timeout.unwrap_or(defaults.timeout),
@@ -148,7 +168,8 @@ impl Input {
     /// a lost connection and every second while there is no sender.
     ///
     /// # Errors
-    /// [`TrapError::FormatMismatch`] (24), [`TrapError::NegotiationFailed`] (25), [`TrapError::Malformed`]: the connection
+    /// [`TrapError::FormatMismatch`] (24), [`TrapError::NegotiationFailed`] (25), [`TrapError::Malformed`] (14),
+    /// [`TrapError::BadCertificate`] (17): the connection
     /// was closed; another call tries again a second later, or goes on with the next file.
     pub fn recv(&mut self) -> Result<Event<'_>, TrapError> {
         self.recv_within(self.timeout)
@@ -201,10 +222,7 @@ impl Input {
     /// True while connected, or while a file is open.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        match &self.source {
-            Source::Socket(socket) => socket.is_connected(),
-            Source::File(file) => file.is_open(),
-        }
+        self.source.is_connected()
     }
 
     /// Changes the timeout unless the specifier fixed it; true when changed.
@@ -224,14 +242,12 @@ impl Input {
     /// Port, socket name or current file, as the statistics of the original name it (trap.md section 8).
     #[must_use]
     pub fn id(&self) -> String {
-        match &self.source {
-            Source::Socket(socket) => socket.id(),
-            Source::File(file) => file.id(),
-        }
+        self.source.id()
     }
 
     fn event(&mut self, range: Range<usize>) -> Event<'_> {
         self.stats.messages += 1;
+        self.meter.messages.store(self.stats.messages, Relaxed);
         if range.len() <= 1 {
             return Event::EndOfStream;
         }
@@ -244,14 +260,20 @@ impl Input {
     }
 
     fn fill(&mut self, deadline: Option<Instant>) -> Result<Filled, TrapError> {
+        self.pace.asks(self.stats.messages, &self.meter);
         let filled = match &mut self.source {
-            Source::Socket(socket) => socket.fill(&mut self.deframer, deadline)?,
-            Source::File(file) => file.fill(&mut self.deframer)?,
+            Source::Socket(socket) => socket.fill(&mut self.deframer, deadline),
+            Source::File(file) => file.fill(&mut self.deframer),
+            Source::Generator(generator) => Ok(generator.fill(&mut self.deframer)),
         };
+        self.pace.answered();
+        self.meter.is_connected.store(self.source.is_connected(), Relaxed);
+        let filled = filled?;
         match filled {
             Filled::Bytes(count) => self.stats.bytes += count as u64,
             Filled::Fresh => {
                 self.stats.connects += 1;
+                self.meter.set_id(self.source.id());
                 self.expected_seq = None;
             }
             _ => {}
@@ -267,7 +289,7 @@ impl Input {
                     socket.not_ready(&mut self.deframer);
                     Ok(())
                 }
-                Source::File(_) => Err(self.failed("the file tells no data format".into())),
+                Source::File(_) | Source::Generator(_) => Err(self.failed("the file tells no data format".into())),
             };
         }
         match format::negotiate(&self.required, &offered, self.offered.as_ref()) {
@@ -287,11 +309,13 @@ impl Input {
     /// and no loss (trap.md section 5.1).
     fn note_container(&mut self, header: Header) {
         self.stats.containers += 1;
+        self.meter.containers.store(self.stats.containers, Relaxed);
         if header.count == 0 {
             return;
         }
         if let Some(expected) = self.expected_seq {
             self.stats.missed += header.first_seq.saturating_sub(expected);
+            self.meter.missed.store(self.stats.missed, Relaxed);
         }
         self.expected_seq = Some(header.first_seq.wrapping_add(u64::from(header.count)));
     }
@@ -316,6 +340,36 @@ impl Input {
         match &mut self.source {
             Source::Socket(socket) => socket.close_for_a_while(),
             Source::File(file) => file.skip(),
+            Source::Generator(_) => self.deframer.skip_hello(),
+        }
+        self.meter.is_connected.store(false, Relaxed);
+    }
+
+    /// What the service tells of this input.
+    pub(crate) fn meter(&self) -> Arc<InputMeter> {
+        Arc::clone(&self.meter)
+    }
+
+    /// Keeps the service alive.
+    pub(crate) fn keep(&mut self, service: Arc<Service>) {
+        self.service = Some(service);
+    }
+}
+
+impl Source {
+    fn is_connected(&self) -> bool {
+        match self {
+            Self::Socket(socket) => socket.is_connected(),
+            Self::File(file) => file.is_open(),
+            Self::Generator(_) => true,
+        }
+    }
+
+    fn id(&self) -> String {
+        match self {
+            Self::Socket(socket) => socket.id(),
+            Self::File(file) => file.id(),
+            Self::Generator(_) => "none".into(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! `spec/trap.md`, cited by section.
 //!
 //! Reading order follows the data: [`spec`] (what the user asked for), [`hello`] and [`container`] (bytes),
-//! [`output`], [`input`], [`module`] (the command line around them).
+//! [`output`], [`input`], [`module`] (the command line around them), [`service`] (the counters for outsiders).
 #![forbid(unsafe_code)]
 
 pub mod container;
@@ -18,16 +18,21 @@ pub mod hello;
 pub mod help;
 mod help_text;
 pub mod input;
+mod link;
 pub mod log;
 pub mod module;
 mod net;
 pub mod output;
 pub mod place;
+pub mod service;
 pub mod spec;
+pub mod tls;
+pub mod trap_stats;
 
 pub use error::TrapError;
 pub use format::Format;
 pub use input::{Event, Input, InputDefaults, InputStats};
 pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
 pub use place::{Place, Stop};
+pub use service::ServiceName;
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};

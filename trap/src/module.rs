@@ -28,6 +28,7 @@ use crate::input::{Input, InputDefaults};
 use crate::log;
 use crate::output::{Output, OutputDefaults};
 use crate::place::{Place, Stop};
+use crate::service::{self, ServiceName};
 use crate::spec::{IfcSpec, Spec, SpecError};
 
 /// What a module says about itself (trap.md section 10.1).
@@ -103,6 +104,8 @@ pub struct Options {
     pub outputs: OutputDefaults,
     /// Surroundings; its stop flag is the module's.
     pub place: Place,
+    /// Where the counters are told.
+    pub service: ServiceName,
 }
 
 /// TRAP's part of a command line (trap.md section 1).
@@ -190,6 +193,7 @@ pub fn start_with(
         let opened = Output::open_at(spec, options.outputs, &place(index));
         outputs.push(opened.map_err(|error| failed("output", index, spec, error))?);
     }
+    service::start(&options.service, &options.place, &mut inputs, &mut outputs);
     Ok(Module { args: line.args, inputs, outputs, stop: options.place.stop.clone() })
 }
 

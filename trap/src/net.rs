@@ -9,6 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::log;
@@ -103,7 +105,8 @@ pub(crate) fn send_all(socket: &Socket, bytes: &[u8], mut go_on: impl FnMut(usiz
         match socket.send_with_flags(&bytes[sent..], libc::MSG_NOSIGNAL) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(n) => sent += n,
-            Err(error) if is_transient(&error) => {}
+            // A peer that left or talks makes no room any more.
+            Err(error) if is_transient(&error) && is_listening_peer(socket) => {}
             Err(error) => return Err(error),
         }
         if sent < bytes.len() && !go_on(sent) {
@@ -120,6 +123,13 @@ pub(crate) fn is_listening_peer(socket: &Socket) -> bool {
         Ok(_) => false,
         Err(error) => is_transient(&error),
     }
+}
+
+/// Process at the other end of a unix socket, as it was when it connected.
+pub(crate) fn peer_pid(socket: &Socket) -> Option<u32> {
+    let peer = getsockopt(socket, PeerCredentials).ok()?;
+    // 0 is a process of another PID namespace.
+    u32::try_from(peer.pid()).ok().filter(|pid| *pid > 0)
 }
 
 /// A timeout or signal: try again.

@@ -3,15 +3,21 @@
 //! Contract: `send` takes a message into the active container or says why not; nothing is lost without a counter. Sockets
 //! deliver from their own threads; the caller blocks only where the timeout says so.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::container;
 use crate::error::TrapError;
 use crate::format::Format;
 use crate::hello::SPEC_MAX;
 use crate::log;
 use crate::place::Place;
+use crate::service::Service;
+use crate::service::board::{OutputCounts, OutputMeter};
 use crate::spec::{Autoflush, IfcSpec, IfcType, OutputEnd, Timeout};
 
 mod client;
+mod clients;
 mod file;
 mod hub;
 pub mod naming;
@@ -19,6 +25,7 @@ mod ring;
 mod socket;
 mod stats;
 
+pub(crate) use clients::Clients;
 pub use stats::{ClientStats, OutputStats};
 
 /// One output interface.
@@ -30,6 +37,9 @@ pub struct Output {
     sink: Sink,
     format: Format,
     stats: OutputStats,
+    counts: Arc<OutputCounts>,
+    /// What tells the counters to outsiders, as long as one of its interfaces is there.
+    service: Option<Arc<Service>>,
 }
 
 /// What the module sets where the specifier says nothing.
@@ -115,13 +125,26 @@ impl Output {
                 let socket = socket::SocketOutput::tcp(&port, limits, settings, place)?;
                 (port, Sink::Socket(socket))
             }
+            OutputEnd::Tls(port, files, limits) => {
+                let socket = socket::SocketOutput::tls(&port, &files, limits, settings, place)?;
+                (port, Sink::Socket(socket))
+            }
             OutputEnd::File { path, append, minutes, megabytes } => {
                 let naming = naming::Naming::new(&path, append, minutes, megabytes)?;
                 (path, Sink::File(file::FileOutput::open(naming, settings.buffered)?))
             }
             OutputEnd::Blackhole => ("none".into(), Sink::Blackhole),
         };
-        Ok(Self { kind: spec.kind, id, fixed, sink, format: Format::Unknown, stats: OutputStats::default() })
+        Ok(Self {
+            kind: spec.kind,
+            id,
+            fixed,
+            sink,
+            format: Format::Unknown,
+            stats: OutputStats::default(),
+            counts: Arc::default(),
+            service: None,
+        })
     }
 
     /// Announces what the following messages are. The active container goes to the present clients in the old format
@@ -195,7 +218,11 @@ impl Output {
                 socket.flush();
                 Ok(())
             }
-            Sink::File(file) => file.flush(),
+            Sink::File(file) => {
+                let flushed = file.flush();
+                self.tell();
+                flushed
+            }
             Sink::Blackhole | Sink::Finished => Ok(()),
         }
     }
@@ -217,6 +244,7 @@ impl Output {
             Sink::Blackhole | Sink::Finished => Ok(()),
         };
         self.merge(&sink);
+        self.tell();
         outcome.map(|()| self.stats.clone())
     }
 
@@ -309,6 +337,33 @@ impl Output {
             Sent::Dropped(DropReason::NoFormat) => self.stats.no_format += 1,
             Sent::Dropped(DropReason::Terminated | DropReason::Finished) => self.stats.terminated += 1,
         }
+        self.tell();
+    }
+
+    /// Lets the service see the counters.
+    fn tell(&self) {
+        let OutputStats { sent, too_large, no_format, terminated, .. } = self.stats;
+        let (blocks, lost_io) = match &self.sink {
+            Sink::File(file) => file.blocks_and_losses(),
+            _ => (self.stats.buffers, self.stats.lost_io),
+        };
+        self.counts.sent.store(sent, Relaxed);
+        self.counts.dropped.store(too_large + no_format + terminated + lost_io, Relaxed);
+        self.counts.blocks.store(blocks, Relaxed);
+    }
+
+    /// What the service tells of this output.
+    pub(crate) fn meter(&self) -> OutputMeter {
+        let clients = match &self.sink {
+            Sink::Socket(socket) => Some(socket.clients_for_service()),
+            _ => None,
+        };
+        OutputMeter { kind: self.kind, id: self.id.clone(), counts: Arc::clone(&self.counts), clients }
+    }
+
+    /// Keeps the service alive.
+    pub(crate) fn keep(&mut self, service: Arc<Service>) {
+        self.service = Some(service);
     }
 
     fn merge(&mut self, sink: &Sink) {

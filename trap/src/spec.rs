@@ -38,15 +38,15 @@ pub enum IfcType {
     Tcp,
     /// `u`
     Unix,
-    /// `T`, not supported yet.
+    /// `T`
     Tls,
     /// `f`
     File,
     /// `b`, outputs only.
     Blackhole,
-    /// `g`, not supported yet.
+    /// `g`, inputs only.
     Generator,
-    /// `s`, not supported yet (never was in the original).
+    /// `s`, known by name only, as in the original.
     Service,
 }
 

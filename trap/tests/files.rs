@@ -179,3 +179,16 @@ fn blackhole_takes_everything() {
     assert_eq!((stats.sent, stats.clients), (1, 0));
     assert_eq!(out.send(b"x"), Sent::Dropped(DropReason::Finished));
 }
+
+#[test]
+fn generator_repeats_its_message() {
+    let place = place_in(std::path::Path::new("/nonexistent"));
+    let mut input = input("g:5:hello", &place);
+    for _ in 0..100_000 {
+        assert_eq!(input.recv().expect("recv"), Event::Message(b"hello"));
+    }
+    assert!(input.is_connected() && input.id() == "none");
+    place.stop.request();
+    // What is in the buffer may come first.
+    assert!((0..100_000).any(|_| input.recv().expect("recv") == Event::Terminated));
+}

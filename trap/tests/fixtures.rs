@@ -11,50 +11,8 @@ use std::thread;
 use std::time::Instant;
 
 use common::*;
-use trap::container::Header;
-use trap::deframer::{Deframer, Item, Layout};
+use trap::deframer::Layout;
 use trap::{Event, Format, Input, Place, Sent, TrapError};
-
-/// Folder of the fixtures, none when there is none to be expected.
-fn fixtures() -> Option<PathBuf> {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let asked = std::env::var_os("SONDA_SHARED").map(PathBuf::from);
-    let candidates = [manifest.join("../../shared"), manifest.join("../../../shared")];
-    let folder = asked.clone().or_else(|| candidates.into_iter().find(|dir| dir.is_dir()));
-    let Some(folder) = folder.map(|shared| shared.join("fixtures")) else {
-        eprintln!("no shared fixtures");
-        return None;
-    };
-    assert!(folder.is_dir() || asked.is_none(), "SONDA_SHARED has no fixtures: {}", folder.display());
-    if !folder.is_dir() {
-        eprintln!("no shared fixtures");
-        return None;
-    }
-    Some(folder)
-}
-
-/// Format, messages and containers of recorded bytes.
-struct Recorded {
-    format: Format,
-    messages: Vec<Vec<u8>>,
-    containers: Vec<Header>,
-}
-
-fn parse(layout: Layout, bytes: &[u8]) -> Recorded {
-    let mut deframer = Deframer::new(layout);
-    deframer.feed(bytes);
-    let mut recorded = Recorded { format: Format::Unknown, messages: Vec::new(), containers: Vec::new() };
-    loop {
-        match deframer.next_item().expect("recorded bytes are valid") {
-            Item::NeedMore => break,
-            Item::Hello(format) => recorded.format = format,
-            Item::Container(header) => recorded.containers.push(header),
-            Item::Message(range) => recorded.messages.push(deframer.bytes(range).to_vec()),
-        }
-    }
-    assert_eq!(deframer.buffered(), 0, "bytes left over");
-    recorded
-}
 
 fn trapcaps(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("folder") {
@@ -292,12 +250,15 @@ fn unknown_format_is_tried_again_after_a_second() {
 }
 
 /// Sends the recorded messages through our output and answers the bytes that a client gets.
-fn rewrite(recorded: &Recorded, options: &str) -> Vec<u8> {
+fn rewrite(recorded: &Recorded, is_tcp: bool, options: &str) -> Vec<u8> {
     let dir = tempfile::tempdir().expect("tempdir");
     let place = place_in(dir.path());
-    let mut out = output(&format!("u:x:timeout=WAIT{options}"), &place);
+    let port = free_port();
+    let end = if is_tcp { format!("t:{port}") } else { "u:x".into() };
+    let mut out = output(&format!("{end}:timeout=WAIT{options}"), &place);
     out.set_format(recorded.format.clone()).expect("format");
-    let mut client = raw_client(&place, "x");
+    let mut client: Box<dyn Read + Send> =
+        if is_tcp { Box::new(tcp_client(port)) } else { Box::new(raw_client(&place, "x")) };
     let reader = thread::spawn(move || {
         let mut bytes = Vec::new();
         client.read_to_end(&mut bytes).expect("read");
@@ -314,32 +275,45 @@ fn rewrite(recorded: &Recorded, options: &str) -> Vec<u8> {
     reader.join().expect("reader")
 }
 
+const UNFLUSHED: [(&str, &str); 8] = [
+    ("unix_buffer_on", ""),
+    ("unix_buffer_off", ":buffer=off"),
+    ("unix_big_multicontainer", ""),
+    ("tcp_buffer_on", ""),
+    ("subset_required", ""),
+    ("noeof", ""),
+    ("vportscan_missing_fields", ""),
+    ("autoflush_off", ":autoflush=off"),
+];
+
 #[test]
 fn sessions_are_sent_again_identically() {
     let Some(fixtures) = fixtures() else { return };
-    let cases = [
-        ("unix_buffer_on", ""),
-        ("unix_buffer_off", ":buffer=off"),
-        ("unix_big_multicontainer", ""),
-        ("tcp_buffer_on", ""),
-        ("subset_required", ""),
-        ("noeof", ""),
-        ("vportscan_missing_fields", ""),
-        ("autoflush_off", ":autoflush=off"),
-    ];
-    for (name, options) in cases {
+    for (name, options) in UNFLUSHED {
         let original = &session(&fixtures, name)[0];
         let recorded = parse(Layout::Wire, original);
-        let written = rewrite(&recorded, options);
+        let written = rewrite(&recorded, name.starts_with("tcp"), options);
         assert!(written == *original, "{name} differs: {} and {} bytes", original.len(), written.len());
     }
 }
+
+const FLUSHED: [&str; 9] = [
+    "raw",
+    "json",
+    "template_change",
+    "autoflush_default",
+    "autoflush_2s",
+    "mismatch_missing_field",
+    "mismatch_field_type",
+    "mismatch_fmt_json_vs_unirec",
+    "mismatch_json_spec",
+];
 
 /// Raw, JSON and template change were flushed by their sender between messages; with the same flushes the bytes agree.
 #[test]
 fn flushed_sessions_are_sent_again_identically() {
     let Some(fixtures) = fixtures() else { return };
-    for name in ["raw", "json", "template_change", "autoflush_default", "autoflush_2s"] {
+    for name in FLUSHED {
         let dir = tempfile::tempdir().expect("tempdir");
         let place = place_in(dir.path());
         let mut out = output("u:x:autoflush=off", &place);
@@ -368,5 +342,32 @@ fn flushed_sessions_are_sent_again_identically() {
         for reader in readers {
             reader.join().expect("reader");
         }
+    }
+}
+
+/// A sender that does not know its format yet answers each connection as the recorded one did.
+#[test]
+fn unknown_format_is_answered_identically() {
+    let Some(fixtures) = fixtures() else { return };
+    let dir = tempfile::tempdir().expect("tempdir");
+    let place = place_in(dir.path());
+    let _out = output("u:x", &place);
+    for original in session(&fixtures, UNKNOWN) {
+        let mut bytes = Vec::new();
+        raw_client(&place, "x").read_to_end(&mut bytes).expect("read");
+        assert_eq!(bytes, original);
+    }
+}
+
+const UNKNOWN: &str = "unknown_format_server";
+
+#[test]
+fn no_recorded_session_is_left_out() {
+    let Some(fixtures) = fixtures() else { return };
+    let ours: Vec<&str> = UNFLUSHED.iter().map(|(name, _)| *name).chain(FLUSHED).chain([UNKNOWN]).collect();
+    for entry in fs::read_dir(fixtures.join("trapwire")).expect("folder") {
+        let name = entry.expect("entry").file_name().into_string().expect("text");
+        let Some(session) = name.strip_suffix(".s2c.bin") else { continue };
+        assert!(ours.contains(&session), "{session} is compared with nothing");
     }
 }

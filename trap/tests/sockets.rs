@@ -16,10 +16,6 @@ fn message(n: u32, len: usize) -> Vec<u8> {
     msg
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address").port()
-}
-
 #[test]
 fn several_clients_get_everything() {
     let dir = tempfile::tempdir().expect("tempdir");

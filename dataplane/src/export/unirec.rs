@@ -8,7 +8,7 @@ use crate::flow::Basic;
 use crate::registry::{PluginId, PluginSet};
 use record::unirec::Layout;
 use record::{Record, Schema};
-use trap::{Format, IfcSpec, Output, OutputDefaults, Place, Sent};
+use trap::{Format, IfcSpec, Output, OutputDefaults, Place, Sent, ServiceName};
 
 /// What one interface carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,13 +51,15 @@ struct Interface {
 }
 
 impl UnirecExporter {
-    /// Opens the interfaces and announces their templates. Waiting for room or clients ends when the stop flag of `place` is set.
+    /// Opens the interfaces, announces their templates and tells their counters to `trap_stats PID`. Waiting for room or clients ends when the stop flag of `place` is set.
     pub fn open(config: UnirecConfig, place: &Place) -> Result<UnirecExporter, OpenError> {
         let mut interfaces = Vec::with_capacity(config.interfaces.len());
         for (index, (spec, group)) in config.interfaces.iter().enumerate() {
             let place = Place { index, ..place.clone() };
             interfaces.push(Interface::open(spec, group, config.odid, &place)?);
         }
+        let outputs = interfaces.iter_mut().map(|interface| &mut interface.output);
+        trap::service::start(&ServiceName::Pid, place, [], outputs);
         Ok(UnirecExporter { config, interfaces, books: Books::default() })
     }
 }

@@ -1,18 +1,21 @@
 //! Socket source: connects when asked, waits for HELLO, reads (trap.md sections 4.2 and 6).
 
-use std::io::Read;
+use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::Socket;
+use rustls::ClientConfig;
 
 use super::Filled;
 use crate::deframer::Deframer;
 use crate::error::TrapError;
 use crate::hello::HELLO_LEN;
+use crate::link::Link;
 use crate::log;
 use crate::net;
 use crate::place::{Place, STOP_POLL, Stop};
+use crate::tls::{self, TlsStream};
 
 /// Wait for the 8 bytes of HELLO, and again for its specifier: 8 times 25 ms in the original.
 const HELLO_WAIT: Duration = Duration::from_millis(200);
@@ -38,11 +41,12 @@ pub(super) struct SocketSource {
 enum Peer {
     Unix { name: String, path: PathBuf },
     Tcp { host: String, port: String },
+    Tls { host: String, port: String, config: Arc<ClientConfig> },
 }
 
 #[derive(Debug)]
 struct Session {
-    socket: Socket,
+    link: Link,
     waiting: Waiting,
     /// End of the wait for the part of HELLO that is due.
     hello_deadline: Instant,
@@ -68,6 +72,10 @@ impl SocketSource {
         Self::new(Peer::Tcp { host, port }, place)
     }
 
+    pub(super) fn tls(host: String, port: String, config: Arc<ClientConfig>, place: &Place) -> Self {
+        Self::new(Peer::Tls { host, port, config }, place)
+    }
+
     fn new(peer: Peer, place: &Place) -> Self {
         Self { peer, session: None, next_attempt: Instant::now(), stop: place.stop.clone() }
     }
@@ -78,7 +86,7 @@ impl SocketSource {
             return Ok(Filled::Terminated);
         }
         if self.session.is_none() {
-            return Ok(self.connect(deframer, deadline));
+            return self.connect(deframer, deadline);
         }
         loop {
             let read = self.read(deframer, deadline)?;
@@ -108,64 +116,79 @@ impl SocketSource {
     pub(super) fn id(&self) -> String {
         match &self.peer {
             Peer::Unix { name, .. } => name.clone(),
-            Peer::Tcp { port, .. } => port.clone(),
+            Peer::Tcp { port, .. } | Peer::Tls { port, .. } => port.clone(),
         }
     }
 
     /// Tries until connected, the deadline or the stop request. A pause that reaches beyond the deadline is a timeout.
-    fn connect(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Filled {
+    fn connect(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Result<Filled, TrapError> {
         loop {
             let until = deadline.map_or(self.next_attempt, |deadline| deadline.min(self.next_attempt));
             if !self.stop.sleep_until(until) {
-                return Filled::Terminated;
+                return Ok(Filled::Terminated);
             }
             if Instant::now() < self.next_attempt {
-                return Filled::Timeout;
+                return Ok(Filled::Timeout);
             }
             let budget = deadline.map_or(CONNECT_MAX, |deadline| net::left(deadline).clamp(CONNECT_MIN, CONNECT_MAX));
             match self.attempt(budget) {
-                Ok(socket) => {
+                Ok(link) => {
                     deframer.reset();
+                    let hello_wait = self.hello_wait();
                     self.session = Some(Session {
-                        socket,
+                        link,
                         waiting: Waiting::Unset,
-                        hello_deadline: Instant::now() + HELLO_WAIT,
+                        hello_deadline: Instant::now() + hello_wait,
                         has_hello_header: false,
                         has_container_bytes: false,
                     });
-                    return Filled::Fresh;
+                    return Ok(Filled::Fresh);
                 }
                 Err(reason) => {
                     log::verbose!("no connection to {}: {reason}", self.id());
                     self.next_attempt = Instant::now() + RETRY;
+                    if let Some(fault) = tls::certificate_fault(&reason) {
+                        return Err(TrapError::BadCertificate(fault));
+                    }
                 }
             }
         }
     }
 
-    fn attempt(&self, budget: Duration) -> Result<Socket, String> {
-        let connected = match &self.peer {
-            Peer::Unix { path, .. } => net::connect_unix(path, budget),
-            Peer::Tcp { host, port } => {
-                let port = net::port(port).inspect_err(|reason| log::error!("{reason}"))?;
-                net::connect_tcp(host, port, budget)
-            }
+    fn attempt(&self, budget: Duration) -> io::Result<Link> {
+        let tcp = |host: &str, port: &str| {
+            let port = net::port(port).inspect_err(|reason| log::error!("{reason}"));
+            net::connect_tcp(host, port.map_err(io::Error::other)?, budget).map(Arc::new)
         };
-        connected.map_err(|error| error.to_string())
+        match &self.peer {
+            Peer::Unix { path, .. } => net::connect_unix(path, budget).map(Arc::new).map(Link::Plain),
+            Peer::Tcp { host, port } => tcp(host, port).map(Link::Plain),
+            // The handshake has its own time, whatever the timeout is, as HELLO.
+            Peer::Tls { host, port, config } => {
+                let stream = TlsStream::connect(config, host, tcp(host, port)?, || !self.stop.is_set())?;
+                Ok(Link::Tls(Box::new(stream)))
+            }
+        }
+    }
+
+    /// Under TLS the server looks at our certificate before it says HELLO.
+    fn hello_wait(&self) -> Duration {
+        if matches!(self.peer, Peer::Tls { .. }) { tls::HANDSHAKE_WAIT } else { HELLO_WAIT }
     }
 
     /// One read; none when it should be tried again.
     fn read(&mut self, deframer: &mut Deframer, deadline: Option<Instant>) -> Result<Option<Filled>, TrapError> {
+        let hello_wait = self.hello_wait();
         let Some(session) = &mut self.session else { return Ok(Some(Filled::Ended)) };
         let expects_hello = deframer.expects_hello();
         if expects_hello && !session.has_hello_header && deframer.buffered() >= HELLO_LEN {
-            (session.has_hello_header, session.hello_deadline) = (true, Instant::now() + HELLO_WAIT);
+            (session.has_hello_header, session.hello_deadline) = (true, Instant::now() + hello_wait);
         }
         // HELLO has its own time, whatever the timeout is.
         let deadline = if expects_hello { Some(session.hello_deadline) } else { deadline };
         let budget = deadline.map_or(STOP_POLL, |deadline| net::left(deadline).min(STOP_POLL));
         session.wait_for(budget)?;
-        match (&session.socket).read(deframer.spare()) {
+        match session.link.read(deframer.spare()) {
             Ok(0) if expects_hello => {
                 self.close_for_a_while();
                 deframer.reset();
@@ -186,12 +209,15 @@ impl SocketSource {
                 }
                 self.close_for_a_while();
                 deframer.reset();
-                Err(TrapError::NegotiationFailed("no HELLO within 200 ms".into()))
+                Err(TrapError::NegotiationFailed(format!("no HELLO within {} ms", hello_wait.as_millis())))
             }
             Err(error) if expects_hello => {
                 self.close_for_a_while();
                 deframer.reset();
-                Err(TrapError::NegotiationFailed(format!("connection lost before HELLO: {error}")))
+                Err(match tls::certificate_fault(&error) {
+                    Some(fault) => TrapError::BadCertificate(fault),
+                    None => TrapError::NegotiationFailed(format!("connection lost before HELLO: {error}")),
+                })
             }
             Err(error) => {
                 log::verbose!("connection to {} lost: {error}", self.id());
@@ -216,13 +242,13 @@ impl Session {
         if waiting == self.waiting {
             return Ok(());
         }
+        let socket = self.link.socket();
         let set = match waiting {
-            Waiting::No | Waiting::Unset => self.socket.set_nonblocking(true),
+            Waiting::No | Waiting::Unset => socket.set_nonblocking(true),
             // The system knows microseconds; less would mean forever.
-            Waiting::For(budget) => self
-                .socket
+            Waiting::For(budget) => socket
                 .set_nonblocking(false)
-                .and_then(|()| self.socket.set_read_timeout(Some(budget.max(Duration::from_micros(1))))),
+                .and_then(|()| socket.set_read_timeout(Some(budget.max(Duration::from_micros(1))))),
         };
         self.waiting = waiting;
         set.map_err(|error| TrapError::io("cannot set the timeout of a socket", error))

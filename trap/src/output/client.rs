@@ -1,6 +1,6 @@
 //! Threads of a socket output: one accepts, one per client greets it and sends (trap.md sections 0, 4.1 and 7.3).
 //!
-//! HELLO goes out in one write from the client's own thread, so that a bad peer delays nobody; every write has a timeout.
+//! HELLO, and the handshake of TLS before it, happen in the client's own thread, so that a bad peer delays nobody; every write has a timeout.
 
 use std::io;
 use std::net::Shutdown;
@@ -13,8 +13,10 @@ use socket2::Socket;
 
 use super::hub::Hub;
 use super::ring::Task;
+use crate::link::Link;
 use crate::log;
 use crate::net;
+use crate::tls::{self, TlsStream};
 
 /// A real client gives up about 200 ms after connecting; one that takes longer to read HELLO is gone.
 const HELLO_WAIT: Duration = Duration::from_millis(200);
@@ -48,7 +50,8 @@ pub(super) fn accept(hub: &Arc<Hub>, listener: &Socket) {
                 drop(state);
                 number += 1;
                 prepare(&socket, address.is_ipv4() || address.is_ipv6());
-                let id = address.as_socket().map_or(number, |address| u32::from(address.port()));
+                let id = address.as_socket().map(|address| u32::from(address.port()));
+                let id = id.or_else(|| net::peer_pid(&socket)).unwrap_or(number);
                 start(hub, socket, id);
             }
             Err(error) if net::is_transient(&error) => {}
@@ -71,23 +74,43 @@ fn prepare(socket: &Socket, is_tcp: bool) {
 
 fn start(hub: &Arc<Hub>, socket: Socket, id: u32) {
     let thread_hub = Arc::clone(hub);
-    let spawned = thread::Builder::new().name("trap-client".into()).spawn(move || {
-        let socket = Arc::new(socket);
-        let key = greet(&thread_hub, &socket, id);
-        if let Some(key) = key {
-            serve(&thread_hub, &socket, key);
-            leave(&thread_hub, key);
-        }
-        let _already_closed = socket.shutdown(Shutdown::Both);
-    });
+    let spawned =
+        thread::Builder::new().name("trap-client".into()).spawn(move || attend(&thread_hub, Arc::new(socket), id));
     if let Err(error) = spawned {
         log::warning!("no thread for a client: {error}");
         hub.lock().greeting -= 1;
     }
 }
 
+/// All that one client gets, from the handshake of TLS to the end.
+fn attend(hub: &Hub, socket: Arc<Socket>, id: u32) {
+    let link = match &hub.tls {
+        None => Ok(Link::Plain(socket)),
+        Some(config) => {
+            TlsStream::accept(config, socket, || !hub.lock().closing).map(|stream| Link::Tls(Box::new(stream)))
+        }
+    };
+    let mut link = match link {
+        Ok(link) => link,
+        Err(error) => {
+            match tls::certificate_fault(&error) {
+                Some(why) => log::warning!("client {id} refused: {why}"),
+                None => log::verbose!("client {id} refused: {error}"),
+            }
+            hub.lock().greeting -= 1;
+            return;
+        }
+    };
+    if let Some(key) = greet(hub, &mut link, id) {
+        serve(hub, &mut link, key);
+        leave(hub, key);
+    }
+    link.close();
+}
+
 /// Sends HELLO and joins the ring; none when the client is to be closed.
-fn greet(hub: &Hub, socket: &Arc<Socket>, id: u32) -> Option<u64> {
+fn greet(hub: &Hub, link: &mut Link, id: u32) -> Option<u64> {
+    let socket = Arc::clone(link.socket());
     let (hello, generation, is_announced) = {
         let state = hub.lock();
         (Arc::clone(&state.hello), state.generation, state.is_announced)
@@ -95,7 +118,7 @@ fn greet(hub: &Hub, socket: &Arc<Socket>, id: u32) -> Option<u64> {
     let deadline = Instant::now() + HELLO_WAIT;
     let greeted = socket
         .set_write_timeout(Some(HELLO_WAIT))
-        .and_then(|()| net::send_all(socket, &hello, |_| Instant::now() < deadline))
+        .and_then(|()| link.send_all(&hello, |_| Instant::now() < deadline))
         .and_then(|()| socket.set_write_timeout(Some(WRITE_SLICE)));
     let mut state = hub.lock();
     state.greeting -= 1;
@@ -104,14 +127,14 @@ fn greet(hub: &Hub, socket: &Arc<Socket>, id: u32) -> Option<u64> {
         return None;
     }
     let key = state.ring.join(id);
-    state.sockets.push((key, Arc::clone(socket)));
+    state.sockets.push((key, socket));
     drop(state);
     hub.room.notify_all();
     Some(key)
 }
 
 /// Sends containers until the client leaves or has got its last one.
-fn serve(hub: &Hub, socket: &Socket, key: u64) {
+fn serve(hub: &Hub, link: &mut Link, key: u64) {
     let mut state = hub.lock();
     while !state.cut_off {
         match state.ring.task(key) {
@@ -121,7 +144,7 @@ fn serve(hub: &Hub, socket: &Socket, key: u64) {
                 state = hub.wait_on(&hub.work, state, IDLE_PROBE);
                 if before.elapsed() >= IDLE_PROBE {
                     drop(state);
-                    if !net::is_listening_peer(socket) {
+                    if !link.is_listening_peer() {
                         return;
                     }
                     state = hub.lock();
@@ -129,7 +152,7 @@ fn serve(hub: &Hub, socket: &Socket, key: u64) {
             }
             Task::Send(bytes) => {
                 drop(state);
-                if let Err(error) = send_container(hub, socket, &bytes) {
+                if let Err(error) = send_container(hub, link, &bytes) {
                     log_departure(&error);
                     return;
                 }
@@ -141,9 +164,9 @@ fn serve(hub: &Hub, socket: &Socket, key: u64) {
     }
 }
 
-fn send_container(hub: &Hub, socket: &Socket, bytes: &[u8]) -> io::Result<()> {
+fn send_container(hub: &Hub, link: &mut Link, bytes: &[u8]) -> io::Result<()> {
     let mut counted = 0;
-    let outcome = net::send_all(socket, bytes, |sent| {
+    let outcome = link.send_all(bytes, |sent| {
         hub.progress.fetch_add((sent - counted) as u64, Ordering::Relaxed);
         counted = sent;
         !hub.lock().cut_off

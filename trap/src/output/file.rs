@@ -103,6 +103,11 @@ impl FileOutput {
         self.buffered = buffered;
     }
 
+    /// Blocks written, and messages lost because a block could not be.
+    pub(super) fn blocks_and_losses(&self) -> (u64, u64) {
+        (self.blocks, self.lost_io)
+    }
+
     pub(super) fn add_to(&self, stats: &mut OutputStats) {
         stats.buffers += self.blocks;
         stats.lost_io += self.lost_io;

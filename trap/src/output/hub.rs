@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustls::ServerConfig;
 use socket2::Socket;
 
 use super::ring::Ring;
@@ -37,6 +38,8 @@ pub(super) struct Hub {
     /// Bytes taken by all clients; shows progress inside a container.
     pub(super) progress: AtomicU64,
     pub(super) clients_max: usize,
+    /// How clients are greeted that must show a certificate.
+    pub(super) tls: Option<Arc<ServerConfig>>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,7 @@ impl Hub {
             tick: Condvar::new(),
             progress: AtomicU64::new(0),
             clients_max: limits.clients_max,
+            tls: None,
         }
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use socket2::Socket;
 
 use super::client;
+use super::clients::Clients;
 use super::hub::{Hub, Settings, State, autoflush};
 use super::stats::{ClientStats, OutputStats};
 use super::{DropReason, Sent};
@@ -21,6 +22,7 @@ use crate::hello;
 use crate::net;
 use crate::place::{Place, STOP_POLL, Stop};
 use crate::spec::{RingLimits, Timeout};
+use crate::tls::TlsFiles;
 
 /// At the end, a client that takes no byte for this long is given up.
 const FINISH_STALL: Duration = Duration::from_secs(2);
@@ -50,24 +52,32 @@ impl SocketOutput {
         };
         let listener = net::listen_unix(&path, limits.clients_max).map_err(failed)?;
         let inode = fs::metadata(&path).map(|meta| (meta.dev(), meta.ino())).map_err(failed)?;
-        Self::start(listener, Some((path, inode)), limits, settings, place)
+        Self::start(listener, Some((path, inode)), Hub::new(limits, settings), place)
     }
 
     pub(super) fn tcp(port: &str, limits: RingLimits, settings: Settings, place: &Place) -> Result<Self, TrapError> {
-        let number = net::port(port).map_err(TrapError::BadParams)?;
-        let listener = net::listen_tcp(number, limits.clients_max)
-            .map_err(|error| TrapError::io(format!("cannot listen on TCP port {number}"), error))?;
-        Self::start(listener, None, limits, settings, place)
+        Self::start(listen(port, limits)?, None, Hub::new(limits, settings), place)
+    }
+
+    pub(super) fn tls(
+        port: &str,
+        files: &TlsFiles,
+        limits: RingLimits,
+        settings: Settings,
+        place: &Place,
+    ) -> Result<Self, TrapError> {
+        let mut hub = Hub::new(limits, settings);
+        hub.tls = Some(files.server()?);
+        Self::start(listen(port, limits)?, None, hub, place)
     }
 
     fn start(
         listener: Socket,
         file: Option<(PathBuf, (u64, u64))>,
-        limits: RingLimits,
-        settings: Settings,
+        hub: Hub,
         place: &Place,
     ) -> Result<Self, TrapError> {
-        let hub = Arc::new(Hub::new(limits, settings));
+        let hub = Arc::new(hub);
         let listener = Arc::new(listener);
         let mut output = Self {
             hub: Arc::clone(&hub),
@@ -240,6 +250,10 @@ impl SocketOutput {
         self.hub.lock().ring.client_stats()
     }
 
+    pub(super) fn clients_for_service(&self) -> Clients {
+        Clients(Arc::clone(&self.hub))
+    }
+
     pub(super) fn add_to(&self, stats: &mut OutputStats) {
         let state = self.hub.lock();
         let totals = state.ring.totals();
@@ -252,6 +266,12 @@ impl SocketOutput {
         stats.autoflushes += state.autoflushes;
         stats.clients += state.ring.connected();
     }
+}
+
+fn listen(port: &str, limits: RingLimits) -> Result<Socket, TrapError> {
+    let number = net::port(port).map_err(TrapError::BadParams)?;
+    net::listen_tcp(number, limits.clients_max)
+        .map_err(|error| TrapError::io(format!("cannot listen on TCP port {number}"), error))
 }
 
 impl Drop for SocketOutput {

@@ -36,7 +36,7 @@ pub struct OutputStats {
 /// Counters of one connected client. Always `published == sent_messages + skipped_messages + queued_messages`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientStats {
-    /// TCP: remote port. Unix: running number of the connection (the original shows the process id).
+    /// TCP: remote port. Unix: process id of the client (trap.md section 7.6).
     pub id: u32,
     /// Messages published since this client joined.
     pub published: u64,

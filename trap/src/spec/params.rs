@@ -5,6 +5,7 @@
 use super::{IfcSpec, IfcType, Timeout};
 use crate::container::{BUFFER_SIZE, BUFFER_SIZE_MAX, LEN_PREFIX, WIRE_HEADER};
 use crate::error::TrapError;
+use crate::tls::TlsFiles;
 
 /// Clients served at once by default, and the most that can be asked for (trap.md section 2.2).
 pub const CLIENTS_MAX: usize = 64;
@@ -33,8 +34,12 @@ pub enum InputEnd {
     Unix(String),
     /// Host and port number or service name.
     Tcp { host: String, port: String },
+    /// As `Tcp`, under TLS.
+    Tls { host: String, port: String, files: TlsFiles },
     /// Words to expand into file names.
     File(String),
+    /// This message, 1 to 255 bytes, over and over.
+    Generator(Vec<u8>),
 }
 
 /// An output as asked for.
@@ -68,6 +73,8 @@ pub enum OutputEnd {
     Unix(String, RingLimits),
     /// Port number or service name.
     Tcp(String, RingLimits),
+    /// As `Tcp`, under TLS.
+    Tls(String, TlsFiles, RingLimits),
     /// File template; see [`crate::output::naming`].
     File { path: String, append: bool, minutes: Option<u32>, megabytes: Option<u64> },
     /// Everything is dropped.
@@ -109,7 +116,9 @@ impl IfcSpec {
         });
         let end = match self.kind {
             IfcType::File => file_input(&rest)?,
+            IfcType::Generator => generator_input(&rest)?,
             IfcType::Unix | IfcType::Tcp => self.socket_input(rest, &mut complaints)?,
+            IfcType::Tls => tls_input(rest, &mut complaints)?,
             _ => return Err(self.unknown_type("input")),
         };
         Ok(InputParams { timeout, end, complaints })
@@ -139,22 +148,14 @@ impl IfcSpec {
             IfcType::Blackhole => OutputEnd::Blackhole,
             IfcType::File => file_output(&rest, &mut complaints)?,
             IfcType::Unix | IfcType::Tcp => self.socket_output(&rest, &mut complaints)?,
+            IfcType::Tls => tls_output(&rest, &mut complaints)?,
             _ => return Err(self.unknown_type("output")),
         };
         Ok(OutputParams { timeout, buffer, autoflush, end, complaints })
     }
 
     fn socket_input(&self, mut rest: Vec<&str>, complaints: &mut Vec<String>) -> Result<InputEnd, TrapError> {
-        // Options of outputs are no addresses: the original would look for a socket of that name.
-        rest.retain(|param| {
-            let is_option = ["buffer=", "autoflush=", "max_clients=", "buffer_count=", "buffer_size="]
-                .iter()
-                .any(|option| param.starts_with(option));
-            if is_option {
-                complaints.push(format!("Unknown parameter \"{param}\" of an input interface."));
-            }
-            !is_option
-        });
+        refuse_options(&mut rest, complaints);
         let (first, second) = (rest.first().copied().unwrap_or(""), rest.get(1).copied());
         let (host, name) = second.map_or(("localhost", first), |second| (first, second));
         if name.is_empty() {
@@ -187,9 +188,7 @@ impl IfcSpec {
 
     fn unknown_type(&self, direction: &'static str) -> TrapError {
         let hint = match self.kind {
-            IfcType::Tls => " TLS is not supported yet.",
-            IfcType::Generator if direction == "input" => " The generator is not supported yet.",
-            IfcType::Service => " The service interface is not supported yet.",
+            IfcType::Service => " Counters are told at the service socket without asking.",
             _ => "",
         };
         TrapError::UnknownType { direction, letter: self.kind.letter(), hint }
@@ -235,6 +234,55 @@ impl Timeout {
     }
 }
 
+/// Options of outputs are no addresses: the original would look for a socket of that name.
+fn refuse_options(rest: &mut Vec<&str>, complaints: &mut Vec<String>) {
+    rest.retain(|param| {
+        let is_option = ["buffer=", "autoflush=", "max_clients=", "buffer_count=", "buffer_size="]
+            .iter()
+            .any(|option| param.starts_with(option));
+        if is_option {
+            complaints.push(format!("Unknown parameter \"{param}\" of an input interface."));
+        }
+        !is_option
+    });
+}
+
+/// `PORT:KEY:CERT:CA` with or without a host before it.
+fn tls_input(mut rest: Vec<&str>, complaints: &mut Vec<String>) -> Result<InputEnd, TrapError> {
+    refuse_options(&mut rest, complaints);
+    let host = if rest.len() > 4 { rest.remove(0) } else { "" };
+    let (port, files) = tls_ends(&rest)?;
+    for param in rest.iter().skip(4) {
+        complaints.push(format!("Unknown parameter \"{param}\"."));
+    }
+    Ok(InputEnd::Tls { host: if host.is_empty() { "localhost" } else { host }.into(), port, files })
+}
+
+/// `PORT:KEY:CERT:CA` and options.
+fn tls_output(rest: &[&str], complaints: &mut Vec<String>) -> Result<OutputEnd, TrapError> {
+    let (port, files) = tls_ends(rest)?;
+    let mut limits = RingLimits::default();
+    for option in rest.iter().skip(4).filter(|option| !option.is_empty()) {
+        limits.set(option, complaints);
+    }
+    Ok(OutputEnd::Tls(port, files, limits))
+}
+
+fn tls_ends(rest: &[&str]) -> Result<(String, TlsFiles), TrapError> {
+    const NAMES: [&str; 4] = ["port number", "private key file", "certificate file", "CA file"];
+    let given = |n: usize| rest.get(n).copied().filter(|text| !text.is_empty()).map(str::to_owned);
+    match (given(0), given(1), given(2), given(3)) {
+        (Some(port), Some(key), Some(certificate), Some(authority)) => {
+            Ok((port, TlsFiles { key, certificate, authority }))
+        }
+        _ => {
+            let missing = NAMES.iter().enumerate().filter(|(n, _)| given(*n).is_none());
+            let missing: Vec<String> = missing.map(|(_, name)| format!("'{name}'")).collect();
+            Err(TrapError::BadParams(format!("Missing {} for TLS IFC.", missing.join(", "))))
+        }
+    }
+}
+
 /// Everything after `f:` belongs to the file names: there are no modes on input, so `f:x:w` means a file `x:w`.
 fn file_input(rest: &[&str]) -> Result<InputEnd, TrapError> {
     let path = rest.join(":");
@@ -242,6 +290,18 @@ fn file_input(rest: &[&str]) -> Result<InputEnd, TrapError> {
         return Err(TrapError::BadParams("Missing file name for FILE IFC; write f:PATH.".into()));
     }
     Ok(InputEnd::File(path))
+}
+
+/// `N:BYTES`, where N is the number of bytes.
+fn generator_input(rest: &[&str]) -> Result<InputEnd, TrapError> {
+    let len = rest.first().and_then(|len| len.parse::<usize>().ok()).filter(|len| (1..=255).contains(len));
+    let bytes = rest.get(1..).unwrap_or_default().join(":").into_bytes();
+    match len.and_then(|len| bytes.get(..len)) {
+        Some(message) => Ok(InputEnd::Generator(message.into())),
+        None => Err(TrapError::BadParams(
+            "Bad parameters of a GENERATOR IFC; write g:N:BYTES, where N from 1 to 255 is the number of bytes.".into(),
+        )),
+    }
 }
 
 fn file_output(rest: &[&str], complaints: &mut Vec<String>) -> Result<OutputEnd, TrapError> {

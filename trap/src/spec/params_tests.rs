@@ -82,12 +82,27 @@ fn files() {
 }
 
 #[test]
+fn tls_addresses() {
+    let files = || TlsFiles { key: "k".into(), certificate: "c".into(), authority: "a".into() };
+    let tls = |host: &str, port: &str| InputEnd::Tls { host: host.into(), port: port.into(), files: files() };
+    assert_eq!(input("T:h:1:k:c:a").expect("valid").end, tls("h", "1"));
+    assert_eq!(input("T:1:k:timeout=5:c:a").expect("valid").end, tls("localhost", "1"));
+    assert_eq!(input("T:h:1:k:c:a:x").expect("valid").complaints, ["Unknown parameter \"x\"."]);
+    let limits = RingLimits { clients_max: 2, ..RingLimits::default() };
+    assert_eq!(output("T:1:k:c:a:max_clients=2").expect("valid").end, OutputEnd::Tls("1".into(), files(), limits));
+    let missing = input("T:1:k").expect_err("incomplete");
+    assert_eq!(missing.to_string(), "Missing 'certificate file', 'CA file' for TLS IFC.");
+    assert_eq!(missing.code(), 11);
+    assert!(output("T:1::c:a").expect_err("incomplete").to_string().starts_with("Missing 'private key file' for"));
+}
+
+#[test]
 fn unknown_types_say_so() {
     assert_eq!(input("b").expect_err("no input").to_string(), "Unknown input interface type 'b'.");
-    assert_eq!(
-        input("T:1:k:c:a").expect_err("later").to_string(),
-        "Unknown input interface type 'T'. TLS is not supported yet."
-    );
+    assert_eq!(input("g:3:a:bcd").expect("valid").end, InputEnd::Generator(b"a:b".to_vec()));
+    for bad in ["g", "g:", "g:2:a", "g:0:", "g:256:x", "g:x:x"] {
+        assert!(input(bad).expect_err(bad).to_string().contains("g:N:BYTES"), "{bad}");
+    }
     assert_eq!(output("g:1:x").expect_err("no output").to_string(), "Unknown output interface type 'g'.");
-    assert!(output("s").is_err() && output("T:1").is_err() && input("g:1:x").is_err());
+    assert!(output("s").is_err() && output("T:1").is_err());
 }

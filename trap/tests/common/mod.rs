@@ -2,10 +2,13 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use trap::container::Header;
+use trap::deframer::{Deframer, Item, Layout};
 use trap::{Event, Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec};
 
 pub(crate) fn output(text: &str, place: &Place) -> Output {
@@ -29,6 +32,17 @@ pub(crate) fn must_send(output: &mut Output, msg: &[u8]) {
 /// A client that reads raw bytes; panics instead of waiting longer than 10 s.
 pub(crate) fn raw_client(place: &Place, name: &str) -> UnixStream {
     let stream = UnixStream::connect(place.socket_path(name)).expect("connect");
+    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    stream
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").expect("bind").local_addr().expect("address").port()
+}
+
+/// As [`raw_client`], over TCP.
+pub(crate) fn tcp_client(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
     stream
 }
@@ -81,4 +95,45 @@ pub(crate) fn read_to_eof(input: &mut Input) -> Vec<Vec<u8>> {
 
 pub(crate) fn place_in(dir: &Path) -> Place {
     Place::with_socket_dir(dir)
+}
+
+/// Folder of the fixtures, none when there is none to be expected.
+pub(crate) fn fixtures() -> Option<PathBuf> {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let asked = std::env::var_os("SONDA_SHARED").map(PathBuf::from);
+    let candidates = [manifest.join("../../shared"), manifest.join("../../../shared")];
+    let folder = asked.clone().or_else(|| candidates.into_iter().find(|dir| dir.is_dir()));
+    let Some(folder) = folder.map(|shared| shared.join("fixtures")) else {
+        eprintln!("no shared fixtures");
+        return None;
+    };
+    assert!(folder.is_dir() || asked.is_none(), "SONDA_SHARED has no fixtures: {}", folder.display());
+    if !folder.is_dir() {
+        eprintln!("no shared fixtures");
+        return None;
+    }
+    Some(folder)
+}
+
+/// Format, messages and containers of recorded bytes.
+pub(crate) struct Recorded {
+    pub(crate) format: Format,
+    pub(crate) messages: Vec<Vec<u8>>,
+    pub(crate) containers: Vec<Header>,
+}
+
+pub(crate) fn parse(layout: Layout, bytes: &[u8]) -> Recorded {
+    let mut deframer = Deframer::new(layout);
+    deframer.feed(bytes);
+    let mut recorded = Recorded { format: Format::Unknown, messages: Vec::new(), containers: Vec::new() };
+    loop {
+        match deframer.next_item().expect("recorded bytes are valid") {
+            Item::NeedMore => break,
+            Item::Hello(format) => recorded.format = format,
+            Item::Container(header) => recorded.containers.push(header),
+            Item::Message(range) => recorded.messages.push(deframer.bytes(range).to_vec()),
+        }
+    }
+    assert_eq!(deframer.buffered(), 0, "bytes left over");
+    recorded
 }

@@ -4,6 +4,9 @@ use benches::Rng;
 use trap::container::Builder;
 use trap::{Format, hello};
 
+/// What a module tells of its interfaces.
+const ANSWER: &str = r#"{"in_cnt": 1, "out_cnt": 1, "in": [{"ifc_state": 1, "buffers": 5, "ifc_id": "x", "ifc_type": 117, "messages": 7, "delay_total": 0, "delay_last": 3}], "out": [{"client_stats_arr": [{"id": "extended_input_interface_info", "sent_containers": "0", "sent_messages": "0", "skipped_messages": "0", "skipped_percentage": 0.0}, {"id": 5, "sent_containers": "4", "sent_messages": "3", "skipped_messages": "0", "skipped_percentage": 0.5}], "num_clients": 1, "buffers": 0, "ifc_id": "y", "sent-messages": 7, "ifc_type": 117, "autoflushes": 0, "dropped-messages": 0}]}"#;
+
 const SPECIFIERS: &[&str] = &[
     "u:flows,t:127.0.0.1:8000,f:/data/%Y/flows.trapcap:w:time=5:size=10,b:",
     "t:7600:max_clients=9:buffer=off:timeout=HALF_WAIT:autoflush=500000",
@@ -53,6 +56,11 @@ pub(crate) fn add(seeds: &mut Seeds) {
     for format in [Format::Raw, Format::Json("flows".into())] {
         seeds.add("trap_hello", format!("{format:?}"), &hello::encode(&format));
     }
+    for text in ["{\"in_cnt\": 0, \"out_cnt\": 0, \"in\": [], \"out\": []}", ANSWER] {
+        seeds.add("trap_stats", text.len(), text.as_bytes());
+    }
+    seeds.add("trap_service", "one", &[10, 0, 0, 0, 0, 0, 0, 0]);
+    seeds.add("trap_service", "set behind get", &[10, 1, 2, 3, 0xff, 0xff, 0xff, 0xff, 11, 0, 0, 0, 0, 0, 0, 0]);
     wire(seeds);
     let mut rng = Rng::new(1);
     for target in MODELS {
