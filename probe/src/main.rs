@@ -5,6 +5,7 @@ mod applets;
 mod dpdk;
 mod ipfixprobe;
 mod live;
+mod new_module;
 mod outputs;
 mod page;
 mod prefilter;

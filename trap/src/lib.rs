@@ -8,6 +8,7 @@
 //! [`output`], [`input`], [`module`] (the command line around them).
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod container;
 pub mod deframer;
 pub mod error;
@@ -25,9 +26,10 @@ pub mod output;
 pub mod place;
 pub mod spec;
 
+pub use batch::Batch;
 pub use error::TrapError;
 pub use format::Format;
 pub use input::{Event, Input, InputDefaults, InputStats};
-pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
+pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent, SentBatch};
 pub use place::{Place, Stop};
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};
