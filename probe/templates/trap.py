@@ -107,7 +107,8 @@ class Template:
             return ":".join(f"{byte:02x}" for byte in data)
         if kind == "time":
             fraction, seconds = struct.unpack("<II", data)
-            return EPOCH + datetime.timedelta(seconds=seconds, microseconds=fraction * 1_000_000 >> 32)
+            # Senders cut off what does not fit 32 bits; the summand brings whole microseconds back.
+            return EPOCH + datetime.timedelta(seconds=seconds, microseconds=fraction * 1_000_000 + 999_999 >> 32)
         return data.decode("latin-1")
 
     @staticmethod
@@ -121,8 +122,7 @@ class Template:
             return bytes.fromhex(value.replace(":", ""))
         if kind == "time":
             micros = (value - EPOCH) // datetime.timedelta(microseconds=1)
-            # Rounded up, so that whole microseconds come back.
-            return struct.pack("<II", -(-(micros % 1_000_000 << 32) // 1_000_000), micros // 1_000_000)
+            return struct.pack("<II", (micros % 1_000_000 << 32) // 1_000_000, micros // 1_000_000)
         return value.encode("latin-1")[:1]
 
 
