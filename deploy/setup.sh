@@ -9,6 +9,7 @@ need=(
     pkg-config=pkg-config
     python3=python3
     taskset=util-linux
+    unshare=util-linux
     tshark=tshark
     capinfos=wireshark-common
     editcap=wireshark-common

@@ -58,6 +58,11 @@ const OWN: &[Applet] = &[
         main: Main::Raw(crate::tap::main),
     },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
+    Applet {
+        name: "new-module",
+        about: "write the beginnings of a NEMEA module, in Rust or in Python",
+        main: Main::Raw(crate::new_module::main),
+    },
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
@@ -109,7 +114,8 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
     let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
     sonda = sonda.subcommand(crate::top::Args::command().name("top"));
     sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
-    for a in all().filter(|a| !["probe", "top", "tap"].contains(&a.name)) {
+    sonda = sonda.subcommand(crate::new_module::Args::command().name("new-module"));
+    for a in all().filter(|a| !["probe", "top", "tap", "new-module"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

@@ -6,6 +6,7 @@ mod dpdk;
 mod ipfixprobe;
 mod isolate;
 mod live;
+mod new_module;
 mod outputs;
 mod page;
 mod prefilter;

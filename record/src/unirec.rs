@@ -4,6 +4,7 @@
 //! [`Layout`] writes declared records on the hot path. The wire form has no header and no padding: fixed-size values, then one
 //! 4-byte descriptor for each variable-length field, then their data (spec/unirec.md section 2, with the bytes of section 7).
 mod builder;
+mod column;
 pub mod csv;
 pub mod fuzzing;
 mod layout;
@@ -16,6 +17,7 @@ mod view;
 mod wire;
 
 pub use builder::{Builder, SetError, Taken};
+pub use column::{Array, ArrayItem, Char, Column, Fields, MissingField, Octets, Readable, Str};
 pub use layout::{Layout, LayoutSink};
 pub use list::{Datum, RawList};
 pub use template::{SpecError, Template, TemplateField};

@@ -3,6 +3,8 @@
 //! Wire: u32 BE payload length, u64 LE sequence of the first message, u16 LE count, then count x (u16 BE length, bytes).
 //! File: u32 BE payload length, then the same payload.
 
+use crate::batch::Batch;
+
 /// Header bytes on the wire.
 pub const WIRE_HEADER: usize = 14;
 /// Header bytes in a file.
@@ -88,6 +90,7 @@ impl Builder {
 
     /// Appends `msg`; false (and nothing changed) when the container is too full for it.
     #[must_use]
+    #[inline]
     pub fn push(&mut self, msg: &[u8]) -> bool {
         let Ok(len) = u16::try_from(msg.len()) else { return false };
         if self.count == u16::MAX || self.bytes.len() + LEN_PREFIX + msg.len() > self.capacity {
@@ -97,6 +100,15 @@ impl Builder {
         self.bytes.extend_from_slice(msg);
         self.count += 1;
         true
+    }
+
+    /// Appends the first messages of a batch, as many as there is room for, and answers the rest.
+    pub(crate) fn push_batch<'a>(&mut self, batch: &Batch<'a>) -> Batch<'a> {
+        let (fits, rest) = batch.split(self.capacity - self.bytes.len(), u16::MAX - self.count);
+        self.bytes.extend_from_slice(fits.as_bytes());
+        // No more than was split off by the count.
+        self.count += fits.len() as u16;
+        rest
     }
 
     /// Messages inside.
@@ -117,6 +129,16 @@ impl Builder {
         let header = Header { payload_len, first_seq, count: self.count }.to_wire();
         self.bytes[..self.header_len].copy_from_slice(&header[..self.header_len]);
         &self.bytes
+    }
+
+    /// As [`Builder::seal`], but gives the container away and goes on, empty, in the memory of `spare`.
+    pub fn take_sealed(&mut self, first_seq: u64, mut spare: Vec<u8>) -> Vec<u8> {
+        self.seal(first_seq);
+        spare.clear();
+        spare.reserve(self.capacity);
+        spare.resize(self.header_len, 0);
+        self.count = 0;
+        std::mem::replace(&mut self.bytes, spare)
     }
 
     /// Empties it, keeping the memory.

@@ -8,12 +8,16 @@ use std::ops::Range;
 
 use thiserror::Error;
 
+use crate::batch::Batch;
 use crate::container::{FILE_HEADER, Header, LEN_PREFIX, PAYLOAD_MAX, WIRE_HEADER};
 use crate::format::Format;
 use crate::hello::{self, HELLO_LEN, HelloError};
 
 /// First size of the buffer: two full containers of the default size, so that one read can bring several.
 const BUFFER_START: usize = 256 * 1024;
+
+/// Least room for a read.
+const READ_MIN: usize = 32 * 1024;
 
 /// Which container header is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,11 +101,15 @@ impl Deframer {
 
     /// Room to read into, never empty. Invalidates ranges given before.
     pub fn spare(&mut self) -> &mut [u8] {
-        if self.start > 0 {
+        // What is left is moved to the front only for room, so that most bytes stay where the system put them.
+        let room = self.missing().max(READ_MIN);
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.buf.len() < self.end + room {
             self.buf.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let needed = (self.end + self.missing().max(1)).max(BUFFER_START);
+        let needed = (self.end + room).max(BUFFER_START);
         if self.buf.len() < needed {
             self.buf.resize(needed, 0);
         }
@@ -161,6 +169,32 @@ impl Deframer {
             Phase::Payload { .. } => 0,
         };
         needed.saturating_sub(have.len())
+    }
+
+    /// The next message, if it lies in the container at hand; none where anything else comes next, which [`Deframer::next_item`] tells.
+    #[inline]
+    pub fn next_at_hand(&mut self) -> Option<Range<usize>> {
+        let Phase::Payload { left } = self.phase else { return None };
+        let len = usize::from(u16::from_be_bytes(*self.buf.get(self.start..self.end)?.first_chunk()?));
+        let rest = left.checked_sub(LEN_PREFIX + len)?;
+        let begin = self.start + LEN_PREFIX;
+        // A complete container lies in the buffer as a whole; the short last block of a file may not.
+        if begin + len > self.end {
+            return None;
+        }
+        self.start = begin + len;
+        self.phase = Phase::Payload { left: rest };
+        Some(begin..begin + len)
+    }
+
+    /// The messages that follow in the container at hand, up to one that ends the stream.
+    pub fn batch_at_hand(&mut self) -> Option<Batch<'_>> {
+        let Phase::Payload { left } = self.phase else { return None };
+        let inside = self.buf.get(self.start..self.end)?.get(..left)?;
+        let batch = Batch::beginning_of(inside);
+        self.start += batch.as_bytes().len();
+        self.phase = Phase::Payload { left: left - batch.as_bytes().len() };
+        (!batch.is_empty()).then_some(batch)
     }
 
     /// The next item. After an error the stream cannot be followed: `reset` or drop.
@@ -261,6 +295,10 @@ mod tests {
     fn messages(deframer: &mut Deframer) -> Result<Vec<Vec<u8>>, StreamError> {
         let mut found = Vec::new();
         loop {
+            if let Some(range) = deframer.next_at_hand() {
+                found.push(deframer.bytes(range).to_vec());
+                continue;
+            }
             match deframer.next_item()? {
                 Item::NeedMore => return Ok(found),
                 Item::Message(range) => found.push(deframer.bytes(range).to_vec()),

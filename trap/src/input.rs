@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use crate::batch::Batch;
 use crate::container::Header;
 use crate::deframer::{Deframer, Item, Layout, StreamError};
 use crate::error::TrapError;
@@ -184,7 +185,22 @@ impl Input {
         self.recv_within(Timeout::NoWait)
     }
 
+    /// The messages that follow the one of the last [`Input::recv`] in its container, all at once, up to one that ends the stream; none
+    /// when there is no more. Never waits. For modules that pass messages on without a look at each.
+    pub fn batch(&mut self) -> Option<Batch<'_>> {
+        // The first message of a new format is `recv`'s, which tells the format.
+        if self.is_changed {
+            return None;
+        }
+        let batch = self.deframer.batch_at_hand()?;
+        self.stats.messages += batch.len() as u64;
+        Some(batch)
+    }
+
     fn recv_within(&mut self, timeout: Timeout) -> Result<Event<'_>, TrapError> {
+        if let Some(range) = self.deframer.next_at_hand() {
+            return Ok(self.event(range));
+        }
         let mut deadline = None;
         let range = loop {
             match self.deframer.next_item() {

@@ -8,6 +8,7 @@
 //! [`output`], [`input`], [`module`] (the command line around them), [`service`] (the counters for outsiders).
 #![forbid(unsafe_code)]
 
+pub mod batch;
 pub mod container;
 pub mod deframer;
 pub mod error;
@@ -29,10 +30,11 @@ pub mod spec;
 pub mod tls;
 pub mod trap_stats;
 
+pub use batch::Batch;
 pub use error::TrapError;
 pub use format::Format;
 pub use input::{Event, Input, InputDefaults, InputStats};
-pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent};
+pub use output::{ClientStats, DropReason, Output, OutputDefaults, OutputStats, Sent, SentBatch};
 pub use place::{Place, Stop};
 pub use service::ServiceName;
 pub use spec::{IfcSpec, IfcType, Spec, SpecError, Timeout};

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use crate::batch::Batch;
 use crate::container;
 use crate::error::TrapError;
 use crate::format::Format;
@@ -57,6 +58,18 @@ pub enum Sent {
     Sent,
     /// Not taken.
     Dropped(DropReason),
+}
+
+/// What became of a batch of messages.
+#[must_use = "a dropped message is a loss that the caller has to count"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentBatch {
+    /// Messages taken.
+    pub sent: u64,
+    /// Messages not taken: all that were too large, and what is left when the output ended.
+    pub dropped: u64,
+    /// True when nothing can be sent any more.
+    pub is_over: bool,
 }
 
 /// Why a message was not taken.
@@ -195,6 +208,31 @@ impl Output {
         };
         self.count(sent, msg.len());
         sent
+    }
+
+    /// As [`Output::send`] for each message of a batch, but a socket takes all that fit a container in one go.
+    pub fn send_batch(&mut self, batch: &Batch<'_>) -> SentBatch {
+        let mut done = SentBatch { sent: 0, dropped: 0, is_over: false };
+        let mut rest = *batch;
+        if let Sink::Socket(socket) = &mut self.sink
+            && self.format != Format::Unknown
+        {
+            rest = socket.send_batch(rest);
+            done.sent = (batch.len() - rest.len()) as u64;
+            self.stats.sent += done.sent;
+        }
+        for message in rest.iter() {
+            let sent = if done.is_over { Sent::Dropped(DropReason::Terminated) } else { self.send(message) };
+            match sent {
+                Sent::Sent => done.sent += 1,
+                Sent::Dropped(reason) => {
+                    done.dropped += 1;
+                    self.stats.terminated += u64::from(done.is_over);
+                    done.is_over |= matches!(reason, DropReason::Terminated | DropReason::Finished);
+                }
+            }
+        }
+        done
     }
 
     /// Sends the one-byte end-of-stream message and flushes (trap.md section 5.4). After a stop request it waits at most

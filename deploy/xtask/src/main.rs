@@ -13,6 +13,7 @@ mod synth;
 #[expect(dead_code, reason = "the canary is run by the engines only")]
 #[path = "../../../fuzz/targets.rs"]
 mod targets;
+mod trap_speed;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Chore {
     Memory(extremes::Memory),
     Hostile(extremes::Hostile),
     Live(extremes::Live),
+    TrapSpeed(trap_speed::Args),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Memory(args) => extremes::memory(&args),
         Chore::Hostile(args) => extremes::hostile(&args),
         Chore::Live(args) => extremes::live(&args),
+        Chore::TrapSpeed(args) => trap_speed::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -177,15 +177,18 @@ impl<'a> View<'a> {
     /// Data of a field of this view's template; `new` has seen that it lies inside, an empty field may point anywhere.
     #[inline]
     pub(super) fn content(&self, field: &TemplateField) -> &'a [u8] {
-        let range = match field.kind.size() {
-            Some(size) => field.offset..field.offset + size,
-            None => {
-                let (offset, length) = descriptor(self.bytes, field.offset);
-                let start = self.template.static_size() + offset;
-                start..start + length
-            }
-        };
-        self.bytes.get(range).unwrap_or(&[])
+        match field.kind.size() {
+            Some(size) => self.bytes.get(field.offset..field.offset + size).unwrap_or(&[]),
+            None => self.var_at(field.offset),
+        }
+    }
+
+    /// Data of the variable-length field whose descriptor lies at `offset`; nothing if that points outside.
+    #[inline]
+    pub(super) fn var_at(&self, offset: usize) -> &'a [u8] {
+        let (offset, length) = descriptor(self.bytes, offset);
+        let start = self.template.static_size() + offset;
+        self.bytes.get(start..start + length).unwrap_or(&[])
     }
 }
 

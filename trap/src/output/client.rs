@@ -156,8 +156,11 @@ fn serve(hub: &Hub, link: &mut Link, key: u64) {
                     log_departure(&error);
                     return;
                 }
+                let count = u16::from_le_bytes([bytes[12], bytes[13]]);
+                // The ring may fill its memory again.
+                drop(bytes);
                 state = hub.lock();
-                state.ring.delivered(key, u16::from_le_bytes([bytes[12], bytes[13]]));
+                state.ring.delivered(key, count);
                 hub.room.notify_all();
             }
         }

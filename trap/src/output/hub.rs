@@ -136,14 +136,19 @@ impl State {
     /// True when a message may be taken and published: nothing a reliable client still needs would be overwritten, and
     /// with `Wait` somebody listens.
     pub(super) fn has_room(&self) -> bool {
-        self.is_safe_to_publish() && (self.settings.timeout != Timeout::Wait || self.ring.listeners() > 0)
+        // Without buffering the message to come is published at once, so an empty active container is no room.
+        let is_safe = self.is_lossy() || self.ring.has_room() || self.settings.buffered && self.active.is_empty();
+        is_safe && (self.settings.timeout != Timeout::Wait || self.ring.listeners() > 0)
+    }
+
+    /// True when slow clients lose messages.
+    fn is_lossy(&self) -> bool {
+        matches!(self.settings.timeout, Timeout::NoWait | Timeout::Micros(_))
     }
 
     /// True when publishing now would overwrite nothing that a reliable client still needs.
     pub(super) fn is_safe_to_publish(&self) -> bool {
-        matches!(self.settings.timeout, Timeout::NoWait | Timeout::Micros(_))
-            || self.active.is_empty()
-            || self.ring.has_room()
+        self.is_lossy() || self.active.is_empty() || self.ring.has_room()
     }
 }
 

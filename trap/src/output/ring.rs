@@ -1,6 +1,7 @@
 //! The ring of finished containers and the place of each client in it (trap.md section 7.1). No threads, no I/O.
 //!
-//! A container is stored once and shared; a client is a cursor. Identity I12 holds after every step: messages published
+//! A container is stored once and shared; a client is a cursor. What all clients have passed leaves at once, and its memory is filled again
+//! while the processor still has it at hand. Identity I12 holds after every step: messages published
 //! since a client joined = sent + skipped + queued.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -23,7 +24,12 @@ pub(super) struct Ring {
     listeners: usize,
     next_key: u64,
     totals: Totals,
+    /// Memory of containers that left.
+    spares: Vec<Vec<u8>>,
 }
+
+/// Containers whose memory is kept: one is filled while others are on their way.
+const SPARES_MAX: usize = 4;
 
 /// Sums over clients and containers of the past.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,7 +43,7 @@ pub(super) struct Totals {
 
 #[derive(Debug, Clone)]
 struct Entry {
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
     /// Messages before this container.
     first: u64,
 }
@@ -59,7 +65,7 @@ struct Cursor {
 #[derive(Debug)]
 pub(super) enum Task {
     /// Send this, then call [`Ring::delivered`].
-    Send(Arc<[u8]>),
+    Send(Arc<Vec<u8>>),
     /// Nothing published yet.
     Wait,
     /// Everything meant for this client was delivered, or it is unknown.
@@ -77,6 +83,7 @@ impl Ring {
             listeners: 0,
             next_key: 0,
             totals: Totals::default(),
+            spares: Vec::new(),
         }
     }
 
@@ -88,18 +95,36 @@ impl Ring {
         }
         let seq = if buffered { self.messages } else { self.messages.saturating_sub(1) };
         let count = active.count();
-        self.entries.push_back(Entry { bytes: active.seal(seq).into(), first: self.messages });
-        active.clear();
+        let spare = self.spares.pop().unwrap_or_default();
+        self.entries.push_back(Entry { bytes: Arc::new(active.take_sealed(seq, spare)), first: self.messages });
         self.messages += u64::from(count);
         self.totals.containers += 1;
         if self.listeners() == 0 {
             self.totals.unheard += u64::from(count);
         }
         while self.entries.len() > self.limit {
-            self.entries.pop_front();
-            self.base += 1;
+            self.drop_first();
         }
+        self.drop_passed();
         true
+    }
+
+    /// Lets go of the containers that nobody waits for.
+    fn drop_passed(&mut self) {
+        let head = self.head();
+        let wanted = self.clients.values().map(|cursor| cursor.next.min(head)).min().unwrap_or(head);
+        while self.base < wanted {
+            self.drop_first();
+        }
+    }
+
+    fn drop_first(&mut self) {
+        let Some(entry) = self.entries.pop_front() else { return };
+        self.base += 1;
+        // One that a client is sending goes with that client's hold on it.
+        if let Some(bytes) = Arc::into_inner(entry.bytes).filter(|_| self.spares.len() < SPARES_MAX) {
+            self.spares.push(bytes);
+        }
     }
 
     /// Adds a client at the head: it gets the active container and later ones. Returns its key.
@@ -125,6 +150,7 @@ impl Ring {
         if let Some(cursor) = self.clients.remove(&key) {
             self.listeners -= usize::from(cursor.end.is_none());
             self.totals.abandoned += self.queued(&cursor);
+            self.drop_passed();
         }
     }
 
@@ -156,6 +182,7 @@ impl Ring {
             cursor.next += 1;
             cursor.sent_containers += 1;
             cursor.sent_messages += u64::from(count);
+            self.drop_passed();
         }
     }
 

@@ -16,6 +16,7 @@ use super::clients::Clients;
 use super::hub::{Hub, Settings, State, autoflush};
 use super::stats::{ClientStats, OutputStats};
 use super::{DropReason, Sent};
+use crate::batch::Batch;
 use crate::error::TrapError;
 use crate::format::Format;
 use crate::hello;
@@ -115,6 +116,35 @@ impl SocketOutput {
 
     pub(super) fn send(&mut self, msg: &[u8]) -> Sent {
         self.send_until(msg, None)
+    }
+
+    /// Takes messages of a batch and answers those that it did not take: what needs a wait that may fail, a container each, or a
+    /// container that no message fits is left to [`SocketOutput::send`], one by one.
+    pub(super) fn send_batch<'a>(&self, batch: Batch<'a>) -> Batch<'a> {
+        let mut rest = batch;
+        let mut state = self.hub.lock();
+        while !rest.is_empty() && state.settings.buffered {
+            if state.settings.timeout == Timeout::Wait && state.ring.listeners() == 0 {
+                break;
+            }
+            let before = rest.len();
+            rest = state.active.push_batch(&rest);
+            if rest.len() < before {
+                state.active_since.get_or_insert_with(Instant::now);
+            } else if state.active.is_empty() {
+                break;
+            }
+            if !rest.is_empty() {
+                let (locked, is_ready) = self.hub.wait_until(State::has_room, state, &self.stop, None);
+                state = locked;
+                if !is_ready {
+                    break;
+                }
+                state.publish();
+                self.hub.work.notify_all();
+            }
+        }
+        rest
     }
 
     pub(super) fn send_eof(&mut self) -> Sent {
