@@ -359,7 +359,13 @@ impl Output {
 
     fn count(&mut self, sent: Sent, len: usize) {
         match sent {
-            Sent::Sent => self.stats.sent += 1,
+            Sent::Sent => {
+                self.stats.sent += 1;
+                // What a socket took is told by its ring.
+                if matches!(self.sink, Sink::Socket(_)) {
+                    return;
+                }
+            }
             Sent::Dropped(DropReason::TooLarge) => {
                 self.stats.too_large += 1;
                 if log::worth_a_line(self.stats.too_large) {

@@ -20,6 +20,7 @@ pub(super) struct Pace {
 impl Pace {
     /// The module wants more than was buffered, having got `messages` so far.
     pub(super) fn asks(&mut self, messages: u64, meter: &InputMeter) {
+        meter.messages.store(messages, Relaxed);
         let Some(since) = self.since else { return };
         let busy = since.elapsed();
         self.total += busy;

@@ -14,6 +14,8 @@ pub(crate) struct Clients(pub(super) Arc<Hub>);
 pub(crate) struct Seen {
     /// Clients connected now.
     pub(crate) clients: Vec<ClientStats>,
+    /// Messages taken so far, those of the active container included.
+    pub(crate) taken: u64,
     /// Automatic and manual flushes.
     pub(crate) autoflushes: u64,
     /// Containers finished.
@@ -25,6 +27,7 @@ impl Clients {
         let state = self.0.lock();
         Seen {
             clients: state.ring.client_stats(),
+            taken: state.ring.published() + u64::from(state.active.count()),
             autoflushes: state.autoflushes,
             containers: state.ring.totals().containers,
         }

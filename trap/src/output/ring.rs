@@ -213,6 +213,11 @@ impl Ring {
         self.listeners
     }
 
+    /// Messages published so far.
+    pub(super) fn published(&self) -> u64 {
+        self.messages
+    }
+
     pub(super) fn totals(&self) -> Totals {
         self.totals
     }

@@ -52,11 +52,11 @@ pub(crate) struct OutputMeter {
 /// What the producer of an output counts.
 #[derive(Debug, Default)]
 pub(crate) struct OutputCounts {
-    /// Messages taken by `send`.
+    /// Messages taken by `send`; sockets know theirs from the ring.
     pub(crate) sent: AtomicU64,
     /// Messages refused, or lost because a file could not be written.
     pub(crate) dropped: AtomicU64,
-    /// Blocks of a file; sockets count theirs in the ring.
+    /// Blocks of a file; as `sent`.
     pub(crate) blocks: AtomicU64,
 }
 
@@ -166,20 +166,20 @@ impl Display for OutputObject<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let OutputMeter { kind, id, counts, clients } = self.meter;
         let (mut listed, mut connected, mut flushes) = (Vec::new(), 1, 0);
-        let mut buffers = counts.blocks.load(Relaxed);
+        let (mut sent, mut buffers) = (counts.sent.load(Relaxed), counts.blocks.load(Relaxed));
         if let Some(clients) = clients {
             let seen = clients.look();
-            (connected, flushes, buffers) = (seen.clients.len(), seen.autoflushes, seen.containers);
+            (connected, flushes) = (seen.clients.len(), seen.autoflushes);
+            (sent, buffers) = (seen.taken, seen.containers);
             listed.push(self.sums.clone());
             listed.extend(seen.clients.iter().map(Client::of));
         }
         write!(
             f,
             "{{\"client_stats_arr\": {}, \"num_clients\": {connected}, \"buffers\": {buffers}, \"ifc_id\": {}, \
-             \"sent-messages\": {}, \"ifc_type\": {}, \"autoflushes\": {flushes}, \"dropped-messages\": {}}}",
+             \"sent-messages\": {sent}, \"ifc_type\": {}, \"autoflushes\": {flushes}, \"dropped-messages\": {}}}",
             List(listed),
             Quoted(id),
-            counts.sent.load(Relaxed),
             u32::from(kind.letter()),
             counts.dropped.load(Relaxed),
         )
