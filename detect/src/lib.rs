@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod filter;
+pub mod fold;
 pub mod fuzzing;
 pub mod modules;
 pub mod options;
