@@ -125,6 +125,19 @@ fn a_file_serves_several_outputs() {
     assert_eq!(module("unirecfilter", &["-h"]), 0);
 }
 
+#[test]
+fn a_stream_without_records_ends_further_on() {
+    for (name, args) in [("traffic_repeater", &[][..]), ("unirecfilter", &["-F", "A == 1"])] {
+        // Printing it again shows that the file has a format and an end.
+        let rows = run(name, "uint8 A,uint8 B\n", args);
+        assert_eq!(rows, "", "{name}");
+        let bench = Bench::new();
+        let interfaces = format!("{},{}", bench.input("in", "uint8 A,uint8 B\n"), bench.spec("out"));
+        assert_eq!(module(name, &[&["-i", &interfaces], args].concat()), 0);
+        assert!(fs::read(bench.path("out")).unwrap().windows(15).any(|w| w == b"uint8 A,uint8 B"), "{name}");
+    }
+}
+
 fn open_input(spec: &str, place: &Place) -> Input {
     Input::open_at(&Spec::parse(spec).unwrap()[0], &InputDefaults::default(), place).unwrap()
 }

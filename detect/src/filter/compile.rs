@@ -107,7 +107,7 @@ impl Compiler<'_> {
     fn protocol(&mut self, name: &[u8]) -> Literal {
         let number = protocols::number(name).unwrap_or_else(|| {
             let name = String::from_utf8_lossy(name);
-            eprintln!("Error: Protocol {name} is not known, revisit /etc/protocols.");
+            self.warnings.push(format!("Error: Protocol {name} is not known, revisit /etc/protocols."));
             0
         });
         Literal::Number { value: number.into(), is_signed: false }

@@ -84,6 +84,10 @@ fn repeat(input: &mut Input, output: &mut Output, forwards_eof: bool, totals: &m
                     eprintln!("Info: Final record received, terminating repeater...");
                 }
                 if forwards_eof {
+                    // A stream without records told its format all the same.
+                    if *output.format() == Format::Unknown && *input.format() != Format::Unknown {
+                        output.set_format(input.format().clone())?;
+                    }
                     count(output.send_eof(), totals);
                 }
                 return Ok(());

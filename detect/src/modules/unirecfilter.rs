@@ -311,6 +311,15 @@ impl Stage {
                     break spec;
                 }
                 Event::Timeout => {}
+                Event::EndOfStream => {
+                    // A stream without records, unless the file is empty: its receivers get the end of it.
+                    if *input.format() == Format::Unknown {
+                        return Err(FilterModuleError::NoFormat);
+                    }
+                    self.template = Template::parse(input.format().spec())?;
+                    self.load(outputs, names, settings)?;
+                    return Ok(false);
+                }
                 _ => return Err(FilterModuleError::NoFormat),
             }
         };
