@@ -9,6 +9,7 @@
 //!   `double` are compared as numbers (equal below a distance of 1e-8);
 //! * nesting is limited to [`DEPTH_MAX`], a text to [`TEXT_MAX`] bytes, a regular expression to what `regex` takes in 1 MiB.
 mod compile;
+mod elements;
 pub mod fuzzing;
 mod lexer;
 mod parser;

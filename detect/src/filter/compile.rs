@@ -1,7 +1,7 @@
 //! From an expression to a program: names become places, literals become ranges of the field's type.
 //!
 //! A term whose field is missing or of the wrong type is constantly false and warned of, in the words of the original.
-use super::lexer::integer;
+use super::elements::{floats, numbers, prefixes, times};
 use super::program::{Chain, FloatTest, Load, NetTest, Number, Operand, Outcomes, Program, Range, Test};
 use super::sets::{Addresses, Numbers, to_unirec};
 use super::{Chain as Source, Cmp, Expr, FilterError, Literal, Operand as SourceOperand, Subject, Term};
@@ -245,7 +245,7 @@ impl Compiler<'_> {
         let test = if let Some(at) = integer_at(found) {
             let mut values = numbers(subject, elements, at.load)?;
             values.sort_unstable_by_key(|v| ordered(at.load, *v));
-            let is_signed = is_signed(at.load);
+            let is_signed = at.load.is_signed();
             let shown: Vec<_> =
                 values.iter().map(|v| if is_signed { v.to_string() } else { (*v as u64).to_string() }).collect();
             show::array(&mut self.text, subject, &shown);
@@ -328,13 +328,9 @@ fn float_at(found: Found) -> Option<Number> {
     Some(Number { at: found.at, load })
 }
 
-fn is_signed(load: Load) -> bool {
-    matches!(load, Load::I8 | Load::I16 | Load::I32 | Load::I64)
-}
-
 /// A literal in the order in which [`Number`] reads the field.
 fn ordered(load: Load, value: i64) -> u64 {
-    if is_signed(load) { value as u64 ^ 1 << 63 } else { value as u64 }
+    if load.is_signed() { value as u64 ^ 1 << 63 } else { value as u64 }
 }
 
 /// The values for which a comparison holds; `None` for operators that never do.
@@ -392,65 +388,4 @@ fn mask(address: IpAddr, bits: u8) -> u128 {
         }
         IpAddr::V6(_) => !u128::MAX.checked_shr(bits.into()).unwrap_or(0),
     }
-}
-
-fn unreadable(field: &str, text: &[u8]) -> FilterError {
-    FilterError::Element { field: field.to_owned(), text: String::from_utf8_lossy(text).into_owned() }
-}
-
-/// Elements as scanf reads them: up to the first character that does not fit, decimal for unsigned fields.
-fn numbers(field: &str, elements: &[Vec<u8>], load: Load) -> Result<Vec<i64>, FilterError> {
-    let one = |text: &Vec<u8>| {
-        let digits = text.strip_prefix(b"-").unwrap_or(text);
-        let count = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-        if count == 0 {
-            return Err(unreadable(field, text));
-        }
-        if is_signed(load) {
-            return Ok(integer(&text[..text.len() - digits.len() + count]));
-        }
-        let magnitude =
-            digits[..count].iter().fold(0u64, |n, d| n.saturating_mul(10).saturating_add(u64::from(d - b'0')));
-        Ok(if text.len() > digits.len() { magnitude.wrapping_neg() } else { magnitude } as i64)
-    };
-    elements.iter().map(one).collect()
-}
-
-fn floats(field: &str, elements: &[Vec<u8>]) -> Result<Vec<f64>, FilterError> {
-    let one = |text: &Vec<u8>| {
-        // The start of an address or time is a number, too.
-        let digits = |from: usize| text.get(from..).unwrap_or(&[]).iter().take_while(|b| b.is_ascii_digit()).count();
-        let whole = usize::from(text.first() == Some(&b'-'));
-        let whole = whole + digits(whole);
-        let end = if text.get(whole) == Some(&b'.') { whole + 1 + digits(whole + 1) } else { whole };
-        std::str::from_utf8(&text[..end]).ok().and_then(|t| t.parse().ok()).ok_or_else(|| unreadable(field, text))
-    };
-    elements.iter().map(one).collect()
-}
-
-fn times(field: &str, elements: &[Vec<u8>]) -> Result<Vec<u64>, FilterError> {
-    elements.iter().map(|text| show::fixed_time(text).ok_or_else(|| unreadable(field, text))).collect()
-}
-
-/// Addresses count as prefixes of full length, but only before the first prefix.
-fn prefixes(field: &str, elements: &[Vec<u8>]) -> Result<Vec<(IpAddr, u8)>, FilterError> {
-    let mut prefixes = Vec::with_capacity(elements.len());
-    let mut has_prefix = false;
-    for text in elements {
-        let bad = || unreadable(field, text);
-        let words = std::str::from_utf8(text).map_err(|_| bad())?;
-        let (address, bits) = words.split_once('/').map_or((words, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| bad())?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) => {
-                has_prefix = true;
-                bits.parse().ok().filter(|b| *b <= most).ok_or_else(bad)?
-            }
-            None if has_prefix => return Err(FilterError::PrefixExpected(field.to_owned())),
-            None => most,
-        };
-        prefixes.push((address, bits));
-    }
-    Ok(prefixes)
 }

@@ -230,6 +230,12 @@ impl Number {
     }
 }
 
+impl Load {
+    pub(super) fn is_signed(self) -> bool {
+        matches!(self, Load::I8 | Load::I16 | Load::I32 | Load::I64)
+    }
+}
+
 impl Range<u64> {
     #[inline]
     fn contains(&self, value: u64) -> bool {
