@@ -93,7 +93,9 @@ pub fn main(args: &[String]) -> u8 {
         code = u8::from(!matches!(why, AggError::Receive(_)));
     }
     match outputs[0].finish() {
-        Ok(stats) if stats.abandoned > 0 => eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned),
+        Ok(stats) if stats.abandoned > 0 => {
+            eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned)
+        }
         Ok(_) => {}
         Err(why) => {
             eprintln!("Error: {why}");

@@ -186,7 +186,9 @@ impl BiflowError {
     /// Exit code of the original, which ends with 0 where the input lacks a field.
     pub fn exit_code(&self) -> u8 {
         match self {
-            BiflowError::Plan(PlanError::Kind(_) | PlanError::SortKey) | BiflowError::Send(_) | BiflowError::Template(_) => 1,
+            BiflowError::Plan(PlanError::Kind(_) | PlanError::SortKey)
+            | BiflowError::Send(_)
+            | BiflowError::Template(_) => 1,
             BiflowError::Plan(_) | BiflowError::Receive(_) => 0,
         }
     }
@@ -196,7 +198,8 @@ impl BiflowError {
 pub fn run(input: &mut Input, output: &mut Output, settings: &Settings, config: &Config) -> Result<(), BiflowError> {
     input.require(Format::UniRec(String::new()));
     input.set_timeout(Timeout::Micros(TICK.as_micros() as u64));
-    let mut stage = Stage { settings, config, template: Template::default(), cache: None, now: 0, flushed: 0, damaged: 0 };
+    let mut stage =
+        Stage { settings, config, template: Template::default(), cache: None, now: 0, flushed: 0, damaged: 0 };
     let ended = stage.receive(input, output);
     if let Some(cache) = &mut stage.cache {
         cache.send_all(output);

@@ -5,8 +5,8 @@ use record::unirec::{SpecError, Template};
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Event, Format, Input, Output, TrapError, log};
 
-mod lane;
 mod junction;
+mod lane;
 
 use junction::{Junction, Totals};
 
@@ -143,7 +143,8 @@ pub fn run(inputs: &mut [Input], output: &mut Output, settings: &Settings) -> Re
             .map_err(|why| MergerError::Template { input: first.input, why })?;
     }
     let junction = Junction::new(output, template, is_fixed).map_err(MergerError::Send)?;
-    let mut lanes: Vec<_> = inputs.iter_mut().enumerate().map(|(at, input)| lane::Lane::new(at, input, settings)).collect();
+    let mut lanes: Vec<_> =
+        inputs.iter_mut().enumerate().map(|(at, input)| lane::Lane::new(at, input, settings)).collect();
     // With a user's template nothing was waited for, and there are none.
     for (lane, first) in lanes.iter_mut().zip(firsts) {
         match first.record {

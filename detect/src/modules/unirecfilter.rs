@@ -203,7 +203,8 @@ impl Settings {
     fn entries(&self, count: usize) -> Result<Vec<Entry>, FilterModuleError> {
         let Some(path) = &self.file else {
             let (template, filter) = (self.unirec_out.clone(), self.filter.clone());
-            let entry = Entry { template: template.unwrap_or_default(), filter: filter.unwrap_or_default().into_bytes() };
+            let entry =
+                Entry { template: template.unwrap_or_default(), filter: filter.unwrap_or_default().into_bytes() };
             return Ok(vec![entry]);
         };
         let entries = entries::parse(&read(path)?, count)?;

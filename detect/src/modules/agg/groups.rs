@@ -84,7 +84,10 @@ impl Groups {
         if self.groups.len() >= GROUPS_MAX {
             self.overflows += 1;
             if self.overflows.is_power_of_two() {
-                eprintln!("Warning: more than {GROUPS_MAX} keys at a time, all were sent ({} times so far).", self.overflows);
+                eprintln!(
+                    "Warning: more than {GROUPS_MAX} keys at a time, all were sent ({} times so far).",
+                    self.overflows
+                );
             }
             self.send_all(output);
         }

@@ -108,7 +108,8 @@ impl Plan {
         for field in &config.fields {
             let at = find(&field.name)?;
             let mirror = if field.reverse.is_empty() { at } else { find(&field.reverse)? };
-            let name = |name: &str| if field.function == Function::UniqueCount { unique(name) } else { name.to_owned() };
+            let name =
+                |name: &str| if field.function == Function::UniqueCount { unique(name) } else { name.to_owned() };
             let target = known(&name(&field.name));
             let mirrored = if mirror == at { target } else { place(&name(&field.reverse)).unwrap_or(target) };
             let kind = kind(at);

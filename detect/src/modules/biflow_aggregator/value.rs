@@ -62,7 +62,8 @@ impl Value {
             }
             Value::Sorted(pairs) => {
                 let keys = view.raw(part.sort_key).unwrap_or(&[]);
-                let elements = incoming.chunks_exact(element_size(part.kind)).zip(keys.chunks_exact(part.sort_item.size()));
+                let elements =
+                    incoming.chunks_exact(element_size(part.kind)).zip(keys.chunks_exact(part.sort_item.size()));
                 for (element, key) in elements {
                     let mut pair = Pair { element: widen(element), key: widen(key) };
                     if part.function == Function::SortedMergeDir && is_reversed {
