@@ -4,6 +4,10 @@
 //! original NEMEA module of the same name or moved to another machine. The list is in [`modules`].
 #![forbid(unsafe_code)]
 
+pub mod filter;
+pub mod fold;
+pub mod fuzzing;
 pub mod modules;
 pub mod options;
+pub mod recast;
 pub mod sdk;

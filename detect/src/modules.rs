@@ -21,7 +21,7 @@ macro_rules! modules {
     };
 }
 
-modules! { logger, logreplay }
+modules! { agg, biflow_aggregator, logger, logreplay, merger, traffic_repeater, unirecfilter }
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {

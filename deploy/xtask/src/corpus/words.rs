@@ -25,6 +25,22 @@ const TIMES: &[&str] = &[
     "0000-00-00T00:00:00",
 ];
 const TEMPLATES: &[&str] = &["uint8 A", "uint8 B,string C", "time T,ipaddr SRC_IP,uint16* PORTS", ""];
+/// Terms of every kind, for the template of the target.
+const FILTERS: &[&str] = &[
+    "SRC_PORT in [53, 123] && !(A < 100) or host == 10.0.0.0/8",
+    "T >= 2020-1-2T03:04:05.678 and I != \"2001:db8::/32\"",
+    "S =~ '^(a|[[:alpha:]\\]{2,3})$' || PROTOCOL == \"ipv6-icmp\"",
+    "J > -1.5 AND K = 'x' or NOT port <> 7; # true",
+    "I in [::1, fe80::1/10] and C in [-3, 010] and H == [1.5]",
+];
+/// Outputs of unirecfilter: files and templates.
+const ENTRIES: &[&str] =
+    &["# two\nuint8 A=7,string B=\"x, y;\":A == 1;\n:;", "uint16* L=1 2 3,time T=2020-01-01T00:00:00,ipaddr I=::1"];
+/// Configurations of biflow_aggregator, whose section is `a`.
+const CONFIGS: &[&str] = &[
+    "<aggregator><id name='a'><field><name>A</name><type>SUM</type><reverse_name>B</reverse_name></field></id></aggregator>",
+    "<?xml version='1.0'?><aggregator><id name='b'/><id name='a'><!-- x --><field><name>S</name><type>SORTED_MERGE</type><sort_key>K</sort_key><sort_type>ASCENDING</sort_type><size>9</size><delimiter>&#59;</delimiter></field></id></aggregator>",
+];
 const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600}".as_bytes()];
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
 const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload"];
@@ -40,6 +56,9 @@ pub(crate) fn add(seeds: &mut Seeds) {
     seeds.add("page", "laid over", &[3, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
     for text in TIMES {
         seeds.add("unirec_time", text, text.as_bytes());
+    }
+    for (target, texts) in [("filter", FILTERS), ("filter_entries", ENTRIES), ("biflow_config", CONFIGS)] {
+        texts.iter().for_each(|text| seeds.add(target, text, text.as_bytes()));
     }
     for text in STRINGS {
         seeds.add("record_json", text.escape_ascii(), text);
