@@ -6,3 +6,4 @@
 
 pub mod modules;
 pub mod options;
+pub mod stream;

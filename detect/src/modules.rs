@@ -21,7 +21,7 @@ macro_rules! modules {
     };
 }
 
-modules! { logger, logreplay }
+modules! { logger, logreplay, anonymizer }
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
