@@ -6,4 +6,5 @@
 
 pub mod modules;
 pub mod options;
+pub mod progress;
 pub mod stream;
