@@ -4,7 +4,9 @@
 //! original NEMEA module of the same name or moved to another machine. The list is in [`modules`].
 #![forbid(unsafe_code)]
 
+pub mod links;
 pub mod modules;
+pub mod muxed;
 pub mod options;
 pub mod progress;
 pub mod stream;
