@@ -7,6 +7,7 @@
 pub mod links;
 pub mod modules;
 pub mod muxed;
+pub mod nfdump;
 pub mod options;
 pub mod progress;
 pub mod stream;
