@@ -21,10 +21,12 @@ macro_rules! modules {
     };
 }
 
-modules! { logger, logreplay, anonymizer, prefix_tags, endiverter, topn, flowcounter, mux, demux, nfwriter }
+modules! { logger, logreplay, anonymizer, prefix_tags, endiverter, topn, flowcounter, mux, demux, nfwriter, nfdump_reader }
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
+    // Debian and the folder of the original call it so.
+    let name = if name == "nfreader" { "nfdump_reader" } else { name };
     ALL.iter().find(|m| m.name == name)
 }
 
