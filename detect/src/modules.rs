@@ -21,7 +21,7 @@ macro_rules! modules {
     };
 }
 
-modules! { logger, logreplay, anonymizer, prefix_tags, endiverter, topn, flowcounter, mux, demux, nfwriter, nfdump_reader }
+modules! { logger, logreplay, anonymizer, prefix_tags, endiverter, topn, flowcounter, mux, demux, nfwriter, nfdump_reader, natpair }
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
