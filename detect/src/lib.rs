@@ -4,6 +4,7 @@
 //! original NEMEA module of the same name or moved to another machine. The list is in [`modules`].
 #![forbid(unsafe_code)]
 
+pub mod fuzzing;
 pub mod links;
 pub mod modules;
 pub mod muxed;
