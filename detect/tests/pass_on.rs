@@ -2,7 +2,7 @@
 use detect::modules::{self, topn};
 use detect::stream::Reader;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
@@ -321,5 +321,40 @@ fn flows_of_both_sides_of_a_router_are_paired() {
     assert_eq!(folder.log("out"), format!("{header}\n{row}\n"));
     for args in [&[][..], &["-r", "::1"], &["-r", "1.2.3.4", "-c", "0"], &["-r", "1.2.3.4", "-s", "x"], &["-x"]] {
         assert_eq!(module("natpair", &[&["-i", &ifcs], args].concat()), 255, "{args:?}");
+    }
+}
+
+/// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.
+fn fixtures(folder: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("SONDA_SHARED");
+    let path = PathBuf::from(named.clone().unwrap_or("/work/shared".into())).join("fixtures").join(folder);
+    if !path.exists() {
+        assert!(named.is_none(), "SONDA_SHARED is set but {} is missing", path.display());
+        println!("skipped: no {}", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn records_are_those_of_the_originals() {
+    let Some(shared) = fixtures("modules") else { return };
+    let config = shared.join("in/prefixes.json");
+    let config = config.to_str().unwrap();
+    let hex = "0x000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+    for (name, module, input, args) in [
+        ("anon_01_default", "anonymizer", "small_split", &[][..]),
+        ("anon_02_hexkey", "anonymizer", "small_split", &["-k", hex]),
+        ("anon_04_murmur", "anonymizer", "small_split", &["-M"]),
+        ("anon_05_sip", "anonymizer", "sip", &["-k", "abcdefghijklmnopqrstuvwxyz012345"]),
+        ("anon_08_D", "anonymizer", "small_split", &["-D"]),
+        ("prefix_default", "prefix_tags", "small_split", &["-c", config]),
+        ("prefix_dst", "prefix_tags", "small_split", &["-c", config, "-d"]),
+    ] {
+        let folder = Folder::new();
+        let ifcs = format!("f:{},{}", shared.join("in").join(format!("{input}.trapcap")).display(), folder.ifc("out"));
+        assert_eq!(self::module(module, &[&["-i", &ifcs], args].concat()), 0);
+        let expected = fs::read(shared.join("out").join(format!("{name}.csv"))).unwrap();
+        assert!(folder.log("out").into_bytes() == expected, "{name}");
     }
 }

@@ -9,7 +9,9 @@
 //! | `[src\|dst] ip A`, `[src\|dst] ip in [A ...]` (`host`) | an address; elements of lists may be networks |
 //! | `[src\|dst] net A/LENGTH`, `net A MASK` | a network |
 //! | `[src\|dst] port [OP] N`, `port in [N ...]` | a port |
-//! | `flags F` | all of these TCP flags are set: letters of `UAPRSF`, `X` for all, or a number |
+//! | `flags F` | all of these TCP flags are set: letters of `UAPRSF`, `X` for all |
+//! | `flags [OP] N` | all TCP flags as a number |
+//! | `icmp-type [OP] N`, `icmp-code [OP] N` | ICMP of either family |
 //! | `in if N`, `engine-id N`, `tos N` | equal numbers |
 //! | `packets`, `bytes`, `duration` (ms), `pps`, `bps`, `bpp` `[OP] N` | counts; `N` may end in k, m, g or t (times 1000 each) |
 //!
@@ -78,6 +80,9 @@ pub enum Measure {
     BitsPerSecond,
     BytesPerPacket,
     Tos,
+    TcpFlags,
+    IcmpType,
+    IcmpCode,
     InputInterface,
     Engine,
 }
@@ -154,6 +159,9 @@ impl Measure {
             Measure::BitsPerSecond => a_second(flow.bytes, 8),
             Measure::BytesPerPacket => flow.bytes.checked_div(flow.packets).unwrap_or(0),
             Measure::Tos => flow.tos.into(),
+            Measure::TcpFlags => flow.tcp_flags.into(),
+            Measure::IcmpType => (flow.ports[1] >> 8).into(),
+            Measure::IcmpCode => (flow.ports[1] & 0xff).into(),
             Measure::InputInterface => flow.input.into(),
             Measure::Engine => flow.engine.into(),
         }

@@ -100,10 +100,12 @@ impl<'t> Parser<'_, 't> {
             ("inet" | "ipv4", None) => Ok(Filter::Family { v6: false }),
             ("inet6" | "ipv6", None) => Ok(Filter::Family { v6: true }),
             ("proto", None) => self.protocol(),
-            ("flags", None) => self.flags(),
+            ("flags", None) => self.tcp_flags(),
             ("in", None) if self.take_word("if") => self.number(Measure::InputInterface),
             ("engine-id", None) => self.number(Measure::Engine),
             ("tos", None) => self.number(Measure::Tos),
+            ("icmp-type", None) => self.icmp(Measure::IcmpType),
+            ("icmp-code", None) => self.icmp(Measure::IcmpCode),
             ("packets", None) => self.number(Measure::Packets),
             ("bytes", None) => self.number(Measure::Bytes),
             ("duration", None) => self.number(Measure::Duration),
@@ -188,8 +190,18 @@ impl<'t> Parser<'_, 't> {
         number.map(Filter::Protocol).ok_or_else(|| unexpected("a protocol's name or number", Some(word)))
     }
 
+    /// Only TCP has flags.
+    fn tcp_flags(&mut self) -> Result<Filter, FilterError> {
+        Ok(Filter::And(vec![Filter::Protocol(6), self.flags()?]))
+    }
+
+    /// Letters want these flags set, a number compares with all of them.
     fn flags(&mut self) -> Result<Filter, FilterError> {
+        let order = self.order();
         let word = self.word("TCP flags")?;
+        if let Ok(number) = word.parse() {
+            return Ok(Filter::Number(Measure::TcpFlags, order, number));
+        }
         let letters = word.chars().try_fold(0, |flags, letter| {
             Some(
                 flags
@@ -205,13 +217,18 @@ impl<'t> Parser<'_, 't> {
                     },
             )
         });
-        let flags = word.parse().ok().or(letters);
-        flags.map(Filter::Flags).ok_or_else(|| unexpected("letters of UAPRSFX", Some(word)))
+        letters.map(Filter::Flags).ok_or_else(|| unexpected("letters of UAPRSFX, or a number", Some(word)))
     }
 
     fn number(&mut self, measure: Measure) -> Result<Filter, FilterError> {
         let order = self.order();
         Ok(Filter::Number(measure, order, self.count()?))
+    }
+
+    /// A number that only ICMP has.
+    fn icmp(&mut self, measure: Measure) -> Result<Filter, FilterError> {
+        let is_icmp = Filter::Or(vec![Filter::Protocol(1), Filter::Protocol(58)]);
+        Ok(Filter::And(vec![is_icmp, self.number(measure)?]))
     }
 
     fn order(&mut self) -> Order {
@@ -332,12 +349,13 @@ mod tests {
             "dst port 443 and src port > 1024",
             "port in [80 443]",
             "src or dst port 443 and not (src and dst port 443)",
-            "flags SA and flags 27 and not flags U",
+            "flags SA and flags 27 and not flags U and not flags 2 and flags > 26",
             "in if 3 and engine-id 1 and tos 8",
             "packets = 10 and bytes >= 5k and bytes le 5000 and bytes < 1m",
             "duration 2000 and pps 5 and bps eq 20K and bpp 500",
             "proto udp and proto tcp or inet",
             "not proto udp\nand inet",
+            "not icmp-type 1 and not icmp-code 187",
         ] {
             assert!(parse(text).unwrap().matches(&flow()), "{text}");
             assert!(
@@ -347,6 +365,12 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn types_and_codes_of_icmp() {
+        let flow = Flow { protocol: 58, ports: [0, 0x8004], ..flow() };
+        assert!(parse("icmp-type 128 and icmp-code = 4 and not icmp-type > 128").unwrap().matches(&flow));
     }
 
     #[test]
