@@ -3,7 +3,7 @@
 //! A message is a header of 5 bytes, little endian as the original's machine writes it, and the payload. The original's mux counts its
 //! header as 6 bytes, so that one byte of no meaning follows its payload: see [`payload_of`].
 use record::unirec::{Template, View};
-use trap::Format;
+use trap::{Format, OutputStats};
 
 /// Bytes of a header.
 pub const HEADER: usize = 5;
@@ -85,6 +85,14 @@ pub fn payload_of<'a>(template: Option<&Template>, payload: &'a [u8]) -> Payload
     match View::new(template, without_last).ok().and_then(|view| size_of(&view)) {
         Some(size) if size == without_last.len() => Payload::Record(without_last),
         _ => Payload::Record(payload),
+    }
+}
+
+/// Says what an output that waits for nobody did not deliver.
+pub fn say_missed(stats: &OutputStats) {
+    let missed = stats.skipped + stats.unheard + stats.too_large + stats.no_format + stats.abandoned;
+    if missed > 0 {
+        eprintln!("Warning: {missed} messages were not delivered (an output with :timeout=WAIT waits for its receivers).");
     }
 }
 

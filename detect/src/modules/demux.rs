@@ -38,7 +38,7 @@ pub fn main(args: &[String]) -> u8 {
         eprintln!("Warning: {} messages were not valid.", totals.invalid);
     }
     let mut code = 0;
-    let finished = outputs.iter_mut().map(|output| output.finish().map(|_| ()));
+    let finished = outputs.iter_mut().map(|output| output.finish().map(|stats| muxed::say_missed(&stats)));
     for result in std::iter::once(ran.map(|_| ())).chain(finished) {
         if let Err(why) = result {
             eprintln!("Error: {why}");

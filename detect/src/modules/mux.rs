@@ -1,7 +1,7 @@
 //! mux: the messages of several inputs on one output, each with the number of its input (spec/modules.md section 16).
 use super::start;
 use crate::links;
-use crate::muxed::{HEADER, Header, Meaning};
+use crate::muxed::{self, HEADER, Header, Meaning};
 use record::unirec::RECORD_MAX;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -37,8 +37,8 @@ pub fn main(args: &[String]) -> u8 {
     let output = &mut outputs[0];
     output.set_timeout(Timeout::NoWait);
     let ran = run(inputs, output);
-    let finished = output.finish();
-    for result in [ran, finished.map(|_| ())] {
+    let finished = output.finish().map(|stats| muxed::say_missed(&stats));
+    for result in [ran, finished] {
         if let Err(why) = result {
             eprintln!("Error: {why}");
             return 1;
