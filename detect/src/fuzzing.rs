@@ -1,9 +1,49 @@
 //! Harnesses of this crate: one body for property tests, fuzz targets and replays of their corpora.
+use crate::modules::{anonymizer, prefix_tags};
+use crate::muxed::{self, Header, Payload};
+use crate::nfdump;
 use record::fuzzing::Target;
+use record::unirec::Template;
 
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
+    ("anonymizer_text", fuzz_anonymizer_text),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
+    ("mux_message", fuzz_mux_message),
+    ("nfdump_file", nfdump::fuzzing::fuzz_nfdump_file),
+    ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
+    ("prefix_config", fuzz_prefix_config),
 ];
+
+/// Any text: what is found in it is inside, and is what it is read as.
+pub fn fuzz_anonymizer_text(data: &[u8]) {
+    if let Some((place, ip)) = anonymizer::text::find(data) {
+        let text = str::from_utf8(&data[place]).expect("an address is ASCII");
+        assert_eq!(text.parse(), Ok(ip));
+    }
+}
+
+/// Any message of mux: its header is written as it was read, and at most one byte of its payload is left out.
+pub fn fuzz_mux_message(data: &[u8]) {
+    let Some((header, payload)) = Header::split(data) else { return };
+    assert!(data.starts_with(&header.to_bytes()));
+    let _ = muxed::format_of(header.format, payload);
+    for spec in ["uint16 A", "uint8 A,string S,bytes B"] {
+        let template = Template::parse(spec).ok();
+        if let Payload::Record(record) = muxed::payload_of(template.as_ref(), payload) {
+            assert!(payload.len() - record.len() <= 1);
+        }
+    }
+}
+
+/// Any configuration of prefix_tags: every address has an answer.
+pub fn fuzz_prefix_config(data: &[u8]) {
+    if let Ok(networks) = prefix_tags::config::parse(data) {
+        for address in [[10, 0, 0, 1], [255; 4]] {
+            let found = networks.find(address.into());
+            assert!(found.is_none() || !networks.is_empty());
+        }
+    }
+}

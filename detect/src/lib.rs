@@ -7,7 +7,12 @@
 pub mod filter;
 pub mod fold;
 pub mod fuzzing;
+pub mod links;
 pub mod modules;
+pub mod muxed;
+pub mod nfdump;
 pub mod options;
+pub mod progress;
 pub mod recast;
 pub mod sdk;
+pub mod stream;

@@ -21,10 +21,15 @@ macro_rules! modules {
     };
 }
 
-modules! { agg, biflow_aggregator, logger, logreplay, merger, traffic_repeater, unirecfilter }
+modules! {
+    logger, logreplay, traffic_repeater, unirecfilter, merger, agg, biflow_aggregator, anonymizer, prefix_tags, endiverter, topn,
+    flowcounter, mux, demux, nfwriter, nfdump_reader, natpair,
+}
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
+    // Debian and the folder of the original call it so.
+    let name = if name == "nfreader" { "nfdump_reader" } else { name };
     ALL.iter().find(|m| m.name == name)
 }
 

@@ -28,11 +28,16 @@ pub enum OptError {
 
 /// Reads the options in the order given; other words are ignored, as the originals do. Every option needs a letter.
 pub fn parse(args: &[String], known: &[Param]) -> Result<Vec<Given>, OptError> {
-    let mut given = Vec::new();
+    parse_with_words(args, known).map(|(given, _)| given)
+}
+
+/// As [`parse`], and the other words, such as names of files.
+pub fn parse_with_words(args: &[String], known: &[Param]) -> Result<(Vec<Given>, Vec<String>), OptError> {
+    let (mut given, mut others) = (Vec::new(), Vec::new());
     let mut words = args.iter().map(String::as_str);
     while let Some(word) = words.next() {
         if word == "--" {
-            break;
+            others.extend(words.by_ref().map(str::to_owned));
         } else if let Some(long) = word.strip_prefix("--") {
             let (name, attached) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
             let param = find_long(name, known)?;
@@ -44,7 +49,7 @@ pub fn parse(args: &[String], known: &[Param]) -> Result<Vec<Given>, OptError> {
                 (false, Some(_)) => return Err(OptError::HasValue(shown())),
             };
             given.extend(param.short.map(|short| Given { short, value: value.to_owned() }));
-        } else if let Some(mut letters) = word.strip_prefix('-') {
+        } else if let Some(mut letters) = word.strip_prefix('-').filter(|letters| !letters.is_empty()) {
             while let Some(letter) = letters.chars().next() {
                 letters = &letters[letter.len_utf8()..];
                 let shown = || format!("-{letter}");
@@ -56,9 +61,11 @@ pub fn parse(args: &[String], known: &[Param]) -> Result<Vec<Given>, OptError> {
                 };
                 given.push(Given { short: letter, value: value.to_owned() });
             }
+        } else {
+            others.push(word.to_owned());
         }
     }
-    Ok(given)
+    Ok((given, others))
 }
 
 /// A whole number in decimal, blanks before it allowed; `None` for anything else.
@@ -108,6 +115,8 @@ mod tests {
             "option --ti begins the name of more than one option: write it out"
         );
         assert_eq!(read("-tTc5 word -c 6 --cut=7 --cu 8 --tit -- -x").unwrap(), "t T c5 c6 c7 c8 t ");
+        let args = ["a", "-t", "-c", "5", "b", "-", "--", "-x"].map(String::from);
+        assert_eq!(parse_with_words(&args, KNOWN).unwrap().1, ["a", "b", "-", "-x"]);
         assert_eq!(read("-c").unwrap_err(), "option -c needs a value");
         assert_eq!(read("--title=1").unwrap_err(), "option --title takes no value");
         assert!(read("-tx").unwrap_err().starts_with("unknown option -x"));

@@ -229,7 +229,7 @@ fn a_gone_reader_is_quiet_and_a_full_disk_is_not() {
 }
 
 #[test]
-fn a_damaged_record_is_skipped_and_a_short_one_ends_it() {
+fn a_damaged_field_is_printed_empty_and_a_short_record_ends_it() {
     let folder = TempDir::new().unwrap();
     let trap = format!("f:{}", path(&folder, "t"));
     let place = Place::default();
@@ -242,7 +242,7 @@ fn a_damaged_record_is_skipped_and_a_short_one_ends_it() {
     let mut out = Vec::new();
     let error = logger::run(&mut input(&trap, &place), &logger::Settings::default(), &mut out).unwrap_err();
     assert!(error.to_string().contains("expected size: >= 4, received size: 3"), "{error}");
-    assert_eq!(out, b"\"a\"\n\"c\"\n");
+    assert_eq!(out, b"\"a\"\n\"\"\n\"c\"\n");
 }
 
 /// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.

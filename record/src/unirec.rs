@@ -21,7 +21,7 @@ pub use column::{Array, ArrayItem, Char, Column, Fields, MissingField, Octets, R
 pub use layout::{Layout, LayoutSink};
 pub use list::{Datum, RawList};
 pub use template::{SpecError, Template, TemplateField};
-pub use view::{View, ViewError};
+pub use view::{View, ViewError, repair};
 
 /// Bytes of one record, at the most: TRAP counts a message in 16 bits (spec/unirec.md section 2).
 pub const RECORD_MAX: usize = 65_535;

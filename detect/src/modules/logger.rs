@@ -1,7 +1,7 @@
 //! logger: every record of the input as one line of CSV (spec/modules.md section 1).
 use super::start;
 use crate::options::{self, flag, value};
-use record::unirec::{SpecError, Template, View, ViewError, csv};
+use record::unirec::{SpecError, Template, View, ViewError, csv, repair};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -127,7 +127,10 @@ pub fn main(args: &[String]) -> u8 {
                 eprintln!("Received ending record, interface will be closed.");
             }
             if totals.damaged > 0 {
-                eprintln!("Warning: {} damaged records were skipped.", totals.damaged);
+                eprintln!(
+                    "Warning: {} damaged records were printed without the fields that were damaged.",
+                    totals.damaged
+                );
             }
             0
         }
@@ -201,7 +204,7 @@ pub fn run(input: &mut Input, settings: &Settings, out: impl Write) -> Result<To
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub printed: u64,
-    /// Records whose fields point outside of them.
+    /// Records with fields that point outside of them; those fields are printed empty.
     pub damaged: u64,
     /// An end-of-stream message came (not a signal, not the limit).
     pub ended_by_sender: bool,
@@ -245,6 +248,8 @@ struct Rows<'s, W: Write> {
     printer: csv::Printer,
     template: Template,
     title_due: bool,
+    /// A damaged record without the fields that are damaged.
+    repaired: Vec<u8>,
     /// Rows that are not yet written.
     batch: Vec<u8>,
     totals: Totals,
@@ -258,6 +263,7 @@ impl<'s, W: Write> Rows<'s, W> {
             printer: csv::Printer::new(settings.delimiter.unwrap_or(b',')),
             template: Template::default(),
             title_due: settings.title,
+            repaired: Vec::new(),
             // Room for one more row behind a full batch.
             batch: Vec::with_capacity(2 * BATCH),
             totals: Totals::default(),
@@ -286,9 +292,14 @@ impl<'s, W: Write> Rows<'s, W> {
             Err(why) => {
                 self.totals.damaged += 1;
                 if self.totals.damaged == 1 {
-                    eprintln!("Warning: record skipped: {why}");
+                    eprintln!("Warning: {why}");
                 }
-                return Ok(ControlFlow::Continue(()));
+                // Numbers and addresses can still be read.
+                repair(&self.template, record, &mut self.repaired);
+                match View::new(&self.template, &self.repaired) {
+                    Ok(view) => view,
+                    Err(_) => return Ok(ControlFlow::Continue(())),
+                }
             }
         };
         if self.settings.time {

@@ -1,5 +1,5 @@
 //! Harnesses: each takes any bytes and must return. Called as property tests, as fuzz targets and on their corpus.
-use super::{Builder, Template, View, csv, time};
+use super::{Builder, Template, View, csv, repair, time};
 use crate::{Item, Kind};
 
 /// Any text as a template specification; an accepted one is read back from its canonical form unchanged.
@@ -13,7 +13,16 @@ pub fn fuzz_spec(input: &[u8]) {
 pub fn fuzz_record(input: &[u8]) {
     let (spec, bytes) = split_line(input);
     let Ok(template) = Template::parse(&String::from_utf8_lossy(spec)) else { return };
-    let Ok(view) = View::new(&template, bytes) else { return };
+    let mut repaired = Vec::new();
+    let emptied = repair(&template, bytes, &mut repaired);
+    if emptied.is_some() {
+        assert!(View::new(&template, &repaired).is_ok(), "a repaired record is a record");
+    }
+    let Ok(view) = View::new(&template, bytes) else {
+        assert_ne!(emptied, Some(0), "what is refused has something to repair");
+        return;
+    };
+    assert_eq!(emptied, Some(0));
     let mut text = Vec::new();
     csv::Printer::new(b',').row(&view, &mut text);
     let mut builder = Builder::new(&template);

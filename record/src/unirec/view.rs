@@ -1,7 +1,7 @@
 //! Reading a received record.
 use super::list::{Datum, RawList};
 use super::template::{Template, TemplateField};
-use super::wire;
+use super::{DESCRIPTOR, wire};
 use crate::{Kind, Mac, Time, Value};
 use std::net::IpAddr;
 
@@ -190,6 +190,25 @@ impl<'a> View<'a> {
         let start = self.template.static_size() + offset;
         self.bytes.get(start..start + length).unwrap_or(&[])
     }
+}
+
+/// Replaces the contents of `out` with a damaged record in which the fields that made [`View::new`] refuse it are empty, so that the
+/// others can be read. Answers how many those are; `None` if the record is shorter than its fixed part.
+pub fn repair(template: &Template, bytes: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    let room = bytes.len().checked_sub(template.static_size())?;
+    out.clear();
+    out.extend_from_slice(bytes);
+    let (mut sum, mut emptied) = (0, 0);
+    for field in &template.fields()[template.first_var()..] {
+        let (offset, length) = descriptor(bytes, field.offset);
+        if length > 0 && (offset + length > room || sum + length > room) {
+            out[field.offset..field.offset + DESCRIPTOR].fill(0);
+            emptied += 1;
+        } else {
+            sum += length;
+        }
+    }
+    Some(emptied)
 }
 
 /// Offset (from the end of the fixed part) and length of a variable-length field.

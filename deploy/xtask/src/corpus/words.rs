@@ -42,6 +42,40 @@ const CONFIGS: &[&str] = &[
     "<?xml version='1.0'?><aggregator><id name='b'/><id name='a'><!-- x --><field><name>S</name><type>SORTED_MERGE</type><sort_key>K</sort_key><sort_type>ASCENDING</sort_type><size>9</size><delimiter>&#59;</delimiter></field></id></aggregator>",
 ];
 const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600}".as_bytes()];
+/// What the parsers of modules read.
+const MODULES: &[(&str, &[&[u8]])] = &[
+    (
+        "anonymizer_text",
+        &[
+            b"SIP/2.0/UDP 10.0.0.1:5060;rport",
+            b"sip:[2001:db8::1]:5060",
+            b"fe80::1%eth0",
+            b"1:2:3:4:5:6:7:8",
+            b"999.1.1.1",
+        ],
+    ),
+    ("mux_message", &[b"\x02\0\0\0\x02uint16 A\0", b"\x01\0\x01\0\x02\x09\0\0\0\x02\0hi!", b"\xff\xff\0\0\0"]),
+    (
+        "nfdump_file",
+        &[
+            b"\0\x01\0\0\0\x0c\0\0\0\x03\0\0\0\x0b\0\x0c\0\0\0\0\0\0\0\0\0",
+            b"\x01\x01\0\0\0\x13\0\0\0\x03\0\0\0\x1d\x0b\0\x0c\0\0\0\0\0\0\0\0\0\x11\0\0",
+            b"\x03\x01\0\0\0\x0d\0\0\0\x03\0\0\0\xc0\x0b\0\x0c\0\0\0\0\0\0\0\0\0",
+        ],
+    ),
+    (
+        "nfdump_filter",
+        &[
+            b"proto tcp and (src net 192.0.2.0/24 or not dst port in [80 443])",
+            b"bytes > 10k and flags SA # comment",
+            b"src and dst ip 2001:db8::1",
+        ],
+    ),
+    (
+        "prefix_config",
+        &[br#"[{"id": 1, "ip_prefix": "192.0.2.0/24"}, {"id": 2, "ip_prefix": "2001:db8::/32", "x": []}]"#, b"[]"],
+    ),
+];
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
 const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload"];
 
@@ -81,6 +115,11 @@ pub(crate) fn add(seeds: &mut Seeds) {
     seeds.add("trap_service", "one", &[10, 0, 0, 0, 0, 0, 0, 0]);
     seeds.add("trap_service", "set behind get", &[10, 1, 2, 3, 0xff, 0xff, 0xff, 0xff, 11, 0, 0, 0, 0, 0, 0, 0]);
     wire(seeds);
+    for (target, texts) in MODULES {
+        for text in *texts {
+            seeds.add(target, text.escape_ascii(), text);
+        }
+    }
     let mut rng = Rng::new(1);
     for target in MODELS {
         for steps in [6, 60, 600] {

@@ -1,0 +1,236 @@
+//! What modules share: records of an input one by one, records made of other records, the end of an output.
+use record::unirec::{RECORD_MAX, SpecError, Template, TooLarge, View, ViewError};
+use trap::{Event, Format, Input, Output, Sent, TrapError};
+
+/// Receives the records of one input and keeps the sender's template.
+#[derive(Debug)]
+pub struct Reader<'i> {
+    input: &'i mut Input,
+    template: Template,
+    /// The next record is the first of `template`.
+    is_new: bool,
+    damaged: u64,
+}
+
+/// What [`Reader::step`] found.
+#[derive(Debug)]
+pub enum Step<'a> {
+    Record {
+        view: View<'a>,
+        /// The template differs from that of the record before; also true for the first record.
+        is_new: bool,
+    },
+    /// Nothing to work on now: a timeout, or a damaged record, which was counted.
+    Nothing,
+    End(End),
+}
+
+/// Why the records end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The message that ends the stream came, or the file ended.
+    Sender,
+    /// The stop flag is set.
+    Stopped,
+}
+
+/// Why nothing more can be received; the texts are those of the originals.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("{}", .0.recv_text())]
+    Receive(TrapError),
+    #[error("Error: the sender's template cannot be read: {0}")]
+    Template(SpecError),
+    #[error("Error: data with wrong size received (expected size: >= {need}, received size: {have}).")]
+    WrongSize { need: usize, have: usize },
+}
+
+impl<'i> Reader<'i> {
+    /// A reader of senders that offer at least the fields of `spec` (`TYPE NAME,...`); an empty one takes any UniRec.
+    ///
+    /// # Errors
+    /// `spec` is no specification.
+    pub fn new(input: &'i mut Input, spec: &str) -> Result<Reader<'i>, SpecError> {
+        // A sender that offers exactly these fields is not announced as a change, so this is its template.
+        let template = Template::parse(spec)?;
+        input.require(Format::UniRec(spec.to_owned()));
+        Ok(Reader { input, template, is_new: true, damaged: 0 })
+    }
+
+    /// Waits for the next record, as long as the input's timeout says.
+    ///
+    /// # Errors
+    /// See [`ReadError`]; the module should end.
+    pub fn step(&mut self) -> Result<Step<'_>, ReadError> {
+        let bytes = match self.input.recv().map_err(ReadError::Receive)? {
+            Event::Message(bytes) => bytes,
+            Event::FormatChanged { format, first } => {
+                self.template = Template::parse(format.spec()).map_err(ReadError::Template)?;
+                self.is_new = true;
+                first
+            }
+            Event::Timeout => return Ok(Step::Nothing),
+            Event::EndOfStream => return Ok(Step::End(End::Sender)),
+            Event::Terminated => return Ok(Step::End(End::Stopped)),
+        };
+        match View::new(&self.template, bytes) {
+            Ok(view) => Ok(Step::Record { view, is_new: std::mem::take(&mut self.is_new) }),
+            Err(ViewError::Short { have, need }) => Err(ReadError::WrongSize { need, have }),
+            Err(why) => {
+                self.damaged += 1;
+                if self.damaged == 1 {
+                    eprintln!("Warning: record skipped: {why}");
+                }
+                Ok(Step::Nothing)
+            }
+        }
+    }
+
+    /// Records skipped because their fields point outside of them.
+    pub fn damaged(&self) -> u64 {
+        self.damaged
+    }
+}
+
+impl Drop for Reader<'_> {
+    /// Says what was skipped, however the module ends.
+    fn drop(&mut self) {
+        if self.damaged > 0 {
+            eprintln!("Warning: {} damaged records were skipped.", self.damaged);
+        }
+    }
+}
+
+impl ReadError {
+    /// A sender whose format does not fit ends a module with 0, as in the originals; everything else is a failure.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!matches!(self, ReadError::Receive(error) if matches!(error.code(), 24 | 25)))
+    }
+}
+
+/// Sends records to one output and counts what it does not take.
+#[derive(Debug)]
+pub struct Sender<'o> {
+    output: &'o mut Output,
+    /// Records sent.
+    pub sent: u64,
+    /// Records that the output did not take, or that would have been too long.
+    pub dropped: u64,
+}
+
+impl<'o> Sender<'o> {
+    pub fn new(output: &'o mut Output) -> Sender<'o> {
+        Sender { output, sent: 0, dropped: 0 }
+    }
+
+    /// Announces the template of the records that follow.
+    ///
+    /// # Errors
+    /// As [`Output::set_format`].
+    pub fn set_template(&mut self, template: &Template) -> Result<(), TrapError> {
+        self.output.set_format(Format::UniRec(template.spec()))
+    }
+
+    pub fn send(&mut self, record: &[u8]) {
+        match self.output.send(record) {
+            Sent::Sent => self.sent += 1,
+            Sent::Dropped(_) => self.dropped += 1,
+        }
+    }
+
+    /// Counts a record that could not be made.
+    pub fn too_large(&mut self, why: TooLarge) {
+        self.dropped += 1;
+        if self.dropped == 1 {
+            eprintln!("Warning: record dropped: {why}");
+        }
+    }
+
+    /// Publishes what was sent so far; an error shows at the end.
+    pub fn flush(&mut self) {
+        let _ = self.output.flush();
+    }
+
+    /// Tells the receivers that the stream ends.
+    pub fn send_eof(&mut self) {
+        // Without a format there is nobody to tell.
+        let _: Sent = self.output.send_eof();
+    }
+
+    /// Delivers what is left and says what was lost; false if writing failed.
+    pub fn finish(self) -> bool {
+        if self.dropped > 0 {
+            eprintln!("Warning: {} records were not sent.", self.dropped);
+        }
+        match self.output.finish() {
+            Ok(stats) => {
+                if stats.abandoned > 0 {
+                    eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned);
+                }
+                true
+            }
+            Err(why) => {
+                eprintln!("Error: {why}");
+                false
+            }
+        }
+    }
+}
+
+/// Replaces the contents of `out` with a record of `template` made of values in wire form: `raw` answers those of a field, by its
+/// index; none is zero or empty. Values of fixed size must have the size of their field, others count as none.
+///
+/// # Errors
+/// The record would exceed what a UniRec message holds; `out` is then no record.
+pub fn assemble<'v>(
+    template: &Template,
+    out: &mut Vec<u8>,
+    mut raw: impl FnMut(usize) -> Option<&'v [u8]>,
+) -> Result<(), TooLarge> {
+    let fixed = template.static_size();
+    out.clear();
+    out.resize(fixed, 0);
+    for (index, field) in template.fields().iter().enumerate() {
+        let Some(value) = raw(index) else { continue };
+        match field.kind.size() {
+            Some(size) if size == value.len() => out[field.offset..field.offset + size].copy_from_slice(value),
+            Some(_) => {}
+            None => {
+                let (offset, needed) = (out.len() - fixed, out.len() + value.len());
+                if needed > RECORD_MAX {
+                    return Err(TooLarge { needed });
+                }
+                // Both are below 65536 because the record is.
+                let ([o0, o1], [l0, l1]) = ((offset as u16).to_le_bytes(), (value.len() as u16).to_le_bytes());
+                out[field.offset..field.offset + 4].copy_from_slice(&[o0, o1, l0, l1]);
+                out.extend_from_slice(value);
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use record::Value;
+    use record::unirec::Builder;
+
+    #[test]
+    fn what_is_assembled_of_a_record_is_that_record() {
+        let template = Template::parse("string S,uint16 P,bytes B,ipaddr A,uint32* L").unwrap();
+        let mut builder = Builder::new(&template);
+        builder.set(template.index_of("P").unwrap(), Value::Uint(443)).unwrap();
+        builder.set_text(template.index_of("S").unwrap(), b"text").unwrap();
+        builder.set_text(template.index_of("L").unwrap(), b"1 2 3").unwrap();
+        let (mut bytes, mut again) = (Vec::new(), Vec::new());
+        builder.finish(&mut bytes).unwrap();
+        let view = View::new(&template, &bytes).unwrap();
+        assemble(&template, &mut again, |index| view.raw(index)).unwrap();
+        assert_eq!(again, bytes);
+        assemble(&template, &mut again, |_| None).unwrap();
+        assert_eq!(again, vec![0; template.static_size()]);
+        let long = vec![b'x'; 60_000];
+        assert_eq!(assemble(&template, &mut again, |_| Some(&long)), Err(TooLarge { needed: 120_030 }));
+    }
+}
