@@ -4,5 +4,10 @@
 //! original NEMEA module of the same name or moved to another machine. The list is in [`modules`].
 #![forbid(unsafe_code)]
 
+pub mod argparse;
+pub(crate) mod lines;
 pub mod modules;
 pub mod options;
+pub mod pyjson;
+pub(crate) mod pytrap;
+pub mod reading;

@@ -21,7 +21,9 @@ macro_rules! modules {
     };
 }
 
-modules! { logger, logreplay }
+modules! {
+    logger, logreplay, json_dump, json_replay, unirec2json,
+}
 
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
