@@ -11,3 +11,4 @@ pub mod options;
 pub mod pyjson;
 pub(crate) mod pytrap;
 pub mod reading;
+pub(crate) mod stats_socket;

@@ -22,7 +22,7 @@ macro_rules! modules {
 }
 
 modules! {
-    logger, logreplay, json_dump, json_replay, unirec2json,
+    logger, logreplay, json_dump, json_replay, unirec2json, link_traffic, link_traff2json, proto_traffic, munin,
 }
 
 /// The module of this name.
