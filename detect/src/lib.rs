@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod argparse;
+pub mod bloom;
 pub(crate) mod lines;
 pub mod modules;
 pub mod options;
