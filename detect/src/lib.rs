@@ -6,6 +6,8 @@
 
 pub mod argparse;
 pub mod bloom;
+pub mod fuzzing;
+pub mod http;
 pub(crate) mod lines;
 pub mod modules;
 pub mod options;

@@ -22,7 +22,7 @@ macro_rules! modules {
 }
 
 modules! {
-    logger, logreplay, json_dump, json_replay, unirec2json, link_traffic, link_traff2json, proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender,
+    logger, logreplay, json_dump, json_replay, unirec2json, link_traffic, link_traff2json, proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
 }
 
 /// The module of this name.

@@ -26,7 +26,39 @@ const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
 const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload"];
 
+/// Configurations and small languages of modules.
+const MODULES: &[(&str, &str)] = &[
+    ("backscatter_networks", r##"147.32.0.0/15, 10.0.0.1"##),
+    ("backscatter_networks", "# all\n0.0.0.0/0"),
+    ("backscatter_networks", r##"1.2.3.4/33"##),
+    (
+        "bloom_config",
+        r##"[{"id":1,"bloom_fp_error_rate":0.01,"bloom_entries":20000,"api_url":"http://localhost:8081/1"}]"##,
+    ),
+    ("bloom_config", r##"[]"##),
+    ("debug_edit", "7\n+3\n1.5\n10.0.0.1\nnow-5\ntext\n00ff\n00:01:02:03:04:05\n1 2\nx"),
+    ("debug_edit", "!+1\n!-2\n!+0.5\n!+1.1.1.1\n!now\n!+a\n\n\n\n\n!\n+999\n-1"),
+    ("http_client", r##"https://user.example:8081/a/b?c#d"##),
+    ("http_client", r##"http://[::1]:80"##),
+    ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),
+    (
+        "json_maps",
+        r##"{"match":[{"src":"A","dest":"N","mapping":{"6":"tcp"}}],"regex":[{"src":"B","dest":"A","mapping":{"No.e":[1]}}],"timify":["A"]}"##,
+    ),
+    ("json_maps", r##"{"timify":["Z"]}"##),
+    ("link_config", "#number,name\n1,nix2,LINK_BIT_FIELD,99a0A9\n-2,geant,LINK_BIT_FIELD,008000\n"),
+    ("link_config", "\n 5,,x"),
+    ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
+    ("pyjson", r##"[[[[""##),
+    ("pyjson", "\"\\u00e9\u{e9}\""),
+    ("sni_domains", "Tag,Merged Domains\nweb,\"a.example, *.b.example\"\n\"x \"\"y\"\"\",*.example\n"),
+    ("sni_domains", "Tag,Merged Domains,{}\n,,\n"),
+];
+
 pub(crate) fn add(seeds: &mut Seeds) {
+    for (target, text) in MODULES {
+        seeds.add(target, text, text.as_bytes());
+    }
     for text in SPECIFIERS {
         seeds.add("trap_spec", text, text.as_bytes());
         seeds.add("trap_expand", text, text.as_bytes());
