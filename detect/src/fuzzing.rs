@@ -6,6 +6,8 @@ pub const TARGETS: &[Target] = &[
     ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("bloom_config", crate::modules::bloom_history::fuzz_config),
     ("debug_edit", crate::modules::debug_sender::fuzz_edit),
+    ("device_rules", crate::modules::device_classifier::fuzz_rules),
+    ("device_svm", crate::modules::device_classifier::fuzz_svm),
     ("http_client", crate::http::fuzz_http),
     ("json_maps", crate::modules::unirec2json::fuzz_maps),
     ("link_config", crate::modules::link_traffic::fuzz_links),

@@ -22,7 +22,8 @@ macro_rules! modules {
 }
 
 modules! {
-    logger, logreplay, json_dump, json_replay, unirec2json, link_traffic, link_traff2json, proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
+    logger, logreplay, json_dump, json_replay, unirec2json, link_traffic, link_traff2json, proto_traffic, munin, ipv6stats,
+    pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver, device_classifier,
 }
 
 /// The module of this name.

@@ -38,6 +38,16 @@ const MODULES: &[(&str, &str)] = &[
     ("bloom_config", r##"[]"##),
     ("debug_edit", "7\n+3\n1.5\n10.0.0.1\nnow-5\ntext\n00ff\n00:01:02:03:04:05\n1 2\nx"),
     ("debug_edit", "!+1\n!-2\n!+0.5\n!+1.1.1.1\n!now\n!+a\n\n\n\n\n!\n+999\n-1"),
+    ("device_rules", "# labels\n1:HTTP\n@10.0.0.0/8:INSIDE\n"),
+    ("device_rules", "10.0.0.1 a,b\n192.0.2.0/24 c\n"),
+    (
+        "device_svm",
+        "svm_type c_svc\nkernel_type rbf\ngamma 0.5\nrho 0\nlabel 1 -1\nnr_sv 1 1\nSV\n1 1:1 3:0.5\n-1 2:1\n",
+    ),
+    (
+        "device_svm",
+        "svm_type c_svc\nkernel_type polynomial\nrho 0 0 0\nlabel 5 6 7\nnr_sv 1 1 0\nSV\n1 1 1:1\n-1 1 2:1\n",
+    ),
     ("http_client", r##"https://user.example:8081/a/b?c#d"##),
     ("http_client", r##"http://[::1]:80"##),
     ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),
