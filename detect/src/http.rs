@@ -126,8 +126,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// One request; answers status and `Location`.
 fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, Option<String>), HttpError> {
-    let deadline = Instant::now() + TOTAL_LIMIT;
-    let mut stream = connect(url)?;
+    let mut stream = connect(url, Instant::now() + TOTAL_LIMIT)?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut head = format!(
         "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nConnection: close\r\n",
@@ -141,20 +140,19 @@ fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, 
     let written = stream.write_all(head.as_bytes()).and_then(|()| body.map_or(Ok(()), |body| stream.write_all(body)));
     let written = written.and_then(|()| stream.flush());
     // A server that refuses early answers and closes: its answer tells more than the failed write.
-    match (read_head(&mut *stream, deadline), written) {
+    match (read_head(&mut *stream), written) {
         (Ok(answer), _) => Ok(answer),
         (Err(_), Err(why)) => Err(why.into()),
         (Err(why), Ok(())) => Err(why),
     }
 }
 
-fn connect(url: &Url) -> Result<Box<dyn Stream>, HttpError> {
+fn connect(url: &Url, deadline: Instant) -> Result<Box<dyn Stream>, HttpError> {
     let mut failed = io::Error::new(ErrorKind::NotFound, format!("{} has no address", url.host));
     for address in (url.host.as_str(), url.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, IO_LIMIT) {
             Ok(stream) => {
-                stream.set_read_timeout(Some(IO_LIMIT))?;
-                stream.set_write_timeout(Some(IO_LIMIT))?;
+                let stream = Timed { stream, deadline };
                 if !url.is_tls {
                     return Ok(Box::new(stream));
                 }
@@ -166,6 +164,37 @@ fn connect(url: &Url) -> Result<Box<dyn Stream>, HttpError> {
         }
     }
     Err(failed.into())
+}
+
+/// A connection that fails when its time is over, however slowly its peer goes on.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    /// Time for the next operation.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(IO_LIMIT);
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
 }
 
 /// What TLS needs to know whom it talks to: the certificates of `SSL_CERT_FILE`, or those of the system.
@@ -186,7 +215,7 @@ fn trust() -> Result<Arc<ClientConfig>, HttpError> {
 }
 
 /// Reads the head of the answer; the rest is not looked at.
-fn read_head(stream: &mut dyn Stream, deadline: Instant) -> Result<(u16, Option<String>), HttpError> {
+fn read_head(stream: &mut dyn Read) -> Result<(u16, Option<String>), HttpError> {
     let mut head = Vec::new();
     let mut buffer = [0; 4096];
     loop {
@@ -200,7 +229,7 @@ fn read_head(stream: &mut dyn Stream, deadline: Instant) -> Result<(u16, Option<
             Some(answer) => return answer,
             None => {}
         }
-        if head.len() > HEAD_MAX || Instant::now() > deadline {
+        if head.len() > HEAD_MAX {
             return Err(HttpError::Answer);
         }
         match stream.read(&mut buffer)? {
@@ -238,7 +267,7 @@ pub fn fuzz_http(input: &[u8]) {
         // A refusal is an answer.
         let _joined = url.join(&String::from_utf8_lossy(input));
     }
-    let _answer = read_head(&mut io::Cursor::new(input.to_vec()), Instant::now() + IO_LIMIT);
+    let _answer = read_head(&mut io::Cursor::new(input));
 }
 
 #[cfg(test)]
@@ -274,7 +303,7 @@ mod tests {
 
     #[test]
     fn heads_of_answers() {
-        let read = |text: &str| read_head(&mut io::Cursor::new(text.as_bytes().to_vec()), Instant::now() + IO_LIMIT);
+        let read = |text: &str| read_head(&mut io::Cursor::new(text));
         assert_eq!(
             read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 302\r\nlocation:  /x \r\n\r\nbody").unwrap(),
             (302, Some("/x".into()))
