@@ -5,7 +5,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,12 @@ impl Url {
         let port =
             port.filter(|port| !port.is_empty()).map_or(Ok(default), |port| port.parse().map_err(|_| wrong()))?;
         let is_clean = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
-        if host.is_empty() || host.contains('@') || !is_clean(host) || !is_clean(path) {
+        let is_host = if authority.starts_with('[') {
+            host.parse::<Ipv6Addr>().is_ok()
+        } else {
+            !host.is_empty() && !host.contains(['@', ':', '[', ']'])
+        };
+        if !is_host || !is_clean(host) || !is_clean(path) {
             return Err(wrong());
         }
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
@@ -293,6 +298,8 @@ mod tests {
             "http://a:x/",
             "http://a/ b",
             "http://[::1]x/",
+            "http://:1]:80/",
+            "http://[a]/",
             "http://a/\r\nX: y",
         ] {
             assert!(Url::parse(bad).is_err(), "{bad}");
