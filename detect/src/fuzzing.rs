@@ -8,13 +8,23 @@ use record::unirec::Template;
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
     ("anonymizer_text", fuzz_anonymizer_text),
+    ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
+    ("bloom_config", crate::modules::bloom_history::fuzz_config),
+    ("debug_edit", crate::modules::debug_sender::fuzz_edit),
+    ("device_rules", crate::modules::device_classifier::fuzz_rules),
+    ("device_svm", crate::modules::device_classifier::fuzz_svm),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
+    ("http_client", crate::http::fuzz_http),
+    ("json_maps", crate::modules::unirec2json::fuzz_maps),
+    ("link_config", crate::modules::link_traffic::fuzz_links),
     ("mux_message", fuzz_mux_message),
     ("nfdump_file", nfdump::fuzzing::fuzz_nfdump_file),
     ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
     ("prefix_config", fuzz_prefix_config),
+    ("pyjson", crate::pyjson::fuzz_pyjson),
+    ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
 ];
 
 /// Any text: what is found in it is inside, and is what it is read as.

@@ -4,15 +4,23 @@
 //! original NEMEA module of the same name or moved to another machine. The list is in [`modules`].
 #![forbid(unsafe_code)]
 
+pub mod argparse;
+pub mod bloom;
 pub mod filter;
 pub mod fold;
 pub mod fuzzing;
+pub mod http;
+pub(crate) mod lines;
 pub mod links;
 pub mod modules;
 pub mod muxed;
 pub mod nfdump;
 pub mod options;
 pub mod progress;
+pub mod pyjson;
+pub(crate) mod pytrap;
+pub mod reading;
 pub mod recast;
 pub mod sdk;
+pub(crate) mod stats_socket;
 pub mod stream;

@@ -1,16 +1,14 @@
 //! logreplay: the records of a CSV file that `logger -t` wrote, sent again (spec/modules.md section 2).
 use super::start;
+use crate::lines::{LINE_MAX, Lines};
 use crate::options::{self, flag, value};
 use record::unirec::{SpecError, csv};
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead};
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{DropReason, Format, Output, Sent, Stop, TrapError};
-
-/// Bytes of one line, at the most: several times what the longest record needs. The rest of a longer line is skipped.
-const LINE_MAX: usize = 4 * 1024 * 1024;
 
 /// A pause between rows looks at the stop flag this often.
 const STOP_POLL: Duration = Duration::from_millis(50);
@@ -166,7 +164,7 @@ pub fn replay(
     output: &mut Output,
     stop: &Stop,
 ) -> Result<Totals, ReplayError> {
-    let mut lines = Lines { file, line: Vec::new() };
+    let mut lines = Lines::new(file);
     let header = lines.next().map_err(ReplayError::Read)?.map(|(line, _)| String::from_utf8_lossy(line).into_owned());
     let columns = csv::Columns::parse(&header.unwrap_or_default()).map_err(ReplayError::Header)?;
     output.set_format(Format::UniRec(columns.template().spec())).map_err(ReplayError::Send)?;
@@ -249,29 +247,5 @@ impl Pace {
             sleep(left.min(STOP_POLL));
         }
         Ok(())
-    }
-}
-
-/// Lines of a file, each in the same memory.
-struct Lines<R> {
-    file: R,
-    line: Vec<u8>,
-}
-
-impl<R: BufRead> Lines<R> {
-    /// The next line without its newline, and whether that is all of it. The last line needs no newline (in the original it does).
-    fn next(&mut self) -> io::Result<Option<(&[u8], bool)>> {
-        self.line.clear();
-        let limit = LINE_MAX as u64 + 1;
-        if self.file.by_ref().take(limit).read_until(b'\n', &mut self.line)? == 0 {
-            return Ok(None);
-        }
-        let whole = self.line.len() <= LINE_MAX || self.line.ends_with(b"\n");
-        if self.line.ends_with(b"\n") {
-            self.line.pop();
-        } else if !whole {
-            self.file.skip_until(b'\n')?;
-        }
-        Ok(Some((&self.line, whole)))
     }
 }

@@ -43,7 +43,7 @@ const CONFIGS: &[&str] = &[
 ];
 const STRINGS: &[&[u8]] = &[b"plain", b"\xff\x00\xc3\x28\"\\\n", "\u{e9}\u{1f600}".as_bytes()];
 /// What the parsers of modules read.
-const MODULES: &[(&str, &[&[u8]])] = &[
+const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
     (
         "anonymizer_text",
         &[
@@ -79,7 +79,49 @@ const MODULES: &[(&str, &[&[u8]])] = &[
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
 const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload"];
 
+/// Configurations and small languages of modules.
+const MODULES: &[(&str, &str)] = &[
+    ("backscatter_networks", r##"147.32.0.0/15, 10.0.0.1"##),
+    ("backscatter_networks", "# all\n0.0.0.0/0"),
+    ("backscatter_networks", r##"1.2.3.4/33"##),
+    (
+        "bloom_config",
+        r##"[{"id":1,"bloom_fp_error_rate":0.01,"bloom_entries":20000,"api_url":"http://localhost:8081/1"}]"##,
+    ),
+    ("bloom_config", r##"[]"##),
+    ("debug_edit", "7\n+3\n1.5\n10.0.0.1\nnow-5\ntext\n00ff\n00:01:02:03:04:05\n1 2\nx"),
+    ("debug_edit", "!+1\n!-2\n!+0.5\n!+1.1.1.1\n!now\n!+a\n\n\n\n\n!\n+999\n-1"),
+    ("device_rules", "# labels\n1:HTTP\n@10.0.0.0/8:INSIDE\n"),
+    ("device_rules", "10.0.0.1 a,b\n192.0.2.0/24 c\n"),
+    (
+        "device_svm",
+        "svm_type c_svc\nkernel_type rbf\ngamma 0.5\nrho 0\nlabel 1 -1\nnr_sv 1 1\nSV\n1 1:1 3:0.5\n-1 2:1\n",
+    ),
+    (
+        "device_svm",
+        "svm_type c_svc\nkernel_type polynomial\nrho 0 0 0\nlabel 5 6 7\nnr_sv 1 1 0\nSV\n1 1 1:1\n-1 1 2:1\n",
+    ),
+    ("http_client", r##"https://user.example:8081/a/b?c#d"##),
+    ("http_client", r##"http://[::1]:80"##),
+    ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),
+    (
+        "json_maps",
+        r##"{"match":[{"src":"A","dest":"N","mapping":{"6":"tcp"}}],"regex":[{"src":"B","dest":"A","mapping":{"No.e":[1]}}],"timify":["A"]}"##,
+    ),
+    ("json_maps", r##"{"timify":["Z"]}"##),
+    ("link_config", "#number,name\n1,nix2,LINK_BIT_FIELD,99a0A9\n-2,geant,LINK_BIT_FIELD,008000\n"),
+    ("link_config", "\n 5,,x"),
+    ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
+    ("pyjson", r##"[[[[""##),
+    ("pyjson", "\"\\u00e9\u{e9}\""),
+    ("sni_domains", "Tag,Merged Domains\nweb,\"a.example, *.b.example\"\n\"x \"\"y\"\"\",*.example\n"),
+    ("sni_domains", "Tag,Merged Domains,{}\n,,\n"),
+];
+
 pub(crate) fn add(seeds: &mut Seeds) {
+    for (target, text) in MODULES {
+        seeds.add(target, text, text.as_bytes());
+    }
     for text in SPECIFIERS {
         seeds.add("trap_spec", text, text.as_bytes());
         seeds.add("trap_expand", text, text.as_bytes());
@@ -115,7 +157,7 @@ pub(crate) fn add(seeds: &mut Seeds) {
     seeds.add("trap_service", "one", &[10, 0, 0, 0, 0, 0, 0, 0]);
     seeds.add("trap_service", "set behind get", &[10, 1, 2, 3, 0xff, 0xff, 0xff, 0xff, 11, 0, 0, 0, 0, 0, 0, 0]);
     wire(seeds);
-    for (target, texts) in MODULES {
+    for (target, texts) in MODULE_INPUTS {
         for text in *texts {
             seeds.add(target, text.escape_ascii(), text);
         }

@@ -1,0 +1,327 @@
+//! The little of HTTP/1.1 that a module needs: one POST of bytes over TCP or TLS, redirects followed (RFC 9112).
+//!
+//! Contract: an answer or an error comes within a bounded time, and no server makes us read more than [`HEAD_MAX`] bytes.
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes of an answer's head, at the most.
+const HEAD_MAX: usize = 64 * 1024;
+/// Redirects in a row, at the most.
+const REDIRECTS_MAX: usize = 10;
+/// A connection that does not move for so long has failed.
+const IO_LIMIT: Duration = Duration::from_secs(30);
+/// A request that is not answered for so long has failed.
+const TOTAL_LIMIT: Duration = Duration::from_secs(120);
+/// Where systems keep the certificates that they trust; the first file that exists is read.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// Why a request failed.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    #[error("\"{0}\" is no URL such as http://host:port/path")]
+    Url(String),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    #[error("no certificates to trust: set SSL_CERT_FILE to a file of them ({0})")]
+    Trust(String),
+    #[error("the server's answer is no HTTP, or too long")]
+    Answer,
+    #[error("more than {REDIRECTS_MAX} redirects")]
+    Redirects,
+}
+
+/// A URL in its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    pub is_tls: bool,
+    /// Without the brackets of an IPv6 address.
+    pub host: String,
+    pub port: u16,
+    /// Begins with `/`; with the query, without the fragment.
+    pub path: String,
+}
+
+impl Url {
+    /// Reads `http://host[:port][/path]`, or `https`. User names are refused.
+    pub fn parse(text: &str) -> Result<Url, HttpError> {
+        let wrong = || HttpError::Url(text.to_owned());
+        let (scheme, rest) = text.split_once("://").ok_or_else(wrong)?;
+        let is_tls = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
+            _ => return Err(wrong()),
+        };
+        let rest = rest.split('#').next().unwrap_or(rest);
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some((host, port)) if port.is_empty() || port.starts_with(':') => (host, port.strip_prefix(':')),
+            Some(_) => return Err(wrong()),
+            None => authority.rsplit_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
+        };
+        let default = if is_tls { 443 } else { 80 };
+        let port =
+            port.filter(|port| !port.is_empty()).map_or(Ok(default), |port| port.parse().map_err(|_| wrong()))?;
+        let is_clean = |text: &str| text.bytes().all(|b| b.is_ascii_graphic());
+        let is_host = if authority.starts_with('[') {
+            host.parse::<Ipv6Addr>().is_ok()
+        } else {
+            !host.is_empty() && !host.contains(['@', ':', '[', ']'])
+        };
+        if !is_host || !is_clean(host) || !is_clean(path) {
+            return Err(wrong());
+        }
+        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        Ok(Url { is_tls, host: host.to_owned(), port, path })
+    }
+
+    /// Where a redirect from here leads.
+    fn join(&self, location: &str) -> Result<Url, HttpError> {
+        if location.contains("://") {
+            return Url::parse(location);
+        }
+        let scheme = if self.is_tls { "https" } else { "http" };
+        match location.strip_prefix("//") {
+            Some(rest) => Url::parse(&format!("{scheme}://{rest}")),
+            None if location.starts_with('/') => Url::parse(&format!("{scheme}://{}{location}", self.authority())),
+            None => {
+                let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                Url::parse(&format!("{scheme}://{}{folder}/{location}", self.authority()))
+            }
+        }
+    }
+
+    fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Sends `body` and answers the status of the last response. Redirects 301 to 303 go on as GET, as with curl; 307 and 308 as POST.
+pub fn post(url: &str, content_type: &str, body: &[u8]) -> Result<u16, HttpError> {
+    let mut url = Url::parse(url)?;
+    let mut body = Some(body);
+    for _ in 0..=REDIRECTS_MAX {
+        let (status, location) = exchange(&url, content_type, body)?;
+        match (status, location) {
+            (301..=303, Some(location)) => (url, body) = (url.join(&location)?, None),
+            (307 | 308, Some(location)) => url = url.join(&location)?,
+            _ => return Ok(status),
+        }
+    }
+    Err(HttpError::Redirects)
+}
+
+trait Stream: Read + Write {}
+impl<T: Read + Write> Stream for T {}
+
+/// One request; answers status and `Location`.
+fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, Option<String>), HttpError> {
+    let mut stream = connect(url, Instant::now() + TOTAL_LIMIT)?;
+    let method = if body.is_some() { "POST" } else { "GET" };
+    let mut head = format!(
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nConnection: close\r\n",
+        url.path,
+        url.authority()
+    );
+    if let Some(body) = body {
+        head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    let written = stream.write_all(head.as_bytes()).and_then(|()| body.map_or(Ok(()), |body| stream.write_all(body)));
+    let written = written.and_then(|()| stream.flush());
+    // A server that refuses early answers and closes: its answer tells more than the failed write.
+    match (read_head(&mut *stream), written) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(_), Err(why)) => Err(why.into()),
+        (Err(why), Ok(())) => Err(why),
+    }
+}
+
+fn connect(url: &Url, deadline: Instant) -> Result<Box<dyn Stream>, HttpError> {
+    let mut failed = io::Error::new(ErrorKind::NotFound, format!("{} has no address", url.host));
+    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, IO_LIMIT) {
+            Ok(stream) => {
+                let stream = Timed { stream, deadline };
+                if !url.is_tls {
+                    return Ok(Box::new(stream));
+                }
+                let name = ServerName::try_from(url.host.clone()).map_err(|_| HttpError::Url(url.host.clone()))?;
+                let connection = ClientConnection::new(trust()?, name)?;
+                return Ok(Box::new(StreamOwned::new(connection, stream)));
+            }
+            Err(why) => failed = why,
+        }
+    }
+    Err(failed.into())
+}
+
+/// A connection that fails when its time is over, however slowly its peer goes on.
+struct Timed {
+    stream: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    /// Time for the next operation.
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.deadline.saturating_duration_since(Instant::now()).min(IO_LIMIT);
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        self.stream.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// What TLS needs to know whom it talks to: the certificates of `SSL_CERT_FILE`, or those of the system.
+fn trust() -> Result<Arc<ClientConfig>, HttpError> {
+    let named = std::env::var("SSL_CERT_FILE").ok();
+    let path = named.as_deref().or_else(|| BUNDLES.into_iter().find(|path| std::path::Path::new(path).exists()));
+    let path = path.ok_or_else(|| HttpError::Trust("the system has none".into()))?;
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|why| HttpError::Trust(format!("{path}: {why}")))?;
+    let mut roots = RootCertStore::empty();
+    // A bundle may hold certificates of a kind that is not understood; the others count.
+    roots.add_parsable_certificates(certificates.filter_map(Result::ok));
+    if roots.is_empty() {
+        return Err(HttpError::Trust(path.to_owned()));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+}
+
+/// Reads the head of the answer; the rest is not looked at.
+fn read_head(stream: &mut dyn Read) -> Result<(u16, Option<String>), HttpError> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match parse_head(&head) {
+            Some(Ok((status, _))) if status / 100 == 1 => {
+                // 100 Continue and its like: the answer comes behind them.
+                let end = end_of_head(&head).unwrap_or(head.len());
+                head.drain(..end);
+                continue;
+            }
+            Some(answer) => return answer,
+            None => {}
+        }
+        if head.len() > HEAD_MAX {
+            return Err(HttpError::Answer);
+        }
+        match stream.read(&mut buffer)? {
+            0 => return Err(HttpError::Answer),
+            count => head.extend_from_slice(&buffer[..count]),
+        }
+    }
+}
+
+fn end_of_head(bytes: &[u8]) -> Option<usize> {
+    bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
+}
+
+/// Status and `Location` of a whole head; `None` while it is not whole.
+fn parse_head(bytes: &[u8]) -> Option<Result<(u16, Option<String>), HttpError>> {
+    let head = String::from_utf8_lossy(&bytes[..end_of_head(bytes)?]).into_owned();
+    let mut lines = head.split("\r\n");
+    let mut words = lines.next().unwrap_or("").split(' ');
+    let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
+    let status =
+        words.next().and_then(|word| word.parse().ok()).filter(|status| is_http && (100..600).contains(status));
+    let headers = lines.filter_map(|line| line.split_once(':'));
+    let mut locations = headers.filter(|(name, _)| name.eq_ignore_ascii_case("location"));
+    let location = locations.next().map(|(_, value)| value.trim().to_owned());
+    Some(status.map(|status| (status, location)).ok_or(HttpError::Answer))
+}
+
+/// Any bytes as a URL and as the head of an answer.
+pub fn fuzz_http(input: &[u8]) {
+    if let Ok(url) = Url::parse(&String::from_utf8_lossy(input)) {
+        let scheme = if url.is_tls { "https" } else { "http" };
+        let again =
+            Url::parse(&format!("{scheme}://{}{}", url.authority(), url.path)).expect("a URL's parts make a URL");
+        assert_eq!(again, url);
+        // A refusal is an answer.
+        let _joined = url.join(&String::from_utf8_lossy(input));
+    }
+    let _answer = read_head(&mut io::Cursor::new(input));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn urls() {
+        let parts = |text: &str| {
+            Url::parse(text)
+                .map(|url| format!("{} {} {} {}", url.is_tls, url.host, url.port, url.path))
+                .unwrap_or_default()
+        };
+        assert_eq!(parts("http://a"), "false a 80 /");
+        assert_eq!(parts("HTTPS://a.b:8081/1/2?x#y"), "true a.b 8081 /1/2?x");
+        assert_eq!(parts("http://[::1]:80?q"), "false ::1 80 /?q");
+        for bad in [
+            "a",
+            "ftp://a",
+            "http://",
+            "http://u@h/",
+            "http://a:x/",
+            "http://a/ b",
+            "http://[::1]x/",
+            "http://:1]:80/",
+            "http://[a]/",
+            "http://a/\r\nX: y",
+        ] {
+            assert!(Url::parse(bad).is_err(), "{bad}");
+        }
+        let joined = |to: &str| Url::parse("https://a:1/b/c").unwrap().join(to).unwrap().path;
+        assert_eq!((joined("/x").as_str(), joined("x").as_str(), joined("http://z/y").as_str()), ("/x", "/b/x", "/y"));
+    }
+
+    #[test]
+    fn heads_of_answers() {
+        let read = |text: &str| read_head(&mut io::Cursor::new(text));
+        assert_eq!(
+            read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 302\r\nlocation:  /x \r\n\r\nbody").unwrap(),
+            (302, Some("/x".into()))
+        );
+        assert!(read("HTTP/1.1 200 OK\r\n").is_err() && read("SSH-2.0\r\n\r\n").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text(input in "(https?://[a-z\\[\\]:0-9@.]{0,12}[/?#a-z ]{0,9}|HTTP/1.[01] [0-9]{1,4}\r\n([a-zL]{0,9}: [a-z]{0,3}\r\n){0,3}\r\n)") {
+            fuzz_http(input.as_bytes());
+        }
+    }
+}
