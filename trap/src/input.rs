@@ -194,6 +194,7 @@ impl Input {
         }
         let batch = self.deframer.batch_at_hand()?;
         self.stats.messages += batch.len() as u64;
+        self.meter.messages.store(self.stats.messages, Relaxed);
         Some(batch)
     }
 

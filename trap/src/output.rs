@@ -220,6 +220,7 @@ impl Output {
             rest = socket.send_batch(rest);
             done.sent = (batch.len() - rest.len()) as u64;
             self.stats.sent += done.sent;
+            self.tell();
         }
         for message in rest.iter() {
             let sent = if done.is_over { Sent::Dropped(DropReason::Terminated) } else { self.send(message) };
