@@ -175,9 +175,9 @@ impl Network {
             IpAddr::V4(v4) => (false, u128::from(v4.to_bits()) << 96, 32),
             IpAddr::V6(v6) => (true, v6.to_bits(), 128),
         };
-        let length = length.unwrap_or(most);
+        let length = length.filter(|length| *length <= most).or(length.is_none().then_some(most))?;
         let mask = u128::MAX.checked_shl(128 - u32::from(length)).unwrap_or(0);
-        (length <= most).then_some(Network { v6, bits: bits & mask, mask })
+        Some(Network { v6, bits: bits & mask, mask })
     }
 
     fn has(&self, ip: IpAddr) -> bool {
