@@ -22,5 +22,5 @@ pub(crate) mod pytrap;
 pub mod reading;
 pub mod recast;
 pub mod sdk;
-pub(crate) mod stats_socket;
+pub mod stats_socket;
 pub mod stream;

@@ -1,8 +1,9 @@
 //! A unix socket that hands a text to whoever connects, as link_traffic and proto_traffic do for Munin; and its reader.
+use crate::reading::ReadError;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
@@ -17,6 +18,15 @@ const SERVER_LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of a text, at the most.
 const TEXT_MAX: u64 = 1024 * 1024;
 
+/// Why a module that counts for Munin ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum CountError {
+    #[error("Error: Bind failed.\n{path}: {source}. Create its directory, or let this user write there.")]
+    Socket { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
 /// Serves until it is dropped.
 #[derive(Debug)]
 pub(crate) struct StatsSocket {
@@ -26,7 +36,11 @@ pub(crate) struct StatsSocket {
 
 impl StatsSocket {
     /// Listens at `path`, which is replaced, open to everybody. Each client gets what `text` answers and is closed.
-    pub(crate) fn serve(path: &Path, text: impl Fn() -> String + Send + 'static) -> io::Result<StatsSocket> {
+    pub(crate) fn serve(path: &Path, text: impl Fn() -> String + Send + 'static) -> Result<StatsSocket, CountError> {
+        StatsSocket::bind(path, text).map_err(|source| CountError::Socket { path: path.to_owned(), source })
+    }
+
+    fn bind(path: &Path, text: impl Fn() -> String + Send + 'static) -> io::Result<StatsSocket> {
         match std::fs::remove_file(path) {
             Err(why) if why.kind() != ErrorKind::NotFound => return Err(why),
             _ => {}

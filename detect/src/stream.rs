@@ -1,14 +1,13 @@
 //! What modules share: records of an input one by one, records made of other records, the end of an output.
+use crate::reading::{Fault, Received, Records};
+use crate::recast::put_descriptor;
 use record::unirec::{RECORD_MAX, SpecError, Template, TooLarge, View, ViewError};
-use trap::{Event, Format, Input, Output, Sent, TrapError};
+use trap::{Format, Input, Output, Sent, TrapError};
 
 /// Receives the records of one input and keeps the sender's template.
 #[derive(Debug)]
 pub struct Reader<'i> {
-    input: &'i mut Input,
-    template: Template,
-    /// The next record is the first of `template`.
-    is_new: bool,
+    records: Records<'i>,
     damaged: u64,
 }
 
@@ -37,10 +36,8 @@ pub enum End {
 /// Why nothing more can be received; the texts are those of the originals.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    #[error("{}", .0.recv_text())]
-    Receive(TrapError),
-    #[error("Error: the sender's template cannot be read: {0}")]
-    Template(SpecError),
+    #[error(transparent)]
+    Fault(#[from] Fault),
     #[error("Error: data with wrong size received (expected size: >= {need}, received size: {have}).")]
     WrongSize { need: usize, have: usize },
 }
@@ -51,10 +48,7 @@ impl<'i> Reader<'i> {
     /// # Errors
     /// `spec` is no specification.
     pub fn new(input: &'i mut Input, spec: &str) -> Result<Reader<'i>, SpecError> {
-        // A sender that offers exactly these fields is not announced as a change, so this is its template.
-        let template = Template::parse(spec)?;
-        input.require(Format::UniRec(spec.to_owned()));
-        Ok(Reader { input, template, is_new: true, damaged: 0 })
+        Ok(Reader { records: Records::new(input, spec)?, damaged: 0 })
     }
 
     /// Waits for the next record, as long as the input's timeout says.
@@ -62,28 +56,20 @@ impl<'i> Reader<'i> {
     /// # Errors
     /// See [`ReadError`]; the module should end.
     pub fn step(&mut self) -> Result<Step<'_>, ReadError> {
-        let bytes = match self.input.recv().map_err(ReadError::Receive)? {
-            Event::Message(bytes) => bytes,
-            Event::FormatChanged { format, first } => {
-                self.template = Template::parse(format.spec()).map_err(ReadError::Template)?;
-                self.is_new = true;
-                first
-            }
-            Event::Timeout => return Ok(Step::Nothing),
-            Event::EndOfStream => return Ok(Step::End(End::Sender)),
-            Event::Terminated => return Ok(Step::End(End::Stopped)),
-        };
-        match View::new(&self.template, bytes) {
-            Ok(view) => Ok(Step::Record { view, is_new: std::mem::take(&mut self.is_new) }),
-            Err(ViewError::Short { have, need }) => Err(ReadError::WrongSize { need, have }),
-            Err(why) => {
+        Ok(match self.records.next()? {
+            Received::Record { view, is_new } => Step::Record { view, is_new },
+            Received::Bad(ViewError::Short { have, need }) => return Err(ReadError::WrongSize { need, have }),
+            Received::Bad(why) => {
                 self.damaged += 1;
                 if self.damaged == 1 {
                     eprintln!("Warning: record skipped: {why}");
                 }
-                Ok(Step::Nothing)
+                Step::Nothing
             }
-        }
+            Received::Nothing => Step::Nothing,
+            Received::Eof => Step::End(End::Sender),
+            Received::Stopped => Step::End(End::Stopped),
+        })
     }
 
     /// Records skipped because their fields point outside of them.
@@ -104,7 +90,7 @@ impl Drop for Reader<'_> {
 impl ReadError {
     /// A sender whose format does not fit ends a module with 0, as in the originals; everything else is a failure.
     pub fn exit_code(&self) -> u8 {
-        u8::from(!matches!(self, ReadError::Receive(error) if matches!(error.code(), 24 | 25)))
+        u8::from(!matches!(self, ReadError::Fault(fault) if fault.is_mismatch()))
     }
 }
 
@@ -200,9 +186,7 @@ pub fn assemble<'v>(
                 if needed > RECORD_MAX {
                     return Err(TooLarge { needed });
                 }
-                // Both are below 65536 because the record is.
-                let ([o0, o1], [l0, l1]) = ((offset as u16).to_le_bytes(), (value.len() as u16).to_le_bytes());
-                out[field.offset..field.offset + 4].copy_from_slice(&[o0, o1, l0, l1]);
+                put_descriptor(out, field.offset, offset, value.len());
                 out.extend_from_slice(value);
             }
         }

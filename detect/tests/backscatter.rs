@@ -1,12 +1,10 @@
 //! backscatter over files: a victim that answers nobody, one that is talked to, and the timeouts.
-use detect::modules;
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::module;
 use std::fs;
 use tempfile::TempDir;
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
 
 /// Flows as rows, with times in seconds behind 2020-01-01T00:00:00; the answer is what logger prints of the events.
 fn events(flows: &[(&str, &str, u64, u16, u16, u8, u8)], args: &[&str]) -> Vec<String> {

@@ -1,13 +1,12 @@
 //! device_classifier over files: labels on standard output and as JSON, filter, periods, training.
-use detect::modules::{self, device_classifier};
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::module;
+use detect::modules::device_classifier;
 use std::fs;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
 
 /// A folder with models: SERVER has who never begins (feature 1 below one half), CLIENT the others.
 fn ground() -> (TempDir, String) {

@@ -1,4 +1,8 @@
 //! traffic_repeater, unirecfilter, merger, agg and biflow_aggregator over files and sockets, with data written here.
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::module;
 use detect::modules::{self, unirecfilter};
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trap::{Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
 
 /// A folder with TRAP files.
 struct Bench {

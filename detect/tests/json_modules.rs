@@ -1,4 +1,8 @@
 //! json_dump, json_replay, unirec2json and debug_sender over files and sockets.
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::{input, module, output, path};
 use detect::modules::{self, debug_sender, json_dump, json_replay, unirec2json};
 use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read};
@@ -6,24 +10,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
-use trap::{Event, Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
-
-fn input(spec: &str, place: &Place) -> Input {
-    Input::open_at(&Spec::parse(spec).unwrap()[0], &InputDefaults::default(), place).unwrap()
-}
-
-fn output(spec: &str, place: &Place) -> Output {
-    Output::open_at(&Spec::parse(spec).unwrap()[0], OutputDefaults::default(), place).unwrap()
-}
-
-fn path(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).to_str().unwrap().to_owned()
-}
+use trap::{Event, Format, Place, Sent};
 
 #[test]
 fn what_is_replayed_is_dumped() {

@@ -1,5 +1,9 @@
 //! logger and logreplay over files and unix sockets: with data of our own, and with what the originals sent and printed.
-use detect::modules::{self, logger, logreplay};
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::{input, module, output, path};
+use detect::modules::{logger, logreplay};
 use record::unirec::{Builder, Template};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Cursor, Write};
@@ -8,24 +12,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-use trap::{Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec, TrapError};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
-
-fn input(spec: &str, place: &Place) -> Input {
-    Input::open_at(&Spec::parse(spec).unwrap()[0], &InputDefaults::default(), place).unwrap()
-}
-
-fn output(spec: &str, place: &Place) -> Output {
-    Output::open_at(&Spec::parse(spec).unwrap()[0], OutputDefaults::default(), place).unwrap()
-}
-
-fn path(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).to_str().unwrap().to_owned()
-}
+use trap::{Format, Place, Sent, TrapError};
 
 /// CSV to a TRAP file and back.
 fn through_file(csv: &str, replay_args: &[&str], log_args: &[&str]) -> (u8, u8, String) {

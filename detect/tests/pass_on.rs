@@ -1,16 +1,15 @@
 //! Modules that change records, count them or take them elsewhere, from CSV to CSV over files.
-use detect::modules::{self, topn};
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::module;
+use detect::modules::topn;
 use detect::stream::Reader;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
 
 /// A folder with files between modules.
 struct Folder(TempDir);

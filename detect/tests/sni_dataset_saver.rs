@@ -1,14 +1,13 @@
 //! sni_dataset_saver over files: which flows pass, unchanged, and the statistics.
-use detect::modules::{self, sni_dataset_saver};
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::module;
+use detect::modules::sni_dataset_saver;
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Output, OutputDefaults, Place, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
 
 struct Ground {
     folder: TempDir,
@@ -80,7 +79,12 @@ fn statistics_come_at_full_five_minutes() {
     let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(1_577_837_099_500);
     let running =
         std::thread::spawn(move || sni_dataset_saver::run(&mut silent, flows, stats, &settings, domains, clock));
-    std::thread::sleep(Duration::from_millis(800));
+    let is_told = || fs::read(ground.path("stats")).unwrap().windows(6).any(|part| part == b"\"mail\"");
+    let patience = Instant::now() + Duration::from_secs(30);
+    while !is_told() {
+        assert!(Instant::now() < patience, "no statistics");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     stop.request();
     running.join().unwrap().unwrap();
     let rows = ground.logged("stats");

@@ -1,6 +1,10 @@
 //! link_traffic, proto_traffic and their Munin plugins, ipv6stats, pdns_exporter and flow_age_stats over files and unix sockets.
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::{input, module, output, path};
 use detect::modules::munin::{Plugin, Source};
-use detect::modules::{self, flow_age_stats, ipv6stats, link_traff2json, link_traffic, pdns_exporter, proto_traffic};
+use detect::modules::{flow_age_stats, ipv6stats, link_traff2json, link_traffic, pdns_exporter, proto_traffic};
 use flate2::read::GzDecoder;
 use std::fs;
 use std::io::Read;
@@ -10,24 +14,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
-use trap::{Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec};
-
-fn module(name: &str, args: &[&str]) -> u8 {
-    let args: Vec<_> = args.iter().map(|a| (*a).to_owned()).collect();
-    (modules::find(name).unwrap().run)(&args)
-}
-
-fn input(spec: &str, place: &Place) -> Input {
-    Input::open_at(&Spec::parse(spec).unwrap()[0], &InputDefaults::default(), place).unwrap()
-}
-
-fn output(spec: &str, place: &Place) -> Output {
-    Output::open_at(&Spec::parse(spec).unwrap()[0], OutputDefaults::default(), place).unwrap()
-}
-
-fn path(folder: &TempDir, name: &str) -> String {
-    folder.path().join(name).to_str().unwrap().to_owned()
-}
+use trap::{Format, Input, Place, Sent};
 
 /// A TRAP file with the rows of a CSV text; answers its specifier.
 fn trap_file(folder: &TempDir, csv: &str) -> String {

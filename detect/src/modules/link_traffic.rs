@@ -4,8 +4,8 @@
 use super::start;
 use crate::argparse::atoi;
 use crate::options::{self, flag};
-use crate::reading::{self, Next, ReadError, Reader};
-use crate::stats_socket::StatsSocket;
+use crate::reading::{self, Next, Reader};
+use crate::stats_socket::{CountError, StatsSocket};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::io;
@@ -48,15 +48,6 @@ pub enum ConfigError {
     Name(usize),
     #[error("Error: more than {LINKS_MAX} links.")]
     TooMany,
-}
-
-/// Why counting ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum CountError {
-    #[error("Error: Bind failed.\n{path}: {source}. Create its directory, or let this user write there.")]
-    Socket { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Read(#[from] ReadError),
 }
 
 /// One line for lists of modules.
@@ -161,8 +152,7 @@ pub fn run(input: &mut Input, links: Links, no_direction: bool, socket: &Path) -
     // Of links with the same number the first one counts.
     let places: HashMap<u64, usize> = links.0.iter().enumerate().rev().map(|(at, link)| (link.number, at)).collect();
     let shared = Arc::clone(&counters);
-    let _server = StatsSocket::serve(socket, move || text(&links, &shared, no_direction))
-        .map_err(|source| CountError::Socket { path: socket.to_owned(), source })?;
+    let _server = StatsSocket::serve(socket, move || text(&links, &shared, no_direction))?;
     let mut reader = Reader::new(input, FIELDS)?;
     let (mut bytes, mut link, mut packets, mut direction) = (0, 0, 0, 0);
     loop {

@@ -3,10 +3,9 @@
 //! The plugin is [`super::munin`].
 use super::start;
 use crate::options;
-use crate::reading::{self, Next, ReadError, Reader};
-use crate::stats_socket::StatsSocket;
-use std::io;
-use std::path::{Path, PathBuf};
+use crate::reading::{self, Next, Reader};
+use crate::stats_socket::{CountError, StatsSocket};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trap::Input;
@@ -20,15 +19,6 @@ const FIELDS: &str = "uint64 BYTES,uint32 PACKETS,uint8 PROTOCOL";
 /// Protocols that are counted, in the order of the text; the last one is all others.
 const PROTOCOLS: [(&str, u8); 7] =
     [("icmp", 1), ("tcp", 6), ("udp", 17), ("icmp6", 58), ("esp", 50), ("gre", 47), ("sctp", 132)];
-
-/// Why counting ended early.
-#[derive(Debug, thiserror::Error)]
-pub enum CountError {
-    #[error("Error: Bind failed.\n{path}: {source}. Create its directory, or let this user write there.")]
-    Socket { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
 
 /// One line for lists of modules.
 pub const ABOUT: &str = "Counts the traffic of protocols for Munin.";
@@ -70,8 +60,7 @@ struct Counters {
 pub fn run(input: &mut Input, socket: &Path) -> Result<(), CountError> {
     let counters = Arc::new(Counters::default());
     let shared = Arc::clone(&counters);
-    let _server = StatsSocket::serve(socket, move || shared.text())
-        .map_err(|source| CountError::Socket { path: socket.to_owned(), source })?;
+    let _server = StatsSocket::serve(socket, move || shared.text())?;
     let mut reader = Reader::new(input, FIELDS)?;
     let (mut bytes, mut packets, mut protocol) = (0, 0, 0);
     loop {
