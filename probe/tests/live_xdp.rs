@@ -25,7 +25,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use support::{Folder, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
 use traffic::{sendable, timeless};
-use xdp::{books, captured, inside, replay, send_by_queue, started};
+use xdp::{books, captured, inside, replay, replay_first, send_by_queue, started};
 
 #[test]
 fn each_kind_of_packet_gives_the_flows_that_the_file_gives() {
@@ -248,24 +248,35 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
     inside("offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less", 2, |folder| {
         let mut bytes = Vec::new();
         benches::write_capture(benches::Profile::Small64, 100_000, 40, 3, &mut bytes).expect("memory");
-        let (bytes, sent) = sendable([bytes]);
+        let (bytes, mut sent) = sendable([bytes]);
         let capture = folder.join("elephants.pcap");
         std::fs::write(&capture, bytes).expect("a file");
+        // All flows are known before the flood comes, however late this thread is woken: the first frames are sent twice.
+        const WARM: u64 = 2_000;
         let mut expected = Sums::new();
         let mut file = open(&capture, OpenOptions::default()).expect("the capture");
-        while file.burst(|frames| frames.iter().for_each(|f| _ = add(&mut expected, f))).expect("frames") != Poll::End {
-        }
+        let mut read = 0;
+        let mut expect = |frame: &Frame<'_>| {
+            read += 1;
+            (0..1 + u32::from(read <= WARM)).for_each(|_| _ = add(&mut expected, frame));
+        };
+        while file.burst(|frames| frames.iter().for_each(&mut expect)).expect("frames") != Poll::End {}
+        sent += WARM;
         let policy = "offload sample 100".parse().expect("rules");
-        let config = XdpConfig { policy, ..XdpConfig::default() };
+        let config = XdpConfig { policy, ring_bytes: Some(64 << 20), ..XdpConfig::default() };
         let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
         let control = source.control();
         let mut offload = control.offload().expect("the first to ask");
-        let sending = replay(&capture, 50_000);
+        let mut sending = vec![replay_first(WARM, &capture, 10_000)];
         let (mut sums, mut flows, mut taken) = (Sums::new(), Vec::new(), 0);
         let (mut again, mut at) = (0, Instant::now());
         let mut over = false;
         while !over {
-            over = sending.is_finished();
+            over = sending.iter().all(|part| part.is_finished());
+            if over && sending.len() == 1 {
+                sending.push(replay(&capture, 25_000));
+                over = false;
+            }
             source
                 .burst(|frames| {
                     taken += frames.len() as u64;
@@ -284,7 +295,7 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
                 some.iter().for_each(|tuple| offload.add(tuple).expect("a slot"));
             }
         }
-        sending.join().expect("all was sent");
+        sending.into_iter().for_each(|part| part.join().expect("all was sent"));
         source.close().expect("closed");
         while source
             .burst(|frames| {

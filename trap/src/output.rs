@@ -266,9 +266,9 @@ impl Output {
         }
     }
 
-    /// Delivers what is left, closes, removes the socket file. Waits for slow clients while they make progress: at most
-    /// 2 s without a byte and 30 s in all; what is then undelivered is counted in [`OutputStats::abandoned`]. A second
-    /// call only answers the statistics.
+    /// Delivers what is left, closes, removes the socket file. Waits for slow clients while they make progress: up to 30 s without a
+    /// byte, after a stop request and with a timeout that loses messages 2 s, after a stop request 30 s in all. What is then undelivered
+    /// is counted in [`OutputStats::abandoned`]. A second call only answers the statistics.
     ///
     /// # Errors
     /// Writing the last block of a file failed.

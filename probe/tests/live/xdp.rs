@@ -68,7 +68,15 @@ pub(crate) fn inside(test: &str, queues: u32, inside: impl FnOnce(&Path)) {
 
 /// Sends a capture from inside; answers when all frames were sent.
 pub(crate) fn replay(capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()> {
-    let args =
-        ["-q", "-K", &format!("--pps={per_sec}"), "-i", THERE, capture.to_str().expect("plain")].map(String::from);
+    replay_first(u64::MAX, capture, per_sec)
+}
+
+/// Sends so many frames of a capture.
+pub(crate) fn replay_first(frames: u64, capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()> {
+    let rate = format!("--pps={per_sec}");
+    let mut args = vec!["-q".into(), "-K".into(), rate, "-i".into(), THERE.into(), capture.display().to_string()];
+    if frames < u64::MAX {
+        args.push(format!("--limit={frames}"));
+    }
     std::thread::spawn(move || drop(outcome(Command::new("tcpreplay").args(args)).must(0)))
 }

@@ -17,8 +17,9 @@ use crate::net;
 use crate::place::{Place, STOP_POLL, Stop};
 use crate::tls::{self, TlsStream};
 
-/// Wait for the 8 bytes of HELLO, and again for its specifier: 8 times 25 ms in the original.
-const HELLO_WAIT: Duration = Duration::from_millis(200);
+/// Wait for the 8 bytes of HELLO, and again for its specifier. The original gives up, and most of its modules end, after 8 times 25 ms:
+/// too soon on a machine that is busy, where nothing is wrong with the sender.
+const HELLO_WAIT: Duration = Duration::from_secs(2);
 /// Pause after a failed attempt to connect.
 const RETRY: Duration = Duration::from_secs(1);
 /// Pause after a session that brought nothing; a sender that accepts and closes must not make us spin.

@@ -142,7 +142,7 @@ impl State {
     }
 
     /// True when slow clients lose messages.
-    fn is_lossy(&self) -> bool {
+    pub(super) fn is_lossy(&self) -> bool {
         matches!(self.settings.timeout, Timeout::NoWait | Timeout::Micros(_))
     }
 

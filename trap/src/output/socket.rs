@@ -25,9 +25,11 @@ use crate::place::{Place, STOP_POLL, Stop};
 use crate::spec::{RingLimits, Timeout};
 use crate::tls::TlsFiles;
 
-/// At the end, a client that takes no byte for this long is given up.
+/// At the end, a client that takes no byte for this long is given up: it was stopped itself, or its machine is. What it has not read is lost.
+const FINISH_PATIENCE: Duration = Duration::from_secs(30);
+/// The same after a stop request, when somebody waits for the program to end.
 const FINISH_STALL: Duration = Duration::from_secs(2);
-/// At the end, clients are given up after this time however fast they read.
+/// After a stop request clients are given up after this time however fast they read.
 const FINISH_MAX: Duration = Duration::from_secs(30);
 /// How long cut-off client threads may take to notice.
 const CUT_OFF_WAIT: Duration = Duration::from_secs(1);
@@ -209,18 +211,21 @@ impl SocketOutput {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let deadline = Instant::now() + FINISH_MAX;
         let mut state = self.hub.lock();
         state.closing = true;
-        let patience = Some(Instant::now() + FINISH_STALL);
-        state = self.hub.wait_until(State::is_safe_to_publish, state, &self.stop, patience).0;
+        let begun = Instant::now();
+        let mut is_ready = false;
+        while !is_ready && begun.elapsed() < self.patience(&state) {
+            let slice = Some(Instant::now() + STOP_POLL);
+            (state, is_ready) = self.hub.wait_until(State::is_safe_to_publish, state, &self.stop, slice);
+        }
         state.publish();
         state.ring.end_all();
         self.hub.work.notify_all();
         self.hub.tick.notify_all();
         // Wakes the blocked accept; on Linux it then answers an error.
         let _already_closed = self.listener.shutdown(std::net::Shutdown::Both);
-        state = self.drain(state, deadline);
+        state = self.drain(state);
         state.cut_off = true;
         for (_, socket) in &state.sockets {
             let _already_closed = socket.shutdown(std::net::Shutdown::Both);
@@ -243,21 +248,30 @@ impl SocketOutput {
     }
 
     /// Waits until every client took its last container, while bytes flow.
-    fn drain<'a>(&self, mut state: MutexGuard<'a, State>, deadline: Instant) -> MutexGuard<'a, State> {
+    fn drain<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let mut seen = self.hub.progress.load(Ordering::Relaxed);
-        let mut stalled_at = Instant::now() + FINISH_STALL;
+        let mut moved_at = Instant::now();
+        let mut stopped_at = None;
         while state.ring.connected() > 0 {
             let now = Instant::now();
             let progress = self.hub.progress.load(Ordering::Relaxed);
             if progress != seen {
-                (seen, stalled_at) = (progress, now + FINISH_STALL);
+                (seen, moved_at) = (progress, now);
             }
-            if now >= deadline || now >= stalled_at {
+            if stopped_at.is_none() && self.stop.is_set() {
+                (stopped_at, moved_at) = (Some(now), now);
+            }
+            if now >= moved_at + self.patience(&state) || stopped_at.is_some_and(|at| now >= at + FINISH_MAX) {
                 break;
             }
             state = self.hub.wait_on(&self.hub.room, state, STOP_POLL);
         }
         state
+    }
+
+    /// How long a client may take no byte at the end.
+    fn patience(&self, state: &State) -> Duration {
+        if self.stop.is_set() || state.is_lossy() { FINISH_STALL } else { FINISH_PATIENCE }
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Settings)) {
