@@ -35,6 +35,24 @@ pub fn find(name: &str) -> Option<&'static Module> {
     ALL.iter().find(|m| m.name == name)
 }
 
+/// Opens the interfaces of a module as [`start`] does, with code 1, and reads its other words. An error is the exit code, here that of
+/// `refused`, and everything was said.
+fn begin<S, E: std::fmt::Display>(
+    info: &ModuleInfo,
+    args: &[String],
+    parse: impl FnOnce(&[String]) -> Result<S, E>,
+    refused: impl FnOnce(&E) -> u8,
+) -> Result<(S, module::Module), u8> {
+    let module = start(info, args, 1)?;
+    match parse(&module.args[1..]) {
+        Ok(settings) => Ok((settings, module)),
+        Err(why) => {
+            eprintln!("{why}");
+            Err(refused(&why))
+        }
+    }
+}
+
 /// Opens the interfaces of a module; an error is the exit code, everything was said. `init_failure` is the code of the original
 /// for interfaces that cannot be opened (spec/trap.md section 1.1).
 ///

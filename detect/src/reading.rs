@@ -153,6 +153,12 @@ impl ReadError {
     }
 }
 
+/// Where the fields of `spec` (`TYPE NAME,...`) lie, in its order.
+pub fn fields<const N: usize>(template: &Template, spec: &str) -> [usize; N] {
+    let mut names = spec.split(',').map(|item| item.split_once(' ').map_or(item, |(_, name)| name));
+    std::array::from_fn(|_| names.next().map_or(NO_FIELD, |name| field(template, name)))
+}
+
 /// Where a field lies, [`NO_FIELD`] if it is not there.
 pub fn field(template: &Template, name: &str) -> usize {
     template.index_of(name).unwrap_or(NO_FIELD)

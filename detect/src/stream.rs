@@ -163,6 +163,45 @@ impl<'o> Sender<'o> {
     }
 }
 
+/// Why a module that passes records on ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("Error: {0}")]
+    Spec(#[from] SpecError),
+    #[error("Error: {0}")]
+    Output(#[from] TrapError),
+}
+
+impl PassError {
+    /// As [`ReadError::exit_code`]; what cannot be sent is a failure too.
+    pub fn exit_code(&self) -> u8 {
+        if let PassError::Read(why) = self { why.exit_code() } else { 1 }
+    }
+}
+
+/// Runs a module that passes on the records of one input, from senders that offer at least the fields of `spec`, to one output. Says why
+/// it ended early and answers its exit code, for an error that of `failed`.
+pub fn pass(
+    input: &mut Input,
+    spec: &str,
+    output: &mut Output,
+    failed: impl FnOnce(&PassError) -> u8,
+    run: impl FnOnce(&mut Reader<'_>, &mut Sender<'_>) -> Result<(), PassError>,
+) -> u8 {
+    let mut sender = Sender::new(output);
+    let ran = Reader::new(input, spec).map_err(PassError::Spec).and_then(|mut reader| run(&mut reader, &mut sender));
+    let finished = sender.finish();
+    match ran {
+        Ok(()) => u8::from(!finished),
+        Err(why) => {
+            eprintln!("{why}");
+            failed(&why)
+        }
+    }
+}
+
 /// Replaces the contents of `out` with a record of `template` made of values in wire form: `raw` answers those of a field, by its
 /// index; none is zero or empty. Values of fixed size must have the size of their field, others count as none.
 ///

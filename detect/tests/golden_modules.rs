@@ -1,20 +1,12 @@
 //! Runs of the originals (fixtures/modules): what ours write for the same commands, as logger prints it.
+#[allow(dead_code, reason = "each suite uses its part")]
+mod common;
+
+use common::fixtures;
 use detect::modules;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tempfile::TempDir;
-
-/// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.
-fn fixtures() -> Option<PathBuf> {
-    let named = std::env::var_os("SONDA_SHARED");
-    let path = PathBuf::from(named.clone().unwrap_or("/work/shared".into())).join("fixtures/modules");
-    if !path.exists() {
-        assert!(named.is_none(), "SONDA_SHARED is set but {} is missing", path.display());
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 /// Words of a command: single and double quotes keep blanks.
 fn words(line: &str) -> Vec<String> {
@@ -48,7 +40,7 @@ fn printed(file: &Path, to: &Path) -> String {
 
 #[test]
 fn the_originals_wrote_the_same() {
-    let Some(folder) = fixtures() else { return };
+    let Some(folder) = fixtures("modules") else { return };
     let (work, mut compared) = (TempDir::new().unwrap(), 0);
     let commands = fs::read_to_string(folder.join("commands.sh")).unwrap();
     for line in commands.lines().filter_map(|line| line.strip_prefix("g ")) {

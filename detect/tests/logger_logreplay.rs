@@ -2,13 +2,13 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::{input, module, output, path};
+use common::{fixtures, input, module, output, path};
 use detect::modules::{logger, logreplay};
 use record::unirec::{Builder, Template};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Cursor, Write};
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -230,18 +230,6 @@ fn a_damaged_field_is_printed_empty_and_a_short_record_ends_it() {
     let error = logger::run(&mut input(&trap, &place), &logger::Settings::default(), &mut out).unwrap_err();
     assert!(error.to_string().contains("expected size: >= 4, received size: 3"), "{error}");
     assert_eq!(out, b"\"a\"\n\"\"\n\"c\"\n");
-}
-
-/// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.
-fn fixtures(folder: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("SONDA_SHARED");
-    let path = PathBuf::from(named.clone().unwrap_or("/work/shared".into())).join("fixtures").join(folder);
-    if !path.exists() {
-        assert!(named.is_none(), "SONDA_SHARED is set but {} is missing", path.display());
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

@@ -2,11 +2,11 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::module;
+use common::{fixtures, module};
 use detect::modules::topn;
 use detect::stream::Reader;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
@@ -321,18 +321,6 @@ fn flows_of_both_sides_of_a_router_are_paired() {
     for args in [&[][..], &["-r", "::1"], &["-r", "1.2.3.4", "-c", "0"], &["-r", "1.2.3.4", "-s", "x"], &["-x"]] {
         assert_eq!(module("natpair", &[&["-i", &ifcs], args].concat()), 255, "{args:?}");
     }
-}
-
-/// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.
-fn fixtures(folder: &str) -> Option<PathBuf> {
-    let named = std::env::var_os("SONDA_SHARED");
-    let path = PathBuf::from(named.clone().unwrap_or("/work/shared".into())).join("fixtures").join(folder);
-    if !path.exists() {
-        assert!(named.is_none(), "SONDA_SHARED is set but {} is missing", path.display());
-        println!("skipped: no {}", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{posix, protocols, show};
 use record::Kind;
 use record::unirec::Template;
 use std::net::IpAddr;
+use std::ops::Sub;
 
 impl Program {
     /// Resolves an expression for records of `template`.
@@ -129,11 +130,11 @@ impl Compiler<'_> {
         // QUIRK: compared in 64 bits, signed for uint8 and the signed types, unsigned for the others (spec section 4.3).
         let range = match at.load {
             Load::U8 => match u64::try_from(value) {
-                Ok(value) => range(cmp, value)?,
+                Ok(value) => range(cmp, value, u64::MAX)?,
                 // Below every value of the field: compare as if with less than zero.
                 Err(_) => below_all(cmp)?,
             },
-            load => range(cmp, ordered(load, value))?,
+            load => range(cmp, ordered(load, value), u64::MAX)?,
         };
         Some(Test::Number { at, range })
     }
@@ -151,7 +152,7 @@ impl Compiler<'_> {
             Some(Number { at: found.at, load: Load::U16 })
         };
         let (src, dst) = (port("SRC_PORT"), port("DST_PORT"));
-        Some(Test::Either { src: src?, dst: dst?, range: range(cmp, value as u64)? })
+        Some(Test::Either { src: src?, dst: dst?, range: range(cmp, value as u64, u64::MAX)? })
     }
 
     fn float(&mut self, field: &str, cmp: Cmp, value: f64) -> Option<Test> {
@@ -176,7 +177,7 @@ impl Compiler<'_> {
             return None;
         };
         let found = found.filter(|f| f.kind == Kind::Time)?;
-        Some(Test::Number { at: Number { at: found.at, load: Load::U64 }, range: range(cmp, fixed)? })
+        Some(Test::Number { at: Number { at: found.at, load: Load::U64 }, range: range(cmp, fixed, u64::MAX)? })
     }
 
     fn address(&mut self, subject: &Subject, cmp: Cmp, address: IpAddr, bits: Option<u8>) -> Option<Test> {
@@ -193,7 +194,7 @@ impl Compiler<'_> {
         let Some(bits) = bits else {
             let value = to_unirec(address);
             return match also {
-                None => Some(Test::Address { at: first, range: range_128(cmp, value)? }),
+                None => Some(Test::Address { at: first, range: range(cmp, value, u128::MAX)? }),
                 also => Some(Test::Net(NetTest { at: first, also, version: None, mask: u128::MAX, value, outcomes })),
             };
         };
@@ -333,29 +334,16 @@ fn ordered(load: Load, value: i64) -> u64 {
     if load.is_signed() { value as u64 ^ 1 << 63 } else { value as u64 }
 }
 
-/// The values for which a comparison holds; `None` for operators that never do.
-fn range(cmp: Cmp, value: u64) -> Option<Range<u64>> {
-    let up_to = |negate| Range { first: 0, span: value, negate };
+/// The values for which a comparison holds, of numbers from 0 to `max`; `None` for operators that never do.
+fn range<T: Copy + Default + Sub<Output = T>>(cmp: Cmp, value: T, max: T) -> Option<Range<T>> {
+    let (below, above) = (|negate| Range { first: T::default(), span: value, negate }, max - value);
     Some(match cmp {
-        Cmp::Eq => Range { first: value, span: 0, negate: false },
-        Cmp::Ne => Range { first: value, span: 0, negate: true },
-        Cmp::Le => up_to(false),
-        Cmp::Gt => up_to(true),
-        Cmp::Ge => Range { first: value, span: u64::MAX - value, negate: false },
-        Cmp::Lt => Range { first: value, span: u64::MAX - value, negate: true },
-        Cmp::In | Cmp::Regex => return None,
-    })
-}
-
-fn range_128(cmp: Cmp, value: u128) -> Option<Range<u128>> {
-    let up_to = |negate| Range { first: 0, span: value, negate };
-    Some(match cmp {
-        Cmp::Eq => Range { first: value, span: 0, negate: false },
-        Cmp::Ne => Range { first: value, span: 0, negate: true },
-        Cmp::Le => up_to(false),
-        Cmp::Gt => up_to(true),
-        Cmp::Ge => Range { first: value, span: u128::MAX - value, negate: false },
-        Cmp::Lt => Range { first: value, span: u128::MAX - value, negate: true },
+        Cmp::Eq => Range { first: value, span: T::default(), negate: false },
+        Cmp::Ne => Range { first: value, span: T::default(), negate: true },
+        Cmp::Le => below(false),
+        Cmp::Gt => below(true),
+        Cmp::Ge => Range { first: value, span: above, negate: false },
+        Cmp::Lt => Range { first: value, span: above, negate: true },
         Cmp::In | Cmp::Regex => return None,
     })
 }

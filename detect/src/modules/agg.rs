@@ -1,5 +1,5 @@
 //! agg: records with the same key as one, their other fields summed, averaged, ... (spec/modules.md section 14).
-use super::start;
+use super::begin;
 use crate::options::{self, value};
 use record::unirec::{SpecError, Template, View};
 use std::time::{Duration, Instant};
@@ -76,16 +76,10 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let parse = |words: &[String]| Settings::parse(words).map_err(|why| format!("Error: Invalid arguments.\n{why}"));
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("Error: Invalid arguments.\n{why}");
-            return 1;
-        }
     };
     let mut code = 0;
     if let Err(why) = run(&mut inputs[0], &mut outputs[0], &settings) {

@@ -1,14 +1,13 @@
 //! anonymizer: records with pseudonyms in place of addresses, and back (spec/modules.md section 6).
-use super::start;
+use super::begin;
 use crate::options::{self, flag, value};
-use crate::stream::{ReadError, Reader, Sender, Step, assemble};
+use crate::stream::{PassError, Reader, Sender, Step, assemble, pass};
 use cryptopan::{CryptoPan, Key, Method};
 use key::KeyError;
 use record::Kind;
-use record::unirec::{RECORD_MAX, SpecError, Template, TooLarge, View};
+use record::unirec::{RECORD_MAX, Template, TooLarge, View};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use trap::TrapError;
 use trap::module::{Count, Module, ModuleInfo, Param};
 
 pub mod cryptopan;
@@ -37,17 +36,6 @@ pub struct Settings {
     pub keep: [bool; 2],
     /// Make addresses of pseudonyms.
     pub restore: bool,
-}
-
-/// Why nothing more is anonymized.
-#[derive(Debug, thiserror::Error)]
-pub enum AnonymizerError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("Error: {0}")]
-    Spec(#[from] SpecError),
-    #[error("Error: {0}")]
-    Output(#[from] TrapError),
 }
 
 /// One line for lists of modules.
@@ -83,16 +71,10 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let parse = |words: &[String]| Settings::parse(words).map_err(|why| format!("Invalid arguments.\n{why}"));
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("Invalid arguments.\n{why}");
-            return 1;
-        }
     };
     let key = match settings.secret() {
         Ok(key) => key,
@@ -101,18 +83,7 @@ pub fn main(args: &[String]) -> u8 {
             return if settings.file.is_some() { 2 } else { 3 };
         }
     };
-    let mut sender = Sender::new(&mut outputs[0]);
-    let ran = Reader::new(&mut inputs[0], "")
-        .map_err(AnonymizerError::Spec)
-        .and_then(|mut reader| run(&mut reader, &mut sender, &settings, &key));
-    let finished = sender.finish();
-    match ran {
-        Ok(()) => u8::from(!finished),
-        Err(why) => {
-            eprintln!("{why}");
-            why.exit_code()
-        }
-    }
+    pass(&mut inputs[0], "", &mut outputs[0], PassError::exit_code, |reader, sender| run(reader, sender, &settings, &key))
 }
 
 impl Settings {
@@ -147,22 +118,16 @@ impl Settings {
     }
 }
 
-impl AnonymizerError {
-    fn exit_code(&self) -> u8 {
-        if let AnonymizerError::Read(why) = self { why.exit_code() } else { 1 }
-    }
-}
-
 /// Passes records on until the stream ends. As in the original, receivers are not told that it ended.
 ///
 /// # Errors
-/// See [`AnonymizerError`].
+/// See [`PassError`].
 pub fn run(
     reader: &mut Reader<'_>,
     sender: &mut Sender<'_>,
     settings: &Settings,
     key: &Key,
-) -> Result<(), AnonymizerError> {
+) -> Result<(), PassError> {
     let mut anonymizer = Anonymizer::new(settings, key);
     let mut record = Vec::with_capacity(RECORD_MAX);
     loop {

@@ -8,7 +8,7 @@ mod history;
 mod networks;
 mod tracker;
 
-use super::start;
+use super::begin;
 use crate::bloom::SizeError;
 use crate::options::{self, flag, value};
 use crate::reading::{self, Next, ReadError, Reader};
@@ -129,16 +129,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 255) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 255;
-        }
     };
     if settings.print {
         print!("{}", settings.listing());
@@ -312,9 +305,7 @@ fn receive(input: &mut Input, watch: &mut Watch<'_>) -> Result<bool, ReadError> 
         let view = match reader.read()? {
             Next::Record { view, is_new } => {
                 if is_new {
-                    for (slot, item) in at.iter_mut().zip(FIELDS.split(',')) {
-                        *slot = reading::field(view.template(), item.split(' ').nth(1).unwrap_or(""));
-                    }
+                    at = reading::fields(view.template(), FIELDS);
                 }
                 view
             }

@@ -1,6 +1,6 @@
 //! biflow_aggregator: flows with the same key as one, both directions together if wanted, as an XML file says (spec/modules.md
 //! section 15).
-use super::start;
+use super::begin;
 use crate::options::{self, flag, value};
 use record::unirec::{SpecError, Template, View};
 use std::path::PathBuf;
@@ -109,16 +109,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     let config = match Config::load(&settings.config, &settings.name) {
         Ok(config) => config,

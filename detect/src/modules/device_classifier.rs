@@ -3,7 +3,7 @@ mod device;
 mod rules;
 mod svm;
 
-use super::start;
+use super::begin;
 use crate::argparse::atoi;
 use crate::options::{self, flag, value};
 use crate::reading::{self, Next, ReadError, Reader};
@@ -99,16 +99,10 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let parse = |words: &[String]| Settings::parse(words).map_err(|why| format!("Error: Invalid arguments.\n{why}"));
+    let (settings, Module { mut inputs, .. }) = match begin(&INFO, args, parse, |_| 2) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("Error: Invalid arguments.\n{why}");
-            return 2;
-        }
     };
     if settings.filter.is_some() && settings.train.is_some() {
         eprintln!("Error: Cannot use both filter and training rules.");
@@ -270,9 +264,7 @@ impl<W: Write> Classifier<'_, W> {
             let view = match reader.read()? {
                 Next::Record { view, is_new } => {
                     if is_new {
-                        for (slot, item) in at.iter_mut().zip(FIELDS.split(',')) {
-                            *slot = reading::field(view.template(), item.split(' ').nth(1).unwrap_or(""));
-                        }
+                        at = reading::fields(view.template(), FIELDS);
                     }
                     view
                 }

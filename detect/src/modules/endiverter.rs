@@ -1,10 +1,9 @@
 //! endiverter: records with the bytes of their numbers in the other order (spec/modules.md section 26).
-use super::start;
+use super::begin;
 use crate::options::{self, flag};
-use crate::stream::{End, ReadError, Reader, Sender, Step};
+use crate::stream::{End, PassError, Reader, Sender, Step, pass};
 use record::Kind;
-use record::unirec::{RECORD_MAX, SpecError, Template};
-use trap::TrapError;
+use record::unirec::{RECORD_MAX, Template};
 use trap::module::{Count, Module, ModuleInfo, Param};
 
 /// What the user asked for.
@@ -12,17 +11,6 @@ use trap::module::{Count, Module, ModuleInfo, Param};
 pub struct Settings {
     /// Do not tell the receivers that the stream ends.
     pub no_eof: bool,
-}
-
-/// Why nothing more is turned.
-#[derive(Debug, thiserror::Error)]
-pub enum EndiverterError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("endiverter: Error: {0}")]
-    Spec(#[from] SpecError),
-    #[error("endiverter: Error: {0}")]
-    Output(#[from] TrapError),
 }
 
 /// One line for lists of modules.
@@ -41,36 +29,22 @@ const PARAMS: &[Param] = &[flag('n', "no_eof", "Don't forward EOF message.")];
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let parse = |words: &[String]| match options::parse(words, PARAMS) {
+        Ok(given) => Ok(Settings { no_eof: !given.is_empty() }),
+        Err(why) => Err(format!("endiverter: Error: invalid arguments\n{why}")),
+    };
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
     };
-    let settings = match options::parse(&args[1..], PARAMS) {
-        Ok(given) => Settings { no_eof: !given.is_empty() },
-        Err(why) => {
-            eprintln!("endiverter: Error: invalid arguments\n{why}");
-            return 1;
-        }
-    };
-    let mut sender = Sender::new(&mut outputs[0]);
-    let ran = Reader::new(&mut inputs[0], "")
-        .map_err(EndiverterError::Spec)
-        .and_then(|mut reader| run(&mut reader, &mut sender, settings));
-    let finished = sender.finish();
-    match ran {
-        Ok(()) => u8::from(!finished),
-        Err(why) => {
-            eprintln!("{why}");
-            1
-        }
-    }
+    pass(&mut inputs[0], "", &mut outputs[0], |_| 1, |reader, sender| run(reader, sender, settings))
 }
 
 /// Turns records until the stream ends.
 ///
 /// # Errors
-/// See [`EndiverterError`].
-pub fn run(reader: &mut Reader<'_>, sender: &mut Sender<'_>, settings: Settings) -> Result<(), EndiverterError> {
+/// See [`PassError`].
+pub fn run(reader: &mut Reader<'_>, sender: &mut Sender<'_>, settings: Settings) -> Result<(), PassError> {
     let mut numbers = Vec::new();
     let mut record = Vec::with_capacity(RECORD_MAX);
     loop {

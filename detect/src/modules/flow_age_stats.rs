@@ -1,5 +1,5 @@
 //! flow_age_stats: how old flows are when they arrive (spec/modules.md section 35).
-use super::start;
+use super::begin;
 use crate::options::{self, flag};
 use crate::reading::{self, Next, ReadError, Reader};
 use record::Time;
@@ -33,16 +33,13 @@ const PARAMS: &[Param] =
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
-        Err(code) => return code,
+    let has_table = |words: &[String]| match options::parse(words, PARAMS) {
+        Ok(given) => Ok(!given.is_empty()),
+        Err(why) => Err(format!("Invalid arguments.\n{why}")),
     };
-    let has_table = match options::parse(&args[1..], PARAMS) {
-        Ok(given) => !given.is_empty(),
-        Err(why) => {
-            eprintln!("Invalid arguments.\n{why}");
-            return 255;
-        }
+    let (has_table, Module { mut inputs, .. }) = match begin(&INFO, args, has_table, |_| 255) {
+        Ok(begun) => begun,
+        Err(code) => return code,
     };
     let mut stats = Stats::default();
     let began = unix_secs();

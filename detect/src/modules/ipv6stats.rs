@@ -1,7 +1,7 @@
 //! ipv6stats: traffic and unique sources of IPv4, IPv6 and its tunnels, in files (spec/modules.md section 12).
 mod windows;
 
-use super::start;
+use super::begin;
 use crate::argparse::atoi;
 use crate::bloom::SizeError;
 use crate::options::{self, flag, value};
@@ -88,16 +88,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     match run(&mut inputs[0], &settings) {
         Ok(()) => {

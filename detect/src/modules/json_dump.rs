@@ -1,5 +1,5 @@
 //! json_dump: every JSON message of the input as a line on standard output, in a file or on a TCP stream (spec/modules.md section 18).
-use super::start;
+use super::begin;
 use crate::argparse::{self, ArgError, long_flag};
 use crate::options::value;
 use crate::pyjson;
@@ -99,16 +99,10 @@ pub fn main(args: &[String]) -> u8 {
         eprintln!("{}", UsageError::NoInterface);
         return 2;
     }
-    let Module { args, mut inputs, stop, .. } = match start(&INFO, &args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, stop, .. }) =
+        match begin(&INFO, &args, Settings::parse, UsageError::exit_code) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return why.exit_code();
-        }
     };
     let mut sink = match Sink::open(&settings, &stop) {
         Ok(Some(sink)) => sink,

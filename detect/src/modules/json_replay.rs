@@ -1,5 +1,5 @@
 //! json_replay: JSON texts from files or standard input, one a line, sent as messages (spec/modules.md section 19).
-use super::start;
+use super::begin;
 use crate::argparse::{self, ArgError, long_flag, positional};
 use crate::lines::{LINE_MAX, Lines};
 use crate::options::{flag, value};
@@ -72,16 +72,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut outputs, stop, .. } = match start(&INFO, &argparse::plain_ifcspec(args), 1) {
-        Ok(module) => module,
+    let (settings, Module { mut outputs, stop, .. }) = match begin(&INFO, &argparse::plain_ifcspec(args), Settings::parse, |_| 2) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 2;
-        }
     };
     let sources = match open(&settings) {
         Ok(sources) => sources,

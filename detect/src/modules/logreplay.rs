@@ -1,5 +1,5 @@
 //! logreplay: the records of a CSV file that `logger -t` wrote, sent again (spec/modules.md section 2).
-use super::start;
+use super::begin;
 use crate::lines::{LINE_MAX, Lines};
 use crate::options::{self, flag, value};
 use record::unirec::{SpecError, csv};
@@ -82,16 +82,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut outputs, stop, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut outputs, stop, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     let output = &mut outputs[0];
     let replayed = run(&settings, output, &stop);

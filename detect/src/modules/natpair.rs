@@ -1,5 +1,5 @@
 //! natpair: flows that a probe before and one behind a router saw, as one record each (spec/modules.md section 30).
-use super::start;
+use super::begin;
 use crate::options::{self, value};
 use crate::stream::{ReadError, Reader, Sender, Step};
 use cache::{Cache, Pair, Seen, Side};
@@ -91,16 +91,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { inputs, mut outputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 255) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 255;
-        }
     };
     let mut sender = Sender::new(&mut outputs[0]);
     let ran = run(inputs, &settings, &mut sender);

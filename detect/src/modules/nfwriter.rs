@@ -1,5 +1,5 @@
 //! nfwriter: records as a file of nfdump (spec/modules.md section 8).
-use super::start;
+use super::begin;
 use crate::nfdump::{Compression, Flow, NfError, Writer};
 use crate::options::{self, flag, value};
 use crate::stream::{ReadError, Reader, Step};
@@ -64,16 +64,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     let ran = Reader::new(&mut inputs[0], FIELDS)
         .map_err(WriteError::Spec)

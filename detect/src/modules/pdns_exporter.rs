@@ -1,5 +1,5 @@
 //! pdns_exporter: answers of DNS as gzip files of JSON for a passive DNS database (spec/modules.md section 31).
-use super::start;
+use super::begin;
 use crate::argparse::{self, ArgError, long_value};
 use crate::options::value;
 use crate::pyjson::{Json, Text};
@@ -83,16 +83,11 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, &argparse::plain_ifcspec(args), 1) {
-        Ok(module) => module,
+    let refused = |why: &UsageError| if matches!(why, UsageError::Option(_)) { 2 } else { 1 };
+    let args = argparse::plain_ifcspec(args);
+    let (settings, Module { mut inputs, .. }) = match begin(&INFO, &args, Settings::parse, refused) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return if matches!(why, UsageError::Option(_)) { 2 } else { 1 };
-        }
     };
     match run(&mut inputs[0], &settings) {
         Ok(_) => 0,

@@ -1,13 +1,12 @@
 //! prefix_tags: records with the number of the configured network that their addresses belong to (spec/modules.md section 23).
-use super::start;
+use super::begin;
 use crate::options::{self, flag, value};
-use crate::stream::{ReadError, Reader, Sender, Step, assemble};
+use crate::stream::{PassError, Reader, Sender, Step, assemble, pass};
 use config::ConfigError;
 use networks::Networks;
 use record::Kind;
 use record::unirec::{RECORD_MAX, SpecError, Template, TooLarge, View};
 use std::path::PathBuf;
-use trap::TrapError;
 use trap::module::{Count, Module, ModuleInfo, Param};
 
 pub mod config;
@@ -37,17 +36,6 @@ pub enum UsageError {
     NoConfig,
 }
 
-/// Why tagging ended.
-#[derive(Debug, thiserror::Error)]
-pub enum TagError {
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    #[error("Error: {0}")]
-    Spec(#[from] SpecError),
-    #[error("Error: {0}")]
-    Output(#[from] TrapError),
-}
-
 /// One line for lists of modules.
 pub const ABOUT: &str = "Adds the number of the configured IP prefix to each record, drops those of none.";
 
@@ -69,16 +57,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, args, Settings::parse, |_| BAD_CONFIG) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return BAD_CONFIG;
-        }
     };
     let networks = match config::read(&settings.config) {
         Ok(networks) => networks,
@@ -91,18 +72,9 @@ pub fn main(args: &[String]) -> u8 {
             return BAD_CONFIG;
         }
     };
-    let mut sender = Sender::new(&mut outputs[0]);
-    let ran = Reader::new(&mut inputs[0], "ipaddr SRC_IP,ipaddr DST_IP")
-        .map_err(TagError::Spec)
-        .and_then(|mut reader| run(&mut reader, &mut sender, &settings, &networks));
-    let finished = sender.finish();
-    match ran {
-        Ok(()) => u8::from(!finished),
-        Err(why) => {
-            eprintln!("{why}");
-            BAD_STREAM
-        }
-    }
+    pass(&mut inputs[0], "ipaddr SRC_IP,ipaddr DST_IP", &mut outputs[0], |_| BAD_STREAM, |reader, sender| {
+        run(reader, sender, &settings, &networks)
+    })
 }
 
 impl Settings {
@@ -128,13 +100,13 @@ impl Settings {
 /// Tags records until the stream ends. As in the original, receivers are not told that it ended.
 ///
 /// # Errors
-/// See [`TagError`].
+/// See [`PassError`].
 pub fn run(
     reader: &mut Reader<'_>,
     sender: &mut Sender<'_>,
     settings: &Settings,
     networks: &Networks,
-) -> Result<(), TagError> {
+) -> Result<(), PassError> {
     let mut places = Places::default();
     let mut record = Vec::with_capacity(RECORD_MAX);
     loop {

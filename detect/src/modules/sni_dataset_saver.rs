@@ -2,7 +2,7 @@
 mod domains;
 mod sampler;
 
-use super::start;
+use super::begin;
 use crate::options::{self, value};
 use crate::pyjson::{Json, Text};
 use crate::reading::{NO_FIELD, Next, ReadError, Reader};
@@ -79,16 +79,10 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, outputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let ((settings, mut domains), Module { mut inputs, outputs, .. }) =
+        match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let (settings, mut domains) = match Settings::parse(&args[1..]) {
-        Ok(ready) => ready,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     if let Some(why) = settings.stats.as_deref().and_then(|path| domains.load_counts(path).err()) {
         eprintln!("{why}");

@@ -1,5 +1,5 @@
 //! topn: the flows, ports, addresses and networks with the most traffic of each interval, as text (spec/modules.md section 13).
-use super::start;
+use super::begin;
 use crate::options::{self, value};
 use crate::stream::{ReadError, Reader, Step};
 use record::Kind;
@@ -95,16 +95,9 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, .. } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     let ran = Reader::new(&mut inputs[0], FIELDS)
         .map_err(TopError::Spec)

@@ -4,7 +4,7 @@
 mod maps;
 
 use super::json_replay::EOS;
-use super::start;
+use super::begin;
 use crate::argparse::{self, ArgError, long_flag};
 use crate::options::{flag, value};
 use crate::pyjson::{Json, Text};
@@ -66,16 +66,11 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, &argparse::plain_ifcspec(args), 1) {
-        Ok(module) => module,
+    let parse = |words: &[String]| Settings::parse(words).map_err(|why| format!("unirec2json: error: {why}"));
+    let args = argparse::plain_ifcspec(args);
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, &args, parse, |_| 2) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("unirec2json: error: {why}");
-            return 2;
-        }
     };
     let maps = match settings.maps.as_deref().map(Maps::load).transpose() {
         Ok(maps) => maps.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! What tests of modules share.
 use detect::modules;
+use std::path::PathBuf;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Output, OutputDefaults, Place, Spec};
 
@@ -21,4 +22,16 @@ pub(crate) fn output(spec: &str, place: &Place) -> Output {
 
 pub(crate) fn path(folder: &TempDir, name: &str) -> String {
     folder.path().join(name).to_str().unwrap().to_owned()
+}
+
+/// The recorded data: `$SONDA_SHARED`, which must exist if it is set, or `/work/shared` if that exists.
+pub(crate) fn fixtures(folder: &str) -> Option<PathBuf> {
+    let named = std::env::var_os("SONDA_SHARED");
+    let path = PathBuf::from(named.clone().unwrap_or("/work/shared".into())).join("fixtures").join(folder);
+    if !path.exists() {
+        assert!(named.is_none(), "SONDA_SHARED is set but {} is missing", path.display());
+        println!("skipped: no {}", path.display());
+        return None;
+    }
+    Some(path)
 }
