@@ -82,15 +82,23 @@ pub(crate) fn help() -> String {
     let mut text = String::from(
         "sonda - network probe: packets in, flows out\n\nUsage: sonda NAME [ARGUMENT]...   (or a link called NAME to this binary)\n\nTools:\n",
     );
-    for a in all() {
-        let _ = writeln!(text, "  {:<12} {}", a.name, a.about);
-    }
+    let completions = ("completions", "print a completion script for bash, zsh, fish, elvish or powershell");
+    list(&mut text, OWN.iter().map(|a| (a.name, a.about)).chain([completions]));
+    text.push_str("\nNEMEA modules, with the options of the originals:\n");
+    list(&mut text, detect::modules::ALL.iter().map(|m| (m.name, m.about)));
     text.push_str(
-        "  completions  print a completion script for bash, zsh, fish, elvish or powershell\n\n\
-         `sonda help NAME` or `sonda NAME -h` explains one of them. `sonda --version` tells the version.\n\n\
+        "\n`sonda help NAME` or `sonda NAME -h` explains one of them. `sonda --version` tells the version.\n\n\
          First steps:\n  sonda probe capture.pcap\n  sonda probe capture.pcap --json -\n  sonda probe capture.pcap --ipfix udp://127.0.0.1:4739\n  sonda top\n",
     );
     text
+}
+
+/// Names and what they do, in two columns.
+fn list<'a>(text: &mut String, rows: impl Iterator<Item = (&'a str, &'a str)> + Clone) {
+    let width = rows.clone().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, about) in rows {
+        let _ = writeln!(text, "  {name:width$}  {about}");
+    }
 }
 
 pub(crate) fn help_of(name: &str) -> u8 {
