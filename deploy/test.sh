@@ -8,5 +8,8 @@ if command -v cargo-nextest >/dev/null; then
     # nextest does not run the examples in the documentation.
     cargo test --workspace --locked --doc --quiet
 else
+    # cargo's own runner has no limit for a test: a binary of tests that hangs is ended with its name, and the others go on.
+    host=$(rustc -vV | sed -n 's/^host: //p' | tr a-z- A-Z_)
+    export "CARGO_TARGET_${host}_RUNNER=timeout --verbose --kill-after=10 20m"
     cargo test --workspace --locked --no-fail-fast
 fi

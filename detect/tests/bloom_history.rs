@@ -83,7 +83,7 @@ fn filters_are_sent_at_intervals_and_at_the_end() {
     let empty = Bloom::new(1_000, 0.01).unwrap().serialize();
     let mut full = Vec::new();
     while full.len() < 3 {
-        let (path, body) = heard.recv_timeout(Duration::from_secs(30)).unwrap();
+        let (path, body) = heard.recv_timeout(Duration::from_secs(60)).unwrap();
         if body != empty {
             full.push((path, body));
         }
@@ -120,7 +120,7 @@ fn exit_codes_and_a_service_that_refuses() {
     );
     fs::write(path("config"), item).unwrap();
     assert_eq!(module("bloom_history", &["-i", &trap, "-c", &path("config"), "-t", "100"]), 0);
-    assert!(heard.recv_timeout(Duration::from_secs(20)).unwrap().0.starts_with("/x/"));
+    assert!(heard.recv_timeout(Duration::from_secs(60)).unwrap().0.starts_with("/x/"));
     assert_eq!(module("bloom_history", &["-i", &trap]), 0);
     fs::write(path("bad"), "[]").unwrap();
     for args in [&["-c", "/nonexist/x"][..], &["-c", &path("bad")], &["-t", "0"], &["-x"]] {

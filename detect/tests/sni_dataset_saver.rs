@@ -2,10 +2,10 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::module;
+use common::{module, wait_for};
 use detect::modules::sni_dataset_saver;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Output, OutputDefaults, Place, Spec};
 
@@ -79,12 +79,7 @@ fn statistics_come_at_full_five_minutes() {
     let clock = || SystemTime::UNIX_EPOCH + Duration::from_millis(1_577_837_099_500);
     let running =
         std::thread::spawn(move || sni_dataset_saver::run(&mut silent, flows, stats, &settings, domains, clock));
-    let is_told = || fs::read(ground.path("stats")).unwrap().windows(6).any(|part| part == b"\"mail\"");
-    let patience = Instant::now() + Duration::from_secs(30);
-    while !is_told() {
-        assert!(Instant::now() < patience, "no statistics");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_for("statistics", || fs::read(ground.path("stats")).unwrap().windows(6).any(|part| part == b"\"mail\""));
     stop.request();
     running.join().unwrap().unwrap();
     let rows = ground.logged("stats");

@@ -2,7 +2,7 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::{input, module, output, path};
+use common::{PATIENCE, input, module, output, path, wait_for};
 use detect::modules::munin::{Plugin, Source};
 use detect::modules::{flow_age_stats, ipv6stats, link_traff2json, link_traffic, pdns_exporter, proto_traffic};
 use flate2::read::GzDecoder;
@@ -11,8 +11,10 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use trap::{Format, Input, Place, Sent};
 
@@ -43,14 +45,6 @@ fn text_at(socket: &Path) -> Option<String> {
     Some(text)
 }
 
-fn wait_for(what: &str, mut is_there: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_there() {
-        assert!(start.elapsed() < Duration::from_secs(20), "no {what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Sends rows to a module in a thread, asks its socket until the text has `part`, then ends the stream.
 fn counted(csv: &str, part: &str, run: impl FnOnce(&mut Input, &Path) + Send + 'static, look: impl FnOnce(&Path)) {
     let folder = TempDir::new().unwrap();
@@ -78,6 +72,13 @@ fn counted(csv: &str, part: &str, run: impl FnOnce(&mut Input, &Path) + Send + '
     sender.finish().unwrap();
 }
 
+/// What the plugins ask, with a file that stays fresh for an hour.
+fn source(socket: &Path) -> Source {
+    Source { socket: socket.into(), cache: socket.with_extension("cache"), fresh: HOUR }
+}
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
 const LINKS: &str = "uint64 BYTES,uint64 LINK_BIT_FIELD,uint32 PACKETS,uint8 DIR_BIT_FIELD,uint8 MORE\n\
     100,1,10,0,0\n50,1,5,1,0\n7,4,4294967295,0,0\n7,4,3,0,0\n9,9,9,0,0\n9,1,9,2,0\n";
 
@@ -93,7 +94,7 @@ fn links_are_counted_and_shown_to_munin() {
              nix2-in-bytes,nix2-in-flows,nix2-in-packets,nix2-out-bytes,nix2-out-flows,nix2-out-packets\n\
              14,2,2,0,0,0,100,1,10,50,1,5\n"
         );
-        let source = Source { socket: socket.into(), cache: socket.with_extension("cache") };
+        let source = source(socket);
         let answer = |kind, command| Plugin::LinkTraffic.answer(&source, kind, command).unwrap();
         assert_eq!(
             answer("bytes", ""),
@@ -115,7 +116,7 @@ fn links_are_counted_and_shown_to_munin() {
         fs::write(&source.cache, "a-in-bytes\n5\n").unwrap();
         assert_eq!(answer("bytes", ""), "ain.value 5\nTotalin.value 5\nTotalout.value 0\n");
         let old = fs::File::options().write(true).open(&source.cache).unwrap();
-        old.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+        old.set_modified(SystemTime::now() - 2 * HOUR).unwrap();
         assert!(answer("bytes", "").starts_with("geantin.value 14\n"));
         fs::write(&source.cache, text.replace("100,1,10", "90,0,10")).unwrap();
         let mut json = String::new();
@@ -143,7 +144,7 @@ fn protocols_are_counted_and_shown_to_munin() {
             "icmp-flows,tcp-flows,udp-flows,icmp6-flows,esp-flows,gre-flows,sctp-flows,others-flows,icmp-bytes"
         ));
         assert_eq!(values, "1,2,1,1,1,1,1,1,30,30,60,90,70,80,40,50,3,3,6,9,7,8,4,5\n");
-        let source = Source { socket: socket.into(), cache: socket.with_extension("cache") };
+        let source = source(socket);
         let answer = |kind, command| Plugin::ProtoTraffic.answer(&source, kind, command).unwrap();
         assert_eq!(
             answer("packets", ""),
@@ -215,12 +216,12 @@ fn silence_is_written_twice_and_then_waited_out() {
     let folder = TempDir::new().unwrap();
     let place = Place::with_socket_dir(folder.path());
     let prefix = path(&folder, "out_");
-    let settings = ipv6stats::Settings {
-        prefix: prefix.clone(),
-        short_secs: 1,
-        silence: Duration::from_millis(300),
-        ..Default::default()
-    };
+    let fifo = format!("{prefix}cnt_addr");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let (said, texts) = mpsc::channel();
+    thread::spawn(move || while said.send(fs::read_to_string(&fifo).unwrap()).is_ok() {});
+    let settings =
+        ipv6stats::Settings { prefix, short_secs: 1, silence: Duration::from_millis(300), ..Default::default() };
     let counting = {
         let place = place.clone();
         thread::spawn(move || ipv6stats::run(&mut input("u:x", &place), &settings).unwrap())
@@ -230,12 +231,18 @@ fn silence_is_written_twice_and_then_waited_out() {
     sender.set_format(Format::UniRec(spec)).unwrap();
     assert_eq!(sender.send(&messages[0]), Sent::Sent);
     sender.flush().unwrap();
-    let read = || fs::read_to_string(format!("{prefix}cnt_addr")).unwrap_or_default();
-    wait_for("first flush", || read().starts_with("ipv4 1\n") && read().ends_with("\nINACTIVE\n"));
-    wait_for("flush of zeros", || read().starts_with("ipv4 0\n") && read().ends_with("\nINACTIVE\n"));
+    // Each flush waits for its reader, so none is missed.
+    let mut all = String::new();
+    let inactive = |all: &str| all.split_once("ipv4 1\n").map_or(0, |(_, rest)| rest.matches("INACTIVE\n").count());
+    while inactive(&all) < 2 {
+        all += &texts.recv_timeout(PATIENCE).expect("a flush, and one of zeros");
+    }
+    assert!(all.ends_with("INACTIVE\n") && all.rsplit_once("ipv4 1\n").unwrap().1.contains("ipv4 0\n"), "{all}");
     place.stop.request();
     counting.join().unwrap();
-    assert!(!read().contains("INACTIVE"));
+    while all.ends_with("INACTIVE\n") {
+        all += &texts.recv_timeout(PATIENCE).expect("the last flush");
+    }
 }
 
 const DNS: &str = "ipaddr DST_IP,uint32 PACKETS,uint16 DNS_ANSWERS,uint16 SRC_PORT,uint8 DNS_RCODE,uint16 DNS_QTYPE,bytes DNS_RDATA,string DNS_NAME,uint32 DNS_RR_TTL,time TIME_FIRST,time TIME_LAST\n";

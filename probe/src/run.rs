@@ -5,6 +5,7 @@ pub(crate) use outcome::{Input, Outcome};
 use crate::page::{Meter, NoPage, PageFile};
 use crate::privileges::{Kept, Privileges};
 use dataplane::batch::Batch;
+use dataplane::capture::live::IDLE;
 use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
 use dataplane::export::ring::{self, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
@@ -23,7 +24,7 @@ const BURSTS_PER_LOOK: u32 = 256;
 const LIVE_BURSTS_PER_LOOK: u32 = 8;
 /// In how long the whole flow table of a live lane is looked through for quiet flows, however few packets come.
 const ROUND: Duration = Duration::from_secs(1);
-/// How long a live source that was closed may take to give what it has.
+/// How long a live source that was closed may be silent before its end.
 const CLOSING: Duration = Duration::from_secs(2);
 /// A run shorter than this shows no progress bar.
 const PROGRESS_AFTER: Duration = Duration::from_millis(500);
@@ -362,8 +363,16 @@ impl Task<'_> {
             return Ok(());
         }
         self.source.close()?;
-        let patience = Instant::now() + CLOSING;
-        while self.lane.step(&mut self.source)? != Poll::End && Instant::now() < patience {
+        let mut silence = Duration::ZERO;
+        while silence < CLOSING {
+            let began = Instant::now();
+            match self.lane.step(&mut self.source)? {
+                Poll::End => break,
+                // Nothing more is let in, so this ends.
+                Poll::More => silence = Duration::ZERO,
+                // A machine that stalls is not silence: a source waits no longer than this.
+                Poll::Idle => silence += began.elapsed().min(IDLE),
+            }
             if self.lane.batch().is_full() {
                 self.way.give(self.lane.batch());
             }

@@ -3,11 +3,13 @@
 
 mod support;
 
+use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use support::collector::{Close, Tcp};
-use support::{Folder, Run, Summary, json_lines, messages, mixture, run, sonda, tools};
+use support::{Folder, Run, Summary, json_lines, messages, mixture, outcome, run, sonda, tools};
 
 /// Starts it with pipes on all ends.
 fn start(args: &[&str]) -> Child {
@@ -225,9 +227,19 @@ fn what_an_output_is_too_slow_for_is_dropped_on_request() {
     let capture = folder.write("mix.pcap", mixture(20_000, 6000));
     let capture = capture.to_str().expect("plain path");
     let other = folder.text("all.ipfix");
-    let child = start(&["probe", capture, "--json", "-", "--overflow", "drop", "--ipfix-file", &other]);
-    // Far longer than the capture takes; the pipe holds a tenth of the flows.
-    std::thread::sleep(std::time::Duration::from_secs(2));
+    let args = ["probe", capture, "--json", "-", "--overflow", "drop", "--ipfix-file", &other, "--name", "slow"];
+    let child = sonda(args).env("SONDA_RUN_DIR", folder.path("")).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let child = child.expect("the binary runs");
+    // The pipe holds a tenth of the flows; nobody reads it until the lane has given them all.
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let top = outcome(sonda(["top", "slow", "--once", "--json"]).env("SONDA_RUN_DIR", folder.path("")));
+        let page: Value = serde_json::from_str(&top.stdout).unwrap_or_default();
+        if page["total"]["ended"] == 1 {
+            break;
+        }
+        assert!(Instant::now() < patience, "it does not end: {page:#}{}", top.stderr);
+    }
     let run = end(child).must(4).says(&[" queue_full"]);
     let records: Vec<&str> = run.stderr.lines().filter(|line| line.contains(": records ")).collect();
     let [ipfix, json] = records[..] else { panic!("{records:?}") };
@@ -238,7 +250,7 @@ fn what_an_output_is_too_slow_for_is_dropped_on_request() {
     assert_eq!(offered(ipfix), offered(json));
     // By default everything arrives, however slow the reader is.
     let child = start(&["probe", capture, "--json", "-"]);
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(500));
     let run = end(child).must(0);
     assert_eq!(json_lines(&run.stdout).len() as u64, Summary::of(&run.stderr).records.0);
 }

@@ -9,8 +9,8 @@ mod traffic;
 
 use benches::cases::cases;
 use netns::{HERE, Netns, Running, THERE};
-use serde_json::Value;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
 use traffic::{sendable, timeless};
 
@@ -125,13 +125,18 @@ fn quiet_flows_end_while_no_packets_come() {
     let folder = Folder::new();
     let (bytes, _) = sendable([bytes_of("basic_udp")]);
     let capture = folder.write("udp.pcap", bytes);
-    let args = ["--inactive", "1", "--duration", "5", "--json", "-"];
+    let (out, expected) = (folder.path("flows.json"), flows(&capture, &[]).len());
+    let args = ["--inactive", "1", "--json", out.to_str().expect("plain path")];
     let running = Running::start(&mut ns.sonda([&PROBE[..], &args].concat()));
     running.wait_for(": af_packet, ");
     ns.send(&capture, 1_000);
-    let run = running.end().must(0);
-    let reasons: Vec<Value> = json_lines(&run.stdout).iter().map(|flow| flow["flowEndReason"].clone()).collect();
-    assert!(!reasons.is_empty() && run.stderr.contains(" idle"), "{}{}", run.stderr, run.stdout);
+    let end = Instant::now() + Duration::from_secs(60);
+    while json_lines(&std::fs::read_to_string(&out).unwrap_or_default()).len() < expected {
+        assert!(Instant::now() < end, "no flow ended");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let run = running.interrupt().must(130);
+    assert!(run.stderr.contains(" idle"), "{}{}", run.stderr, run.stdout);
     assert!(!run.stderr.contains(" forced"), "{}", run.stderr);
 }
 
@@ -143,7 +148,9 @@ fn a_limit_of_packets_leaves_the_rest_in_the_ring() {
     let capture = folder.write("mixture.pcap", bytes);
     let running = Running::start(&mut ns.sonda([&PROBE[..], &["--count", "1000", "--json", "-"]].concat()));
     running.wait_for(": af_packet, ");
+    running.signal("STOP");
     ns.send(&capture, 20_000);
+    running.signal("CONT");
     let run = running.end().must(0).says(&[" left in the ring"]);
     let summary = Summary::of(&run.stderr);
     assert_eq!(summary.decoded, 1000, "{}", run.stderr);
@@ -259,9 +266,9 @@ fn the_drop_in_reads_interfaces_too() {
     for inputs in inputs {
         let mut args = vec!["ipfixprobe", "-o", "text"];
         inputs.iter().for_each(|input| args.extend(["-i", input]));
-        let running = Running::start(&mut ns.sonda(args));
-        // It says nothing when it begins, like the original.
-        std::thread::sleep(std::time::Duration::from_millis(700));
+        // It says nothing when it begins, like the original, but who it is from then on.
+        let running = Running::start(ns.sonda(args).env("SONDA_USER", "nobody"));
+        running.wait_for("runs as user nobody, without capabilities");
         ns.send(&capture, 50_000);
         let run = running.interrupt().must(0);
         let total = run.stdout.lines().find_map(|l| l.strip_prefix("SUM")).expect("the table of inputs");

@@ -16,6 +16,7 @@ use netns::{HERE, Netns, Running};
 use record::Time;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use support::{Folder, Run, assert_same, flows, json_lines, mixture, outcome, sonda};
 use traffic::{sendable, timeless};
@@ -117,14 +118,23 @@ fn started(ns: &Netns, pages: &Folder, args: &[&str]) -> Running {
 #[track_caller]
 fn wait_until(pages: &Folder, column: &str, least: u64) {
     let end = Instant::now() + Duration::from_secs(60);
-    loop {
-        let run = outcome(sonda(["top", "edge", "--once", "--json"]).env("SONDA_RUN_DIR", pages.path("")));
-        let page: Value = serde_json::from_str(&run.stdout).unwrap_or_default();
-        if page["total"][column].as_u64().is_some_and(|n| n >= least) {
-            return;
-        }
-        assert!(Instant::now() < end, "{column} did not become {least}: {page:#}{}", run.stderr);
-        std::thread::sleep(Duration::from_millis(30));
+    while total(pages, column).is_none_or(|n| n < least) {
+        assert!(Instant::now() < end, "{column} is {:?} and did not become {least}", total(pages, column));
+    }
+}
+
+/// What the page says now, if there is one.
+fn total(pages: &Folder, column: &str) -> Option<u64> {
+    let run = outcome(sonda(["top", "edge", "--once", "--json"]).env("SONDA_RUN_DIR", pages.path("")));
+    serde_json::from_str::<Value>(&run.stdout).ok()?["total"][column].as_u64()
+}
+
+/// Sets the flag when it goes, also when a test panics.
+struct Sets<'a>(&'a AtomicBool);
+
+impl Drop for Sets<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -218,15 +228,22 @@ fn flows_that_are_cut_or_have_no_room_keep_their_sums() {
 #[test]
 fn rules_of_a_file_change_at_sighup_and_every_packet_is_in_one_counter() {
     let (ns, folder, pages) = (Netns::new(2), Folder::new(), Folder::new());
-    let (bytes, sent) = sendable([mixture(120_000, 4_000)]);
+    let (bytes, sent) = sendable([mixture(30_000, 4_000)]);
     let capture = folder.write("mixture.pcap", bytes);
     let rules = folder.write("edge.rules", "# nothing yet\n");
     let put = |text: &str| std::fs::write(&rules, text).expect("a file");
     let running = started(&ns, &pages, &["--prefilter", &format!("@{}", rules.display())]);
+    // Sent again and again until the last of the changes: each set of rules has some of the traffic.
+    let (over, rounds) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
-        let sending = scope.spawn(|| ns.send(&capture, 15_000));
-        let mut changes = 0;
-        while !sending.is_finished() || changes < 8 {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                ns.send(&capture, 15_000);
+                rounds.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let _over = Sets(&over);
+        for changes in 0..16 {
             let texts = [
                 "drop proto udp\n",
                 "sample 10\n# half; of it\n",
@@ -239,17 +256,20 @@ fn rules_of_a_file_change_at_sighup_and_every_packet_is_in_one_counter() {
             put(texts[changes % texts.len()]);
             running.signal("HUP");
             running.wait_for("edge.rules are in force");
-            changes += 1;
-            if changes % 5 == 0 {
+            if changes % 5 == 4 {
                 put("keep port 53\n\nkeep prot 53\n");
                 running.signal("HUP");
                 running.wait_for("edge.rules:3: 'keep prot 53' is no rule");
             }
-            // Each set of rules has some of the traffic.
-            std::thread::sleep(Duration::from_millis(100));
+            let seen =
+                || ["captured.offered", "captured.passed"].map(|name| total(&pages, name).unwrap_or(0)).iter().sum();
+            let (before, end): (u64, _) = (seen(), Instant::now() + Duration::from_secs(60));
+            while seen() < before + 500 {
+                assert!(Instant::now() < end, "no more packets after {before}");
+            }
         }
-        sending.join().expect("all was sent");
     });
+    let sent = sent * rounds.load(Ordering::Relaxed);
     let run = running.interrupt().must(130);
     let (offered, terms) = books(&run);
     println!("{sent} sent\n{}", run.stderr);

@@ -26,7 +26,7 @@ fn json(pages: &Path, name: &str) -> Value {
 /// Looks until the page says so.
 #[track_caller]
 fn wait_until(pages: &Path, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     loop {
         let run = top(pages, &[name, "--once", "--json"]);
         if let Ok(page) = serde_json::from_str::<Value>(&run.stdout) {

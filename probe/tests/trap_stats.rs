@@ -1,7 +1,7 @@
 //! `sonda trap_stats` as a program: against modules of ours, and against the recorded replies of the real ones.
 use serde_json::Value;
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -9,6 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 use trap::deframer::{Deframer, Item, Layout};
 use trap::{Place, Spec};
+
+/// How long a test waits for what must come, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn sonda() -> Command {
     Command::new(env!("CARGO_BIN_EXE_sonda"))
@@ -69,15 +72,16 @@ fn recorded_sessions_are_shown_as_the_original_showed_them() {
         let module = recorded_module(&socket, read(&format!("{poll}.s2c.bin")));
         let mut child = sonda();
         child.args(["trap_stats", "-s"]).arg(&socket).stdout(Stdio::piped());
-        let child = child.spawn().expect("sonda starts");
-        thread::sleep(Duration::from_millis(4000));
+        let mut child = child.spawn().expect("sonda starts");
+        let mut said = BufReader::new(child.stdout.take().expect("piped"));
+        let mut shown = String::new();
+        while shown.matches("3 seconds waiting").count() < 2 {
+            assert!(said.read_line(&mut shown).expect("text") > 0, "{shown}");
+        }
         interrupt(&child);
-        let ran = child.wait_with_output().expect("ends");
-        assert_eq!(
-            String::from_utf8_lossy(&ran.stdout),
-            String::from_utf8_lossy(&read(&format!("{poll}.trap_stats.out")))
-        );
-        assert!(ran.status.success());
+        said.read_to_string(&mut shown).expect("text");
+        assert_eq!(shown, String::from_utf8_lossy(&read(&format!("{poll}.trap_stats.out"))));
+        assert!(child.wait().expect("ends").success());
         assert_eq!(module.join().expect("module"), read(&format!("{poll}.c2s.bin")));
     }
 }
@@ -98,7 +102,7 @@ fn a_logger_answers_as_the_recorded_one() {
     let Some(folder) = fixtures() else { return };
     let read = |name: &str| fs::read(folder.join(name)).expect("recorded");
     let dir = tempfile::tempdir().expect("tempdir");
-    let spec = &Spec::parse("u:y").expect("specifier")[0];
+    let spec = &Spec::parse("u:y:autoflush=off").expect("specifier")[0];
     let place = Place::with_socket_dir(dir.path());
     let mut sender = trap::Output::open_at(spec, trap::OutputDefaults::default(), &place).expect("opens");
     let mut logger = sonda();
@@ -135,7 +139,7 @@ fn a_logger_answers_as_the_recorded_one() {
                 reply.resize(8 + len, 0);
                 module.read_exact(&mut reply[8..]).expect("JSON");
                 let ours = counters(&reply);
-                if ours["in"][0]["messages"] == 4032 || begin.elapsed() > Duration::from_secs(10) {
+                if ours["in"][0]["messages"] == 4032 || begin.elapsed() > PATIENCE {
                     break ours;
                 }
             };
@@ -159,14 +163,14 @@ fn a_running_module_is_asked_by_its_process_id() {
         command.spawn().expect("sonda starts")
     };
     let mut logger = run(&["logger", "-i", "u:flows"]);
-    let mut replay = run(&["logreplay", "-i", "u:flows", "-n", "-d", "-f", csv.to_str().expect("text")]);
+    let mut replay = run(&["logreplay", "-i", "u:flows:autoflush=off", "-n", "-d", "-f", csv.to_str().expect("text")]);
     assert!(replay.wait().expect("ends").success());
     let (pid, begin) = (logger.id().to_string(), Instant::now());
     let text = loop {
         let mut command = sonda();
         command.args(["trap_stats", "-1", &pid]).env("TRAP_SOCKET_DIR", dir.path());
         let text = String::from_utf8(command.output().expect("sonda starts").stdout).expect("text");
-        if text.contains("RM: 3") || begin.elapsed() > Duration::from_secs(10) {
+        if text.contains("IS_CONN: 0, RM: 3") || begin.elapsed() > PATIENCE {
             break text;
         }
         thread::sleep(Duration::from_millis(50));
@@ -217,10 +221,8 @@ fn command_lines_and_failures() {
             client.write_all(reply).expect("reply");
             let _end = client.read_to_end(&mut Vec::new());
         });
-        let begin = Instant::now();
         let ran = trap_stats(&["-1", "-s", socket.to_str().expect("text")]);
         assert!(text(&ran.stdout).contains(expected), "{}", text(&ran.stdout));
-        assert!(begin.elapsed() < Duration::from_secs(4));
         module.join().expect("module");
     }
 }

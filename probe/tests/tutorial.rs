@@ -49,7 +49,7 @@ fn every_command_runs_and_prints_what_the_document_says() {
     for (at, block) in all.iter().enumerate() {
         folder.write(&format!("block{at}.sh"), format!("set -euo pipefail\n{}wait\n", block.script));
         walk += &format!(
-            "timeout 60 bash ../block{at}.sh > ../block{at}.out || {{ echo \"line {}\" >&2; exit 1; }}\n",
+            "timeout 240 bash ../block{at}.sh > ../block{at}.out || {{ echo \"line {}\" >&2; exit 1; }}\n",
             block.line
         );
     }

@@ -24,6 +24,7 @@ pub mod log;
 pub mod module;
 mod net;
 pub mod output;
+mod patience;
 pub mod place;
 pub mod service;
 pub mod spec;

@@ -6,7 +6,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -16,10 +16,11 @@ use socket2::Socket;
 
 use crate::error::TrapError;
 use crate::net;
+use crate::patience::Patience;
 
 mod verify;
 
-/// A peer that does not end its handshake in this time is left.
+/// A peer that does not end its handshake in this time, counted in [`Patience`], is left.
 pub(crate) const HANDSHAKE_WAIT: Duration = Duration::from_secs(2);
 /// Longest single wait during a handshake.
 const SLICE: Duration = Duration::from_millis(100);
@@ -123,7 +124,7 @@ impl TlsStream {
     }
 
     fn shake_hands(mut self, go_on: impl Fn() -> bool) -> io::Result<Self> {
-        let deadline = Instant::now() + HANDSHAKE_WAIT;
+        let mut patience = Patience::new(HANDSHAKE_WAIT);
         self.socket.set_read_timeout(Some(SLICE))?;
         self.socket.set_write_timeout(Some(SLICE))?;
         while self.connection.is_handshaking() || self.connection.wants_write() {
@@ -133,7 +134,7 @@ impl TlsStream {
                 Err(error) if net::is_transient(&error) => {}
                 Err(error) => return Err(error),
             }
-            if Instant::now() >= deadline || !go_on() {
+            if patience.is_spent() || !go_on() {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake takes too long"));
             }
         }

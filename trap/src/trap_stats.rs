@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::SIGINT;
 
 use crate::net;
+use crate::patience::Patience;
 use crate::place::Place;
 use crate::service::wire::{HEADER_LEN, Header, OK_REPLY, REPLY_MAX};
 
@@ -23,7 +24,7 @@ pub mod report;
 
 /// Pause between two questions.
 const PERIOD: Duration = Duration::from_secs(3);
-/// A module must answer within this time.
+/// A module must answer within this time, counted in [`Patience`].
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
 /// How often the pause looks for SIGINT.
 const LOOK: Duration = Duration::from_millis(50);
@@ -169,7 +170,7 @@ fn say(out: &mut impl Write, text: &str) -> bool {
 
 /// One question and its answer, without the final NUL. Failures are told in the words of the original.
 fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
-    let deadline = Instant::now() + ANSWER_WAIT;
+    let mut patience = Patience::new(ANSWER_WAIT);
     let asked =
         module.set_write_timeout(Some(ANSWER_WAIT)).and_then(|()| module.write_all(&Header::REQUEST.to_bytes()));
     asked.map_err(|error| format!("[SERVICE] Error while sending request to module. ({error})"))?;
@@ -178,7 +179,7 @@ fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
         let closed = if error.kind() == io::ErrorKind::UnexpectedEof { closed } else { "" };
         format!("{closed}[SERVICE] Error while receiving {what} from module. ({error})")
     };
-    let header = read(module, HEADER_LEN, deadline).map_err(|error| failed("reply header", error))?;
+    let header = read(module, HEADER_LEN, &mut patience).map_err(|error| failed("reply header", error))?;
     let header = header.first_chunk().map_or(Header::REQUEST, Header::from_bytes);
     if header.command != OK_REPLY {
         return Err("[SERVICE] Wrong reply from module.".into());
@@ -187,29 +188,31 @@ fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
     if len > REPLY_MAX {
         return Err(format!("[SERVICE] Wrong reply from module. (It has {len} bytes, more than {REPLY_MAX}.)"));
     }
-    let mut json = read(module, len, deadline).map_err(|error| failed("stats", error))?;
+    let mut json = read(module, len, &mut patience).map_err(|error| failed("stats", error))?;
     if json.last() == Some(&0) {
         json.pop();
     }
     Ok(json)
 }
 
-/// Exactly `len` bytes before `deadline`. Memory is taken for what came, not for what was announced.
-fn read(module: &mut UnixStream, len: usize, deadline: Instant) -> io::Result<Vec<u8>> {
+/// Exactly `len` bytes before `patience` is spent. Memory is taken for what came, not for what was announced.
+fn read(module: &mut UnixStream, len: usize, patience: &mut Patience) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     while bytes.len() < len {
-        let left = net::left(deadline);
-        if left.is_zero() {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
-        }
-        module.set_read_timeout(Some(left))?;
+        // Zero would mean for ever.
+        module.set_read_timeout(Some(patience.slice().max(Duration::from_millis(1))))?;
         let most = piece.len().min(len - bytes.len());
-        match module.read(&mut piece[..most]) {
+        let read = module.read(&mut piece[..most]);
+        let is_over = patience.is_spent();
+        match read {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(count) => bytes.extend_from_slice(&piece[..count]),
             Err(error) if net::is_transient(&error) => {}
             Err(error) => return Err(error),
+        }
+        if is_over && bytes.len() < len {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "no answer in time"));
         }
     }
     Ok(bytes)

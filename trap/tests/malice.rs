@@ -5,8 +5,9 @@ mod common;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::*;
 use trap::{Event, Format, Stop, Timeout};
@@ -46,11 +47,9 @@ fn bad_clients_cost_a_good_one_nothing() {
         }
         got
     });
-    let mut longest = Duration::ZERO;
+    // A send that waited for those who do not read would wait for ever.
     for n in 0..99u32 * 300 {
-        let begin = Instant::now();
         must_send(&mut out, &[&n.to_le_bytes()[..], &[7; 996]].concat());
-        longest = longest.max(begin.elapsed());
         if n % 99 == 0 {
             for client in out.clients() {
                 let booked = client.sent_messages + client.skipped_messages + client.queued_messages;
@@ -60,21 +59,18 @@ fn bad_clients_cost_a_good_one_nothing() {
             wait_until("the good client is served", || out.clients()[0].queued_messages == 0);
         }
     }
-    assert!(longest < Duration::from_millis(500), "a send took {longest:?}");
     wait_until("talkers are removed", || out.stats().clients <= 27);
     assert!(out.clients().iter().any(|client| client.skipped_messages > 0));
     assert_eq!(out.clients()[0].skipped_messages, 0);
     stop.request();
-    let begin = Instant::now();
     let stats = out.finish().expect("finish");
-    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
     assert_eq!(reader.join().expect("reader"), stats.sent);
     trickle.join().expect("trickle");
     drop((silent, half_open));
 }
 
-/// Serves one connection: each piece, then a pause.
-fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> u16 {
+/// Serves one connection: each piece, then what `pause` does.
+fn server(pieces: Vec<Vec<u8>>, pause: impl Fn() + Send + 'static) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     let port = listener.local_addr().expect("address").port();
     thread::spawn(move || {
@@ -83,7 +79,7 @@ fn server(pieces: Vec<Vec<u8>>, pause: Duration) -> u16 {
             if stream.write_all(&piece).is_err() {
                 return;
             }
-            thread::sleep(pause);
+            pause();
         }
         let _end = stream.read(&mut [0; 1]);
     });
@@ -98,7 +94,7 @@ const HELLO: [u8; 8] = [1, 0, 0, 0, 0, 0, 0, 0];
 
 #[test]
 fn a_hello_that_trickles_is_not_waited_for() {
-    let port = server(bytewise(&HELLO), Duration::from_millis(600));
+    let port = server(bytewise(&HELLO), || thread::sleep(Duration::from_secs(10)));
     let mut input = input(&format!("t:127.0.0.1:{port}"), &place_in(Path::new("/nonexistent")));
     input.require(Format::Raw);
     assert_eq!(input.recv().expect_err("too slow").code(), 25);
@@ -108,25 +104,28 @@ fn a_hello_that_trickles_is_not_waited_for() {
 #[test]
 fn a_container_that_trickles_holds_up_no_timeout_and_no_stop() {
     let container = [0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 2, 8, 9];
-    let port = server([vec![HELLO.to_vec()], bytewise(&container)].concat(), Duration::from_millis(40));
+    // The next byte comes only when the timeout has: an input that waited for the whole container would never see it.
+    let (next, told) = mpsc::channel();
+    let port = server([vec![HELLO.to_vec()], bytewise(&container)].concat(), move || _ = told.recv());
     let place = place_in(Path::new("/nonexistent"));
     let mut input = input(&format!("t:127.0.0.1:{port}"), &place);
     input.require(Format::Raw);
     input.set_timeout(Timeout::Micros(100_000));
     let mut timeouts = 0;
     loop {
-        let begin = Instant::now();
         match input.recv().expect("recv") {
-            Event::Timeout => timeouts += 1,
+            Event::Timeout => {
+                timeouts += 1;
+                let _all_was_sent = next.send(());
+            }
             Event::Message(message) => {
                 assert_eq!(message, [8, 9]);
                 break;
             }
             other => panic!("{other:?}"),
         }
-        assert!(begin.elapsed() < Duration::from_millis(350), "{:?}", begin.elapsed());
     }
-    assert!(timeouts >= 3, "{timeouts}");
+    assert!(timeouts >= container.len(), "{timeouts}");
     input.set_timeout(Timeout::Wait);
     let stop = place.stop.clone();
     let stopper = thread::spawn(move || {
@@ -149,12 +148,12 @@ fn huge_lengths_are_refused_at_once() {
         (spec(u32::MAX), 25),
         (vec![9; 8], 25),
     ] {
-        let port = server(vec![bytes.clone()], Duration::ZERO);
+        let port = server(vec![bytes.clone()], || {});
         let mut input = input(&format!("t:127.0.0.1:{port}"), &place_in(Path::new("/nonexistent")));
         input.require(Format::Raw);
-        let begin = Instant::now();
-        assert_eq!(input.recv().expect_err("refused").code(), code, "{bytes:?}");
-        assert!(begin.elapsed() < Duration::from_millis(150), "{:?}", begin.elapsed());
+        let refused = input.recv().expect_err("refused");
+        assert_eq!(refused.code(), code, "{bytes:?}");
+        assert!(!refused.to_string().contains("no HELLO within"), "it waited: {refused}");
     }
 }
 

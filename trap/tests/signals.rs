@@ -1,7 +1,7 @@
 //! SIGINT sets the stop flag and ends a blocked `recv`. Alone in its process, because signals are the process's.
 
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use trap::module::{self, Count, ModuleInfo, Options};
 use trap::{Event, Place};
@@ -24,9 +24,7 @@ fn interrupt_ends_a_blocked_recv() {
         thread::sleep(Duration::from_millis(100));
         signal_hook::low_level::raise(signal_hook::consts::SIGINT).expect("raise");
     });
-    let begin = Instant::now();
     assert_eq!(module.inputs[0].recv().expect("recv"), Event::Terminated);
-    assert!(begin.elapsed() < Duration::from_millis(600));
     assert!(module.stop.is_set());
     raiser.join().expect("raiser");
 }

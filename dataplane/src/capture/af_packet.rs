@@ -78,8 +78,8 @@ enum State {
     Up,
     /// The interface is switched off; the socket stays and hears from it again.
     Down,
-    /// No more is let in; silent since then.
-    Closing(Instant),
+    /// No more is let in; nothing came for so long.
+    Closing(Duration),
     Over,
 }
 
@@ -142,15 +142,17 @@ impl PacketSource {
     fn wait(&mut self) -> Result<Poll, CaptureError> {
         let system = |what, cause| LiveError::System { name: self.name.to_string(), what, cause };
         let patience = if matches!(self.state, State::Closing(_)) { SILENCE / 4 } else { IDLE };
+        let began = Instant::now();
         let ready = sys::readable(self.ring.as_fd(), patience).map_err(|cause| system("waiting for packets", cause))?;
-        match self.state {
-            State::Closing(since) if since.elapsed() >= SILENCE => {
-                self.state = State::Over;
-                let name = self.name.to_string();
-                return if self.gone { Err(LiveError::Gone { name }.into()) } else { Ok(Poll::End) };
+        if let State::Closing(silence) = &mut self.state {
+            // Each look counts its own time at the most: when this process was not let run, nobody knows yet whether the ring is empty.
+            *silence += began.elapsed().min(patience);
+            if *silence < SILENCE || ready && *silence < 4 * SILENCE {
+                return Ok(Poll::Idle);
             }
-            State::Closing(_) => return Ok(Poll::Idle),
-            _ => {}
+            self.state = State::Over;
+            let name = self.name.to_string();
+            return if self.gone { Err(LiveError::Gone { name }.into()) } else { Ok(Poll::End) };
         }
         if ready && let Some(error) = self.ring.take_error() {
             match error.raw_os_error() {
@@ -170,7 +172,7 @@ impl PacketSource {
         let name = sys::interface_name(self.index);
         let Some(up) = name.and_then(|name| sys::interface(&name).ok()).map(|there| there.up) else {
             // The kernel hands over the block that it was filling after the block's time, as ever.
-            (self.gone, self.state) = (true, State::Closing(Instant::now()));
+            (self.gone, self.state) = (true, State::Closing(Duration::ZERO));
             return;
         };
         match (self.state, up) {
@@ -208,8 +210,8 @@ impl CaptureSource for PacketSource {
         if kept > 0 {
             take(&frames[..kept]);
         }
-        if let State::Closing(since) = &mut self.state {
-            *since = Instant::now();
+        if let State::Closing(silence) = &mut self.state {
+            *silence = Duration::ZERO;
         }
         self.bursts += 1;
         if self.bursts >= BURSTS_PER_COUNT {
@@ -237,7 +239,7 @@ impl CaptureSource for PacketSource {
         if matches!(self.state, State::Up | State::Down) {
             let stopped = self.ring.stop();
             stopped.map_err(|cause| LiveError::System { name: self.name.to_string(), what: "closing", cause })?;
-            self.state = State::Closing(Instant::now());
+            self.state = State::Closing(Duration::ZERO);
         }
         Ok(())
     }

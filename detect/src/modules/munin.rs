@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-/// How long the file answers in place of the socket.
+/// See [`Source::fresh`].
 const FRESH: Duration = Duration::from_secs(3);
 
 /// What the plugins show.
@@ -48,6 +48,8 @@ pub enum Plugin {
 pub struct Source {
     pub socket: PathBuf,
     pub cache: PathBuf,
+    /// How long the file answers in place of the socket; 3 s in the original.
+    pub fresh: Duration,
 }
 
 /// Why there are no numbers.
@@ -99,14 +101,11 @@ impl Plugin {
 
     /// Where the originals look.
     pub fn source(self) -> Source {
-        match self {
-            Plugin::LinkTraffic => {
-                Source { socket: link_traffic::SOCKET.into(), cache: "/tmp/munin_link_traffic_data.txt".into() }
-            }
-            Plugin::ProtoTraffic => {
-                Source { socket: proto_traffic::SOCKET.into(), cache: "/tmp/munin_proto_traffic_data.txt".into() }
-            }
-        }
+        let (socket, cache) = match self {
+            Plugin::LinkTraffic => (link_traffic::SOCKET, "/tmp/munin_link_traffic_data.txt"),
+            Plugin::ProtoTraffic => (proto_traffic::SOCKET, "/tmp/munin_proto_traffic_data.txt"),
+        };
+        Source { socket: socket.into(), cache: cache.into(), fresh: FRESH }
     }
 
     /// What the plugin prints: values, or what `command` asks for.
@@ -142,7 +141,7 @@ impl Source {
         if written.is_err() {
             eprintln!("{} not found or cannot read info.", self.cache.display());
         }
-        let is_fresh = written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age <= FRESH));
+        let is_fresh = written.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age <= self.fresh));
         if let (true, Ok(text)) = (is_fresh, fs::read_to_string(&self.cache)) {
             return Ok(text);
         }

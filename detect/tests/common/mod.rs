@@ -1,8 +1,25 @@
 //! What tests of modules share.
+#[path = "../../../trap/tests/common/panics.rs"]
+mod panics;
+
 use detect::modules;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Output, OutputDefaults, Place, Spec};
+
+/// How long a test waits for what must come, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Looks again and again until it is so.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "waited for {what} in vain");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// Runs a module with these arguments; answers its exit code.
 pub(crate) fn module(name: &str, args: &[&str]) -> u8 {
@@ -12,11 +29,13 @@ pub(crate) fn module(name: &str, args: &[&str]) -> u8 {
 
 /// An input that a test reads itself.
 pub(crate) fn input(spec: &str, place: &Place) -> Input {
+    panics::end_the_process();
     Input::open_at(&Spec::parse(spec).unwrap()[0], &InputDefaults::default(), place).unwrap()
 }
 
 /// An output that a test writes itself.
 pub(crate) fn output(spec: &str, place: &Place) -> Output {
+    panics::end_the_process();
     Output::open_at(&Spec::parse(spec).unwrap()[0], OutputDefaults::default(), place).unwrap()
 }
 

@@ -16,7 +16,7 @@ fn flows_end_while_a_link_is_down_and_its_first_packet_afterwards_is_taken() {
         let ns = Netns::new(1);
         let out = folder.path(&format!("{backend}.json"));
         let written = || json_lines(&std::fs::read_to_string(&out).unwrap_or_default());
-        let running = started(&ns, backend, &["--inactive", "1", "--json", out.to_str().expect("plain path")]);
+        let running = started(&ns, backend, &["--inactive", "4", "--json", out.to_str().expect("plain path")]);
         ns.send(&capture, 20_000);
         ns.must("ip", &["link", "set", HERE, "down"]);
         running.wait_for("v0 is down; packets go on when it is up again");

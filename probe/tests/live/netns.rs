@@ -120,7 +120,7 @@ impl Running {
     /// Waits until it says a line with this in it.
     #[track_caller]
     pub(crate) fn wait_for(&self, part: &str) {
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_secs(120);
         let mut all = String::new();
         while let Ok(line) = self.heard.recv_timeout(end.saturating_duration_since(Instant::now())) {
             if line.contains(part) {
@@ -150,7 +150,7 @@ impl Running {
     /// Waits for its end.
     pub(crate) fn end(mut self) -> Run {
         let mut child = self.child.take().expect("it runs");
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_secs(120);
         let status = loop {
             match child.try_wait().expect("it is our child") {
                 Some(status) => break status,

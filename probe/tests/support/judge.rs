@@ -14,8 +14,8 @@ pub(crate) struct Exported {
     pub(crate) udp: Vec<Vec<u8>>,
 }
 
-/// Flows each second at the most: 1 MB/s, so that the 200 KB of a socket hold what comes while a loaded machine keeps its reader waiting.
-const PACE: &str = "10000";
+/// Flows each second at the most: 0.2 MB/s, so that the 200 KB of a socket hold what comes while a loaded machine keeps its reader waiting.
+const PACE: &str = "2000";
 
 #[track_caller]
 pub(crate) fn export(folder: &Folder, capture: &Path, args: &[&str]) -> Exported {

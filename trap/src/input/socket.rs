@@ -14,11 +14,12 @@ use crate::hello::HELLO_LEN;
 use crate::link::Link;
 use crate::log;
 use crate::net;
+use crate::patience::Patience;
 use crate::place::{Place, STOP_POLL, Stop};
 use crate::tls::{self, TlsStream};
 
 /// Wait for the 8 bytes of HELLO, and again for its specifier. The original gives up, and most of its modules end, after 8 times 25 ms:
-/// too soon on a machine that is busy, where nothing is wrong with the sender.
+/// too soon on a machine that is busy, where nothing is wrong with the sender. Counted in [`Patience`].
 const HELLO_WAIT: Duration = Duration::from_secs(2);
 /// Pause after a failed attempt to connect.
 const RETRY: Duration = Duration::from_secs(1);
@@ -49,8 +50,8 @@ enum Peer {
 struct Session {
     link: Link,
     waiting: Waiting,
-    /// End of the wait for the part of HELLO that is due.
-    hello_deadline: Instant,
+    /// For the part of HELLO that is due.
+    hello_patience: Patience,
     has_hello_header: bool,
     has_container_bytes: bool,
 }
@@ -139,7 +140,7 @@ impl SocketSource {
                     self.session = Some(Session {
                         link,
                         waiting: Waiting::Unset,
-                        hello_deadline: Instant::now() + hello_wait,
+                        hello_patience: Patience::new(hello_wait),
                         has_hello_header: false,
                         has_container_bytes: false,
                     });
@@ -183,13 +184,22 @@ impl SocketSource {
         let Some(session) = &mut self.session else { return Ok(Some(Filled::Ended)) };
         let expects_hello = deframer.expects_hello();
         if expects_hello && !session.has_hello_header && deframer.buffered() >= HELLO_LEN {
-            (session.has_hello_header, session.hello_deadline) = (true, Instant::now() + hello_wait);
+            (session.has_hello_header, session.hello_patience) = (true, Patience::new(hello_wait));
         }
         // HELLO has its own time, whatever the timeout is.
-        let deadline = if expects_hello { Some(session.hello_deadline) } else { deadline };
-        let budget = deadline.map_or(STOP_POLL, |deadline| net::left(deadline).min(STOP_POLL));
+        let budget = if expects_hello {
+            session.hello_patience.slice()
+        } else {
+            deadline.map_or(STOP_POLL, |deadline| net::left(deadline).min(STOP_POLL))
+        };
         session.wait_for(budget)?;
-        match session.link.read(deframer.spare()) {
+        let read = session.link.read(deframer.spare());
+        let is_over = if expects_hello {
+            session.hello_patience.is_spent()
+        } else {
+            deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        };
+        match read {
             Ok(0) if expects_hello => {
                 self.close_for_a_while();
                 deframer.reset();
@@ -202,7 +212,7 @@ impl SocketSource {
                 Ok(Some(Filled::Bytes(count)))
             }
             Err(error) if net::is_transient(&error) => {
-                if deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                if !is_over {
                     return Ok(None);
                 }
                 if !expects_hello {

@@ -16,10 +16,11 @@ use super::ring::Task;
 use crate::link::Link;
 use crate::log;
 use crate::net;
+use crate::patience::Patience;
 use crate::tls::{self, TlsStream};
 
-/// A real client gives up about 200 ms after connecting; one that takes longer to read HELLO is gone.
-const HELLO_WAIT: Duration = Duration::from_millis(200);
+/// A client that takes no HELLO for so long, counted in [`Patience`], is gone. A real one gives up about 200 ms after connecting.
+const HELLO_WAIT: Duration = Duration::from_secs(2);
 /// Longest single write; between writes the thread looks whether it must end.
 const WRITE_SLICE: Duration = Duration::from_millis(100);
 /// How often an idle client is checked for having left.
@@ -115,11 +116,9 @@ fn greet(hub: &Hub, link: &mut Link, id: u32) -> Option<u64> {
         let state = hub.lock();
         (Arc::clone(&state.hello), state.generation, state.is_announced)
     };
-    let deadline = Instant::now() + HELLO_WAIT;
-    let greeted = socket
-        .set_write_timeout(Some(HELLO_WAIT))
-        .and_then(|()| link.send_all(&hello, |_| Instant::now() < deadline))
-        .and_then(|()| socket.set_write_timeout(Some(WRITE_SLICE)));
+    let mut patience = Patience::new(HELLO_WAIT);
+    let greeted =
+        socket.set_write_timeout(Some(WRITE_SLICE)).and_then(|()| link.send_all(&hello, |_| !patience.is_spent()));
     let mut state = hub.lock();
     state.greeting -= 1;
     // Between HELLO and here the format may have changed; such a client has to ask again.

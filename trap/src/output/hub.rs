@@ -14,6 +14,7 @@ use super::ring::Ring;
 use crate::container::Builder;
 use crate::format::Format;
 use crate::hello;
+use crate::patience::Patience;
 use crate::place::{STOP_POLL, Stop};
 use crate::spec::{Autoflush, RingLimits, Timeout};
 
@@ -111,17 +112,18 @@ impl Hub {
         ready: fn(&State) -> bool,
         mut state: MutexGuard<'a, State>,
         stop: &Stop,
-        patience: Option<Instant>,
+        mut patience: Option<Patience>,
     ) -> (MutexGuard<'a, State>, bool) {
         loop {
             if ready(&state) {
                 return (state, true);
             }
-            let is_over = patience.map_or_else(|| stop.is_set(), |deadline| Instant::now() >= deadline);
+            let is_over = patience.as_mut().map_or_else(|| stop.is_set(), Patience::is_spent);
             if is_over {
                 return (state, false);
             }
-            state = self.wait_on(&self.room, state, STOP_POLL);
+            let most = patience.map_or(STOP_POLL, |patience| patience.slice());
+            state = self.wait_on(&self.room, state, most);
         }
     }
 }

@@ -21,11 +21,13 @@ use crate::error::TrapError;
 use crate::format::Format;
 use crate::hello;
 use crate::net;
+use crate::patience::Patience;
 use crate::place::{Place, STOP_POLL, Stop};
 use crate::spec::{RingLimits, Timeout};
 use crate::tls::TlsFiles;
 
 /// At the end, a client that takes no byte for this long is given up: it was stopped itself, or its machine is. What it has not read is lost.
+/// As the others below, counted in [`Patience`].
 const FINISH_PATIENCE: Duration = Duration::from_secs(30);
 /// The same after a stop request, when somebody waits for the program to end.
 const FINISH_STALL: Duration = Duration::from_secs(2);
@@ -150,14 +152,14 @@ impl SocketOutput {
     }
 
     pub(super) fn send_eof(&mut self) -> Sent {
-        let patience = self.stop.is_set().then(|| Instant::now() + FINISH_STALL);
+        let patience = self.stop.is_set().then(|| Patience::new(FINISH_STALL));
         let sent = self.send_until(&[0], patience);
         self.flush();
         sent
     }
 
     /// Waits for room until `patience`; without one until the stop request.
-    fn send_until(&self, msg: &[u8], patience: Option<Instant>) -> Sent {
+    fn send_until(&self, msg: &[u8], patience: Option<Patience>) -> Sent {
         let mut state = self.hub.lock();
         if state.active.is_oversize(msg.len()) {
             return Sent::Dropped(DropReason::TooLarge);
@@ -197,7 +199,7 @@ impl SocketOutput {
         if state.ring.listeners() == 0 || state.active.is_empty() {
             return;
         }
-        let patience = self.stop.is_set().then(|| Instant::now() + FINISH_STALL);
+        let patience = self.stop.is_set().then(|| Patience::new(FINISH_STALL));
         let (locked, is_ready) = self.hub.wait_until(State::has_room, state, &self.stop, patience);
         state = locked;
         if is_ready && state.publish() {
@@ -213,11 +215,12 @@ impl SocketOutput {
         }
         let mut state = self.hub.lock();
         state.closing = true;
-        let begun = Instant::now();
-        let mut is_ready = false;
-        while !is_ready && begun.elapsed() < self.patience(&state) {
-            let slice = Some(Instant::now() + STOP_POLL);
-            (state, is_ready) = self.hub.wait_until(State::is_safe_to_publish, state, &self.stop, slice);
+        let (mut patience, mut is_stopped) = (self.patience(&state), self.stop.is_set());
+        while !state.is_safe_to_publish() && !patience.is_spent() {
+            state = self.hub.wait_on(&self.hub.room, state, patience.slice());
+            if self.stop.is_set() && !std::mem::replace(&mut is_stopped, true) {
+                patience = self.patience(&state);
+            }
         }
         state.publish();
         state.ring.end_all();
@@ -231,8 +234,8 @@ impl SocketOutput {
             let _already_closed = socket.shutdown(std::net::Shutdown::Both);
         }
         self.hub.work.notify_all();
-        let give_up = Instant::now() + CUT_OFF_WAIT;
-        while state.ring.connected() > 0 && Instant::now() < give_up {
+        let mut patience = Patience::new(CUT_OFF_WAIT);
+        while state.ring.connected() > 0 && !patience.is_spent() {
             state = self.hub.wait_on(&self.hub.room, state, STOP_POLL);
         }
         drop(state);
@@ -250,18 +253,17 @@ impl SocketOutput {
     /// Waits until every client took its last container, while bytes flow.
     fn drain<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         let mut seen = self.hub.progress.load(Ordering::Relaxed);
-        let mut moved_at = Instant::now();
-        let mut stopped_at = None;
+        let mut patience = self.patience(&state);
+        let mut after_stop = None;
         while state.ring.connected() > 0 {
-            let now = Instant::now();
             let progress = self.hub.progress.load(Ordering::Relaxed);
             if progress != seen {
-                (seen, moved_at) = (progress, now);
+                (seen, patience) = (progress, self.patience(&state));
             }
-            if stopped_at.is_none() && self.stop.is_set() {
-                (stopped_at, moved_at) = (Some(now), now);
+            if after_stop.is_none() && self.stop.is_set() {
+                (after_stop, patience) = (Some(Patience::new(FINISH_MAX)), self.patience(&state));
             }
-            if now >= moved_at + self.patience(&state) || stopped_at.is_some_and(|at| now >= at + FINISH_MAX) {
+            if patience.is_spent() || after_stop.as_mut().is_some_and(Patience::is_spent) {
                 break;
             }
             state = self.hub.wait_on(&self.hub.room, state, STOP_POLL);
@@ -270,8 +272,8 @@ impl SocketOutput {
     }
 
     /// How long a client may take no byte at the end.
-    fn patience(&self, state: &State) -> Duration {
-        if self.stop.is_set() || state.is_lossy() { FINISH_STALL } else { FINISH_PATIENCE }
+    fn patience(&self, state: &State) -> Patience {
+        Patience::new(if self.stop.is_set() || state.is_lossy() { FINISH_STALL } else { FINISH_PATIENCE })
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Settings)) {

@@ -92,3 +92,24 @@ impl Session {
         ControlFlow::Continue(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_trickles_gets_no_more_time() {
+        let (socket, mut client) = UnixStream::pair().expect("a pair");
+        socket.set_nonblocking(true).expect("set");
+        let (mut session, board) = (Session::new(socket), Board { inputs: vec![], outputs: vec![] });
+        let idle = session.deadline();
+        let mut after = |bytes: &[u8]| {
+            client.write_all(bytes).expect("room");
+            assert!(session.go_on(true, &board).is_continue());
+            session.deadline()
+        };
+        let first = after(&[10]);
+        assert!(first < idle);
+        assert_eq!([after(&[0]), after(&[0, 0]), after(&[0])], [first; 3]);
+    }
+}

@@ -1,6 +1,8 @@
 //! What the integration tests share.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+mod panics;
+
 use std::io::{ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -11,12 +13,17 @@ use trap::container::Header;
 use trap::deframer::{Deframer, Item, Layout};
 use trap::{Event, Format, Input, InputDefaults, Output, OutputDefaults, Place, Sent, Spec};
 
+/// How long a test waits for what must come, however busy the machine is.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
 pub(crate) fn output(text: &str, place: &Place) -> Output {
+    panics::end_the_process();
     let spec = Spec::parse(text).expect("specifier");
     Output::open_at(&spec[0], OutputDefaults::default(), place).expect("output opens")
 }
 
 pub(crate) fn input(text: &str, place: &Place) -> Input {
+    panics::end_the_process();
     let spec = Spec::parse(text).expect("specifier");
     Input::open_at(&spec[0], &InputDefaults::default(), place).expect("input opens")
 }
@@ -29,10 +36,10 @@ pub(crate) fn must_send(output: &mut Output, msg: &[u8]) {
     assert_eq!(output.send(msg), Sent::Sent);
 }
 
-/// A client that reads raw bytes; panics instead of waiting longer than 10 s.
+/// A client that reads raw bytes; panics instead of waiting longer than [`PATIENCE`].
 pub(crate) fn raw_client(place: &Place, name: &str) -> UnixStream {
     let stream = UnixStream::connect(place.socket_path(name)).expect("connect");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
     stream
 }
 
@@ -43,7 +50,7 @@ pub(crate) fn free_port() -> u16 {
 /// As [`raw_client`], over TCP.
 pub(crate) fn tcp_client(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).expect("connect");
-    stream.set_read_timeout(Some(Duration::from_secs(10))).expect("timeout");
+    stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
     stream
 }
 
@@ -70,7 +77,7 @@ pub(crate) fn read_container(stream: &mut impl Read) -> Option<(u64, u16, Vec<u8
 }
 
 pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(2));
