@@ -15,7 +15,7 @@ pub mod rng;
 
 pub use cases::{Case, cases};
 pub use frame::Frame;
-pub use mix::{Profile, Totals, write_capture};
+pub use mix::{Profile, Totals, write_capture, write_syn_while};
 pub use rng::Rng;
 
 /// Nanoseconds; a moment when counted from 1970, else a duration.

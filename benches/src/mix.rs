@@ -79,8 +79,18 @@ pub fn write_capture(
             realistic::write(seed, packets, flows.clamp(1, packets.max(1)), &mut sink)?;
         }
         Profile::Small64 => stress::small64(seed, packets, flows.clamp(1, packets.max(1)), &mut sink)?,
-        Profile::Syn => stress::syn(seed, packets, &mut sink)?,
+        Profile::Syn => stress::syn(seed, |number| number < packets, &mut sink)?,
     }
+    sink.file.finish()?;
+    Ok(sink.totals)
+}
+
+/// Writes a pcap of packets that open a new TCP flow each, as long as `goes_on` says so, which gets the number of packets so far. Up to
+/// 1 MiB of them wait in memory.
+pub fn write_syn_while(seed: u64, goes_on: impl FnMut(u64) -> bool, out: &mut impl Write) -> io::Result<Totals> {
+    let file = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), Format::default())?;
+    let mut sink = CaptureSink { file, totals: Totals::default() };
+    stress::syn(seed, goes_on, &mut sink)?;
     sink.file.finish()?;
     Ok(sink.totals)
 }

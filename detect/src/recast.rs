@@ -79,24 +79,29 @@ impl Recast {
         Recast { fixed, runs, vars, var_max, is_same: from == to }
     }
 
-    /// The record in the other template: `view` as it is if nothing changes, otherwise written to `out`, whose contents are lost.
+    /// Adds the record in the other template to `out`, which after a failure holds a part of it.
     #[inline]
-    pub fn apply<'a>(&self, view: &View<'a>, out: &'a mut Vec<u8>) -> Result<&'a [u8], TooLarge> {
-        let bytes = view.as_bytes();
-        // A value longer than the limit makes the record at least as much longer than its fixed part.
-        if self.is_same && bytes.len() <= self.fixed.len() + self.var_max {
-            return Ok(bytes);
+    pub fn append(&self, view: &View<'_>, out: &mut Vec<u8>) -> Result<(), TooLarge> {
+        if self.keeps(view) {
+            out.extend_from_slice(view.as_bytes());
+            return Ok(());
         }
-        self.write(view, out)?;
-        Ok(out)
+        self.write(view, out)
+    }
+
+    /// True when the record stays as it is.
+    #[inline]
+    pub fn keeps(&self, view: &View<'_>) -> bool {
+        // A value longer than the limit makes the record at least as much longer than its fixed part.
+        self.is_same && view.as_bytes().len() <= self.fixed.len() + self.var_max
     }
 
     fn write(&self, view: &View<'_>, out: &mut Vec<u8>) -> Result<(), TooLarge> {
-        out.clear();
+        let begin = out.len();
         out.extend_from_slice(&self.fixed);
         let bytes = view.as_bytes();
         for run in &self.runs {
-            out[run.to..run.to + run.len].copy_from_slice(&bytes[run.from..run.from + run.len]);
+            out[begin + run.to..begin + run.to + run.len].copy_from_slice(&bytes[run.from..run.from + run.len]);
         }
         for var in &self.vars {
             let data = match &var.source {
@@ -104,14 +109,13 @@ impl Recast {
                 Source::Model(data) => data,
             };
             let data = &data[..data.len().min(self.var_max)];
-            let offset = out.len() - self.fixed.len();
-            let needed = out.len() + data.len();
+            let offset = out.len() - begin - self.fixed.len();
+            let needed = out.len() - begin + data.len();
             if needed > RECORD_MAX {
-                out.clear();
                 return Err(TooLarge { needed });
             }
             out.extend_from_slice(data);
-            put_descriptor(out, var.at, offset, data.len());
+            put_descriptor(&mut out[begin..], var.at, offset, data.len());
         }
         Ok(())
     }
@@ -145,22 +149,29 @@ mod tests {
         let model = record(&to, &[("C", "7"), ("D", "8"), ("S", "model"), ("U", "uuu")]);
         let want = record(&to, &[("A", "1"), ("B", "2"), ("C", "7"), ("D", "8"), ("S", "ab"), ("U", "uu")]);
         let (view, model) = (View::new(&from, &incoming).unwrap(), View::new(&to, &model).unwrap());
-        let mut out = Vec::new();
-        assert_eq!(Recast::with_model(&from, &model, 2).apply(&view, &mut out), Ok(&want[..]));
+        // Behind what is there already.
+        let mut out = b"there".to_vec();
+        Recast::with_model(&from, &model, 2).append(&view, &mut out).unwrap();
+        assert_eq!(out, [b"there", &want[..]].concat());
         let want = record(&to, &[("A", "1"), ("B", "2"), ("S", "abc")]);
-        assert_eq!(Recast::new(&from, &to).apply(&view, &mut out), Ok(&want[..]));
+        out.clear();
+        Recast::new(&from, &to).append(&view, &mut out).unwrap();
+        assert_eq!(out, want);
     }
 
     #[test]
-    fn a_record_that_needs_no_change_is_not_copied() {
+    fn a_record_that_needs_no_change_stays() {
         let template = Template::parse("uint8 A,string S").unwrap();
         let incoming = record(&template, &[("S", "abcd")]);
         let view = View::new(&template, &incoming).unwrap();
+        let (same, cut) = (Recast::new(&template, &template), Recast::with_model(&template, &view, 3));
+        assert!(same.keeps(&view) && !cut.keeps(&view));
         let mut out = Vec::new();
-        let same = Recast::new(&template, &template).apply(&view, &mut out).unwrap();
-        assert!(std::ptr::eq(same, incoming.as_slice()));
-        let cut = Recast::with_model(&template, &view, 3).apply(&view, &mut out).unwrap();
-        assert_eq!(View::new(&template, cut).unwrap().bytes(1), Some(&b"abc"[..]));
+        same.append(&view, &mut out).unwrap();
+        assert_eq!(out, incoming);
+        out.clear();
+        cut.append(&view, &mut out).unwrap();
+        assert_eq!(View::new(&template, &out).unwrap().bytes(1), Some(&b"abc"[..]));
     }
 
     #[test]
@@ -171,6 +182,6 @@ mod tests {
         let model = record(&to, &[("T", &"y".repeat(60_000))]);
         let (view, model) = (View::new(&from, &long).unwrap(), View::new(&to, &model).unwrap());
         let recast = Recast::with_model(&from, &model, RECORD_MAX);
-        assert!(recast.apply(&view, &mut Vec::new()).is_err());
+        assert!(recast.append(&view, &mut Vec::new()).is_err());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Each takes any bytes, must not panic, and asserts what must hold for any input.
 
-use crate::container::{Header, PAYLOAD_MAX, WIRE_HEADER};
+use crate::batch::Gathered;
+use crate::container::{Builder, Header, LEN_PREFIX, PAYLOAD_MAX, WIRE_HEADER};
 use crate::deframer::{Deframer, Item, Layout, StreamError};
 use crate::expand;
 use crate::format::{self, Format, Verdict};
@@ -82,7 +83,8 @@ pub fn fuzz_negotiate(data: &[u8]) {
     let _ = format::negotiate(&Format::Raw, &sender, None);
 }
 
-/// A connection: the same events however the bytes are cut, and messages inside their containers.
+/// A connection: the same events however the bytes are cut and messages are asked for, messages inside their containers, and the same
+/// messages behind whoever passes them on by batches.
 pub fn fuzz_wire_stream(data: &[u8]) {
     chunking_invariance(Layout::Wire, data);
 }
@@ -143,32 +145,85 @@ enum Seen {
     Broken(StreamError),
 }
 
+/// How messages are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// Each as an item.
+    Items,
+    /// Those in the container at hand without a look at anything else.
+    AtHand,
+    /// All in the container at hand together.
+    Batches,
+}
+
 fn chunking_invariance(layout: Layout, data: &[u8]) {
-    let whole = run(layout, &[data]);
+    let whole = run(layout, &[data], Asking::Items);
     let bytewise: Vec<&[u8]> = data.chunks(1).collect();
-    assert_eq!(whole, run(layout, &bytewise));
     // Cuts taken from the data itself, so that a fuzzer can steer them.
     let middle = data.first().map_or(0, |byte| usize::from(*byte)) % (data.len() + 1);
     let (head, tail) = data.split_at(middle);
-    assert_eq!(whole, run(layout, &[head, tail]));
+    for asking in [Asking::Items, Asking::AtHand, Asking::Batches] {
+        assert_eq!(whole, run(layout, &[data], asking), "{asking:?}");
+        assert_eq!(whole, run(layout, &bytewise, asking), "{asking:?}");
+        assert_eq!(whole, run(layout, &[head, tail], asking), "{asking:?}");
+    }
+    passed_on(&whole, middle);
 }
 
-fn run(layout: Layout, chunks: &[&[u8]]) -> Vec<Seen> {
+/// Messages gathered and sent in batches are the same ones behind containers of any size, save those that are longer.
+fn passed_on(seen: &[Seen], size: usize) {
+    let mut messages: Vec<&[u8]> = Vec::new();
+    messages.extend(
+        seen.iter().filter_map(|seen| if let Seen::Message(message) = seen { Some(&message[..]) } else { None }),
+    );
+    let mut gathered = Gathered::default();
+    let mut builder = Builder::wire(WIRE_HEADER + LEN_PREFIX + 1 + size);
+    messages.retain(|message| !builder.is_oversize(message.len()));
+    assert!(messages.iter().all(|message| gathered.push(message)));
+    let mut deframer = Deframer::new(Layout::Wire);
+    deframer.skip_hello();
+    let mut rest = gathered.batch();
+    while !rest.is_empty() {
+        let before = rest.len();
+        rest = builder.push_batch(&rest);
+        assert!(rest.len() < before, "an empty container takes a message");
+        deframer.feed(builder.seal(0));
+        builder.clear();
+    }
+    let mut again = Vec::new();
+    let ended = drain(&mut deframer, &mut again, Asking::Batches);
+    again.retain(|seen| !matches!(seen, Seen::Container(_)));
+    assert_eq!(ended, Ok(()));
+    assert!(again.iter().eq(messages.iter().map(|message| Seen::Message(message.to_vec())).collect::<Vec<_>>().iter()));
+}
+
+fn run(layout: Layout, chunks: &[&[u8]], asking: Asking) -> Vec<Seen> {
     let mut deframer = Deframer::new(layout);
     let mut seen = Vec::new();
     for chunk in chunks {
         deframer.feed(chunk);
-        if drain(&mut deframer, &mut seen).is_err() {
+        if drain(&mut deframer, &mut seen, asking).is_err() {
             return seen;
         }
     }
     deframer.end_of_bytes();
-    let _ = drain(&mut deframer, &mut seen);
+    let _ = drain(&mut deframer, &mut seen, asking);
     seen
 }
 
-fn drain(deframer: &mut Deframer, seen: &mut Vec<Seen>) -> Result<(), ()> {
+fn drain(deframer: &mut Deframer, seen: &mut Vec<Seen>, asking: Asking) -> Result<(), ()> {
     loop {
+        if asking == Asking::AtHand {
+            while let Some(range) = deframer.next_at_hand() {
+                seen.push(Seen::Message(deframer.bytes(range).to_vec()));
+            }
+        }
+        if asking == Asking::Batches {
+            while let Some(batch) = deframer.batch_at_hand() {
+                assert!(batch.iter().all(|message| message.len() > 1) && batch.iter().count() == batch.len());
+                seen.extend(batch.iter().map(|message| Seen::Message(message.to_vec())));
+            }
+        }
         match deframer.next_item() {
             Ok(Item::NeedMore) => return Ok(()),
             Ok(Item::Hello(format)) => seen.push(Seen::Hello(format)),
@@ -195,7 +250,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::container::Builder;
 
     /// Bytes of a stream that is valid until it is damaged or cut.
     fn stream(layout: Layout) -> impl Strategy<Value = Vec<u8>> {

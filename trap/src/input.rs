@@ -400,3 +400,10 @@ fn deadline_of(timeout: Timeout) -> Option<Instant> {
     };
     Instant::now().checked_add(budget)
 }
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        let InputStats { messages, missed, connects, .. } = self.stats;
+        log::verbose!("input {}: {messages} messages received in {connects} connections, {missed} missed", self.id());
+    }
+}

@@ -31,7 +31,7 @@ pub mod spec;
 pub mod tls;
 pub mod trap_stats;
 
-pub use batch::Batch;
+pub use batch::{Batch, Gathered};
 pub use error::TrapError;
 pub use format::Format;
 pub use input::{Event, Input, InputDefaults, InputStats};

@@ -282,8 +282,17 @@ impl Output {
             Sink::File(file) => file.flush(),
             Sink::Blackhole | Sink::Finished => Ok(()),
         };
+        let was_open = !matches!(sink, Sink::Finished);
         self.merge(&sink);
         self.tell();
+        if was_open {
+            let OutputStats { sent, unheard, skipped, abandoned, .. } = self.stats;
+            log::verbose!(
+                "output {}: {sent} messages sent, {unheard} while nobody listened; clients missed {skipped} and {abandoned} were not \
+                 delivered",
+                self.id
+            );
+        }
         outcome.map(|()| self.stats.clone())
     }
 

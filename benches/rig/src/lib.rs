@@ -4,6 +4,7 @@
 //! generator or of this crate: such places panic with their reason, nothing here is part of the product.
 #![forbid(unsafe_code)]
 
+pub mod chain;
 pub mod dialogs;
 pub mod encode;
 pub mod frames;

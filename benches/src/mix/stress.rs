@@ -28,10 +28,15 @@ pub(super) fn small64<W: Write>(seed: u64, packets: u64, flows: u64, sink: &mut 
     Ok(())
 }
 
-pub(super) fn syn<W: Write>(seed: u64, packets: u64, sink: &mut CaptureSink<W>) -> io::Result<()> {
+/// `goes_on` gets the number of packets so far.
+pub(super) fn syn<W: Write>(
+    seed: u64,
+    mut goes_on: impl FnMut(u64) -> bool,
+    sink: &mut CaptureSink<W>,
+) -> io::Result<()> {
     let mut rng = Rng::new(seed);
     let mut frame = Frame::new();
-    for number in 0..packets {
+    for number in (0..).take_while(|number| goes_on(*number)) {
         let (port, sequence) = (rng.pick(&[22, 23, 80, 443, 445, 3389]), rng.draw() as u32);
         open(number, port, Side::Client, &mut frame, |from, to, frame| {
             let header = Tcp::new(from.port, to.port, flags::SYN);
@@ -41,7 +46,7 @@ pub(super) fn syn<W: Write>(seed: u64, packets: u64, sink: &mut CaptureSink<W>) 
         frame.pad(ETHERNET_MIN_BYTES);
         sink.packet(number * MICROSECOND, &frame)?;
     }
-    sink.totals.flows = packets;
+    sink.totals.flows = sink.totals.packets;
     Ok(())
 }
 

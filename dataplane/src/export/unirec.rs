@@ -8,7 +8,10 @@ use crate::flow::Basic;
 use crate::registry::{PluginId, PluginSet};
 use record::unirec::Layout;
 use record::{Record, Schema};
-use trap::{Format, IfcSpec, Output, OutputDefaults, Place, Sent, ServiceName};
+use trap::{Format, Gathered, IfcSpec, Output, OutputDefaults, Place, Sent, ServiceName};
+
+/// Bytes of records that are gathered before the output is asked for, also within a batch.
+const GATHERED: usize = 64 * 1024;
 
 /// What one interface carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +49,10 @@ struct Interface {
     /// Plugins of the group; empty for a basic interface.
     set: PluginSet,
     record: Vec<u8>,
+    /// Records of the batch at hand on their way to the output.
+    gathered: Gathered,
+    /// Records too large for a container that were counted.
+    too_large: u64,
     /// For each part of the layout, the extension record that goes into the next UniRec record.
     parts: Vec<Option<Link>>,
 }
@@ -80,6 +87,8 @@ impl Interface {
             group: group.clone(),
             set: plugins.iter().map(|p| p.bit()).sum(),
             record: Vec::with_capacity(1 << 16),
+            gathered: Gathered::default(),
+            too_large: 0,
             parts: vec![None; schemas.len()],
         })
     }
@@ -116,13 +125,27 @@ impl Interface {
                 }
             }
         });
-        if encoded.is_err() {
+        if encoded.is_err() || !self.gathered.push(&self.record) {
             return books.records.drop(RecordDrop::TooLarge, 1);
         }
-        match self.output.send(&self.record) {
-            Sent::Sent => books.records.keep(1),
-            Sent::Dropped(trap::DropReason::TooLarge) => books.records.drop(RecordDrop::TooLarge, 1),
-            Sent::Dropped(_) => books.records.drop(RecordDrop::NotTaken, 1),
+        if self.gathered.size() >= GATHERED {
+            self.send_gathered(books);
+        }
+    }
+
+    /// Gives the output what was gathered: one lock for all of it.
+    fn send_gathered(&mut self, books: &mut Books) {
+        if self.gathered.is_empty() {
+            return;
+        }
+        let done = self.output.send_batch(&self.gathered.batch());
+        self.gathered.clear();
+        books.records.keep(done.sent);
+        if done.dropped > 0 {
+            let too_large = self.output.stats().too_large;
+            let newly = std::mem::replace(&mut self.too_large, too_large).abs_diff(too_large);
+            books.records.drop(RecordDrop::TooLarge, newly);
+            books.records.drop(RecordDrop::NotTaken, done.dropped - newly);
         }
     }
 }
@@ -144,6 +167,9 @@ impl Exporter for UnirecExporter {
             for interface in &mut self.interfaces {
                 interface.flow(batch, flow, &basic, &mut self.books);
             }
+        }
+        for interface in &mut self.interfaces {
+            interface.send_gathered(&mut self.books);
         }
     }
 

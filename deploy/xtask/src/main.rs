@@ -3,6 +3,7 @@
 
 mod budget;
 mod cases;
+mod chain;
 mod compare;
 mod corpus;
 mod docs;
@@ -38,6 +39,7 @@ enum Chore {
     Hostile(extremes::Hostile),
     Live(extremes::Live),
     TrapSpeed(trap_speed::Args),
+    Chain(chain::Args),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Hostile(args) => extremes::hostile(&args),
         Chore::Live(args) => extremes::live(&args),
         Chore::TrapSpeed(args) => trap_speed::run(&args),
+        Chore::Chain(args) => chain::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,7 +3,7 @@ use super::start;
 use crate::options::flag;
 use std::time::{Duration, Instant};
 use trap::module::{Count, Module, ModuleInfo, Param};
-use trap::{DropReason, Event, Format, Input, Output, Sent, TrapError, log};
+use trap::{DropReason, Event, Format, Input, Output, Sent, SentBatch, TrapError, log};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +97,16 @@ fn repeat(input: &mut Input, output: &mut Output, forwards_eof: bool, totals: &m
         totals.received += 1;
         if !count(output.send(message), totals) {
             return Ok(());
+        }
+        // The rest of its container goes on as it lies there.
+        while let Some(batch) = input.batch() {
+            let SentBatch { sent, dropped, is_over } = output.send_batch(&batch);
+            totals.received += sent + dropped;
+            totals.sent += sent;
+            totals.timeouts += dropped;
+            if is_over {
+                return Ok(());
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use socket2::Socket;
 
 use super::hub::Hub;
 use super::ring::Task;
+use super::stats::ClientStats;
 use crate::link::Link;
 use crate::log;
 use crate::net;
@@ -179,9 +180,21 @@ fn send_container(hub: &Hub, link: &mut Link, bytes: &[u8]) -> io::Result<()> {
 
 fn leave(hub: &Hub, key: u64) {
     let mut state = hub.lock();
-    state.ring.leave(key);
+    let left = state.ring.leave(key);
     state.sockets.retain(|(other, _)| *other != key);
+    // The end of the program waits for what is said of its clients.
+    state.departing += 1;
     drop(state);
+    hub.room.notify_all();
+    if let Some((client, before)) = left {
+        let ClientStats { id, published, sent_messages, skipped_messages, queued_messages, .. } = client;
+        log::verbose!(
+            "output {}: client {id} left: {published} messages after {before} = {sent_messages} sent + {skipped_messages} skipped \
+             + {queued_messages} not delivered",
+            hub.name
+        );
+    }
+    hub.lock().departing -= 1;
     hub.room.notify_all();
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Settings {
 /// What producer, accepting, autoflush and client threads share.
 #[derive(Debug)]
 pub(super) struct Hub {
+    /// Socket name or port, for messages.
+    pub(super) name: String,
     state: Mutex<State>,
     /// Something was published, or a client must end.
     pub(super) work: Condvar,
@@ -57,6 +59,8 @@ pub(super) struct State {
     pub(super) generation: u64,
     /// Clients accepted that did not join the ring yet.
     pub(super) greeting: usize,
+    /// Clients that left the ring and of whom it is yet to be said.
+    pub(super) departing: usize,
     /// Sockets of joined clients by their key, to cut them off.
     pub(super) sockets: Vec<(u64, Arc<Socket>)>,
     pub(super) refused: u64,
@@ -66,8 +70,9 @@ pub(super) struct State {
 }
 
 impl Hub {
-    pub(super) fn new(limits: RingLimits, settings: Settings) -> Self {
+    pub(super) fn new(name: &str, limits: RingLimits, settings: Settings) -> Self {
         Self {
+            name: name.to_owned(),
             state: Mutex::new(State {
                 ring: Ring::new(limits.buffer_count),
                 active: Builder::wire(limits.buffer_size),
@@ -77,6 +82,7 @@ impl Hub {
                 is_announced: false,
                 generation: 0,
                 greeting: 0,
+                departing: 0,
                 sockets: Vec::new(),
                 refused: 0,
                 autoflushes: 0,

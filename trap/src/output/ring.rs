@@ -145,13 +145,14 @@ impl Ring {
         self.next_key
     }
 
-    /// Removes a client; what was queued for it is abandoned.
-    pub(super) fn leave(&mut self, key: u64) {
-        if let Some(cursor) = self.clients.remove(&key) {
-            self.listeners -= usize::from(cursor.end.is_none());
-            self.totals.abandoned += self.queued(&cursor);
-            self.drop_passed();
-        }
+    /// Removes a client; what was queued for it is abandoned. Answers its counters, and how many messages were published before it joined.
+    pub(super) fn leave(&mut self, key: u64) -> Option<(ClientStats, u64)> {
+        let cursor = self.clients.remove(&key)?;
+        let stats = self.stats_of(&cursor);
+        self.listeners -= usize::from(cursor.end.is_none());
+        self.totals.abandoned += stats.queued_messages;
+        self.drop_passed();
+        Some((stats, cursor.joined_at))
     }
 
     /// Decides what client `key` gets next. A client whose next container was overwritten jumps to the head and loses
@@ -223,17 +224,18 @@ impl Ring {
     }
 
     pub(super) fn client_stats(&self) -> Vec<ClientStats> {
-        self.clients
-            .values()
-            .map(|cursor| ClientStats {
-                id: cursor.id,
-                published: cursor.end.map_or(self.messages, |(_, messages)| messages) - cursor.joined_at,
-                sent_messages: cursor.sent_messages,
-                sent_containers: cursor.sent_containers,
-                skipped_messages: cursor.skipped,
-                queued_messages: self.queued(cursor),
-            })
-            .collect()
+        self.clients.values().map(|cursor| self.stats_of(cursor)).collect()
+    }
+
+    fn stats_of(&self, cursor: &Cursor) -> ClientStats {
+        ClientStats {
+            id: cursor.id,
+            published: cursor.end.map_or(self.messages, |(_, messages)| messages) - cursor.joined_at,
+            sent_messages: cursor.sent_messages,
+            sent_containers: cursor.sent_containers,
+            skipped_messages: cursor.skipped,
+            queued_messages: self.queued(cursor),
+        }
     }
 
     /// Messages between the cursor and its end. Counted from the containers still here; what was overwritten but not yet
@@ -327,7 +329,13 @@ mod tests {
             for (step, which) in steps {
                 match step {
                     0 => keys.push(ring.join(0)),
-                    1 if which < keys.len() => ring.leave(keys.remove(which)),
+                    1 if which < keys.len() => {
+                        let key = keys.remove(which);
+                        let (client, before) = ring.leave(key).expect("it was there");
+                        prop_assert_eq!(client.published, client.sent_messages + client.skipped_messages + client.queued_messages);
+                        prop_assert!(before + client.published <= published);
+                        prop_assert!(ring.leave(key).is_none());
+                    }
                     2 if which < keys.len() => {
                         if let Task::Send(bytes) = ring.task(keys[which]) {
                             ring.delivered(keys[which], count_of(&bytes));

@@ -57,11 +57,11 @@ impl SocketOutput {
         };
         let listener = net::listen_unix(&path, limits.clients_max).map_err(failed)?;
         let inode = fs::metadata(&path).map(|meta| (meta.dev(), meta.ino())).map_err(failed)?;
-        Self::start(listener, Some((path, inode)), Hub::new(limits, settings), place)
+        Self::start(listener, Some((path, inode)), Hub::new(name, limits, settings), place)
     }
 
     pub(super) fn tcp(port: &str, limits: RingLimits, settings: Settings, place: &Place) -> Result<Self, TrapError> {
-        Self::start(listen(port, limits)?, None, Hub::new(limits, settings), place)
+        Self::start(listen(port, limits)?, None, Hub::new(port, limits, settings), place)
     }
 
     pub(super) fn tls(
@@ -71,7 +71,7 @@ impl SocketOutput {
         settings: Settings,
         place: &Place,
     ) -> Result<Self, TrapError> {
-        let mut hub = Hub::new(limits, settings);
+        let mut hub = Hub::new(port, limits, settings);
         hub.tls = Some(files.server()?);
         Self::start(listen(port, limits)?, None, hub, place)
     }
@@ -235,7 +235,7 @@ impl SocketOutput {
         }
         self.hub.work.notify_all();
         let mut patience = Patience::new(CUT_OFF_WAIT);
-        while state.ring.connected() > 0 && !patience.is_spent() {
+        while state.ring.connected() + state.departing > 0 && !patience.is_spent() {
             state = self.hub.wait_on(&self.hub.room, state, STOP_POLL);
         }
         drop(state);

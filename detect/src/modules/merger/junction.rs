@@ -2,7 +2,10 @@
 use crate::recast::Recast;
 use record::unirec::{SpecError, Template, View};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use trap::{DropReason, Format, Output, Sent, TrapError};
+use trap::{Batch, Format, Gathered, Output, Sent, SentBatch, TrapError};
+
+/// Bytes of records that are gathered before the output is asked for.
+pub(super) const GATHERED: usize = 64 * 1024;
 
 /// The output with its template, shared by the threads of the inputs.
 #[derive(Debug)]
@@ -30,6 +33,13 @@ pub struct Totals {
 }
 
 impl Totals {
+    /// Counts what became of a batch; false if nothing can be sent any more.
+    fn count(&mut self, done: SentBatch) -> bool {
+        self.sent += done.sent;
+        self.dropped += done.dropped;
+        !done.is_over
+    }
+
     pub(super) fn tell(&self) {
         if self.damaged > 0 {
             eprintln!("Warning: {} damaged records were skipped.", self.damaged);
@@ -42,12 +52,9 @@ impl Totals {
 
 /// Records of one input, in the template of the output at the time.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct Waiting {
     pub(super) template: Template,
-    /// Records behind each other.
-    pub(super) bytes: Vec<u8>,
-    /// Length of each.
-    pub(super) lengths: Vec<usize>,
+    pub(super) records: Gathered,
     pub(super) damaged: u64,
     /// Records that became too long.
     pub(super) dropped: u64,
@@ -74,37 +81,24 @@ impl<'o> Junction<'o> {
         Ok(shared.template.clone())
     }
 
-    /// Sends a batch and empties it; answers the template of the output if it is another than the batch's, and false if nothing can
-    /// be sent any more.
-    pub(super) fn send(&self, batch: &mut Batch) -> (Option<Template>, bool) {
+    /// Sends what waits, and behind it `direct`, records of the same template as they came. Answers the template of the output if it is
+    /// another by now, and false if nothing can be sent any more.
+    pub(super) fn send(&self, waiting: &mut Waiting, direct: Option<Batch<'_>>) -> (Option<Template>, bool) {
         let mut shared = self.lock();
         let Shared { output, template, totals } = &mut *shared;
-        // Another input brought new fields since the batch was begun.
-        let recast = (*template != batch.template).then(|| Recast::new(&batch.template, template));
-        let (mut rest, mut wider, mut goes_on) = (batch.bytes.as_slice(), Vec::new(), true);
-        for length in &batch.lengths {
-            let (record, behind) = rest.split_at(*length);
-            rest = behind;
-            let sent = match &recast {
-                None => output.send(record),
-                Some(recast) => match View::new(&batch.template, record).map(|view| recast.apply(&view, &mut wider)) {
-                    Ok(Ok(record)) => output.send(record),
-                    _ => Sent::Dropped(DropReason::TooLarge),
-                },
+        // Another input brought new fields since the first of these records came.
+        let wider = (*template != waiting.template).then(|| Wider::new(&waiting.template, template));
+        let mut goes_on = true;
+        for records in [Some(waiting.records.batch()), direct].into_iter().flatten() {
+            goes_on &= match &wider {
+                None => totals.count(output.send_batch(&records)),
+                Some(wider) => wider.send(&records, output, totals),
             };
-            match sent {
-                Sent::Sent => totals.sent += 1,
-                Sent::Dropped(reason) => {
-                    totals.dropped += 1;
-                    goes_on &= !matches!(reason, DropReason::Terminated | DropReason::Finished);
-                }
-            }
         }
-        totals.damaged += std::mem::take(&mut batch.damaged);
-        totals.dropped += std::mem::take(&mut batch.dropped);
-        batch.bytes.clear();
-        batch.lengths.clear();
-        (recast.is_some().then(|| template.clone()), goes_on)
+        totals.damaged += std::mem::take(&mut waiting.damaged);
+        totals.dropped += std::mem::take(&mut waiting.dropped);
+        waiting.records.clear();
+        (wider.is_some().then(|| template.clone()), goes_on)
     }
 
     /// Publishes what the output gathered.
@@ -126,6 +120,33 @@ impl<'o> Junction<'o> {
     /// A thread that panicked left whole records behind: others may go on.
     fn lock(&self) -> MutexGuard<'_, Shared<'o>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Records in a template that the output no longer has, as records of the wider one.
+struct Wider<'t> {
+    from: &'t Template,
+    recast: Recast,
+}
+
+impl<'t> Wider<'t> {
+    fn new(from: &'t Template, to: &Template) -> Wider<'t> {
+        Wider { from, recast: Recast::new(from, to) }
+    }
+
+    fn send(&self, records: &Batch<'_>, output: &mut Output, totals: &mut Totals) -> bool {
+        let mut gathered = Gathered::default();
+        let mut goes_on = true;
+        for record in records.iter() {
+            let added = View::new(self.from, record)
+                .is_ok_and(|view| matches!(gathered.push_with(|out| self.recast.append(&view, out)), Ok(true)));
+            totals.dropped += u64::from(!added);
+            if gathered.size() >= GATHERED {
+                goes_on &= totals.count(output.send_batch(&gathered.batch()));
+                gathered.clear();
+            }
+        }
+        totals.count(output.send_batch(&gathered.batch())) && goes_on
     }
 }
 

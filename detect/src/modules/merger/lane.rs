@@ -1,12 +1,9 @@
 //! One input on its way to the junction.
-use super::junction::{Batch, Junction, WidenError};
+use super::junction::{GATHERED, Junction, Waiting, WidenError};
 use super::{MergerError, Settings};
 use crate::recast::Recast;
 use record::unirec::{Template, View};
-use trap::{Event, IfcType, Input, log};
-
-/// Bytes of records that are gathered before the output is asked for, also while more wait.
-const BATCH: usize = 64 * 1024;
+use trap::{Batch, Event, IfcType, Input, log};
 
 /// An input with the records that wait for the output.
 #[derive(Debug)]
@@ -17,9 +14,7 @@ pub(super) struct Lane<'i> {
     is_ended: bool,
     template: Template,
     recast: Recast,
-    batch: Batch,
-    /// A record in the template of the output, before it joins the batch.
-    record: Vec<u8>,
+    waiting: Waiting,
 }
 
 /// What is to be done after an event was looked at.
@@ -40,8 +35,7 @@ impl<'i> Lane<'i> {
             is_ended: false,
             recast: Recast::new(&template, &template),
             template,
-            batch: Batch::default(),
-            record: Vec::new(),
+            waiting: Waiting::default(),
         }
     }
 
@@ -79,7 +73,14 @@ impl<'i> Lane<'i> {
             if matches!(step, Step::End) {
                 self.is_ended = true;
             }
-            if self.batch.bytes.len() >= BATCH {
+            // The rest of the container.
+            while !self.is_ended
+                && let Some(batch) = self.input.batch()
+            {
+                let pass = pass(&batch, &mut self.waiting, &self.recast, &self.template, junction);
+                self.sent(pass);
+            }
+            if self.waiting.records.size() >= GATHERED {
                 self.send(junction);
             }
         }
@@ -112,44 +113,68 @@ impl<'i> Lane<'i> {
                 return Ok(if self.ignores_eof && !is_over { Step::GoOn } else { Step::End });
             }
         };
-        add(&mut self.batch, &self.recast, &self.template, record, &mut self.record);
+        add(&mut self.waiting, &self.recast, &self.template, record);
         Ok(Step::GoOn)
     }
 
     fn format(&mut self, template: Template, junction: &Junction<'_>) -> Result<(), MergerError> {
-        self.batch.template = junction.widen(&template).map_err(|why| match why {
+        self.waiting.template = junction.widen(&template).map_err(|why| match why {
             WidenError::Template(why) => MergerError::Template { input: self.index, why },
             WidenError::Send(why) => MergerError::Send(why),
         })?;
-        self.recast = Recast::new(&template, &self.batch.template);
+        self.recast = Recast::new(&template, &self.waiting.template);
         self.template = template;
         Ok(())
     }
 
     fn add(&mut self, record: &[u8]) {
-        add(&mut self.batch, &self.recast, &self.template, record, &mut self.record);
+        add(&mut self.waiting, &self.recast, &self.template, record);
     }
 
     fn send(&mut self, junction: &Junction<'_>) {
-        let (wider, goes_on) = junction.send(&mut self.batch);
+        let sent = junction.send(&mut self.waiting, None);
+        self.sent(sent);
+    }
+
+    /// Takes what the junction answered.
+    fn sent(&mut self, (wider, goes_on): (Option<Template>, bool)) {
         if let Some(wider) = wider {
             self.recast = Recast::new(&self.template, &wider);
-            self.batch.template = wider;
+            self.waiting.template = wider;
         }
         self.is_ended |= !goes_on;
     }
 }
 
-fn add(batch: &mut Batch, recast: &Recast, template: &Template, record: &[u8], room: &mut Vec<u8>) {
+/// Passes a batch on as it lies there if all of its records can stay as they are; otherwise one by one.
+fn pass(
+    batch: &Batch<'_>,
+    waiting: &mut Waiting,
+    recast: &Recast,
+    template: &Template,
+    junction: &Junction<'_>,
+) -> (Option<Template>, bool) {
+    if batch.iter().all(|record| View::new(template, record).is_ok_and(|view| recast.keeps(&view))) {
+        return junction.send(waiting, Some(*batch));
+    }
+    let mut goes_on = true;
+    for record in batch.iter() {
+        add(waiting, recast, template, record);
+        if waiting.records.size() >= GATHERED {
+            goes_on &= junction.send(waiting, None).1;
+        }
+    }
+    // A new template counts from the next record on, so nothing may wait.
+    let (wider, is_open) = junction.send(waiting, None);
+    (wider, goes_on && is_open)
+}
+
+fn add(waiting: &mut Waiting, recast: &Recast, template: &Template, record: &[u8]) {
     let Ok(view) = View::new(template, record) else {
-        batch.damaged += 1;
+        waiting.damaged += 1;
         return;
     };
-    match recast.apply(&view, room) {
-        Ok(record) => {
-            batch.bytes.extend_from_slice(record);
-            batch.lengths.push(record.len());
-        }
-        Err(_) => batch.dropped += 1,
+    if !matches!(waiting.records.push_with(|out| recast.append(&view, out)), Ok(true)) {
+        waiting.dropped += 1;
     }
 }

@@ -5,10 +5,13 @@ use crate::filter::{Expr, FilterError, Program};
 use crate::recast::Recast;
 use record::unirec::{Template, View};
 use std::io::Write;
-use trap::{DropReason, Format, Output, Sent};
+use trap::{Format, Gathered, Output};
 
 /// Bytes of a variable-length value that is copied, as in the original; the rest of a longer one is cut.
 const VALUE_MAX: usize = 1024;
+
+/// Bytes of records that are gathered before the output is asked for, also within a container.
+const GATHERED: usize = 64 * 1024;
 
 /// An output with its filter, resolved for the current input template.
 #[derive(Debug)]
@@ -21,8 +24,8 @@ pub(super) struct Outlet {
     program: Option<Program>,
     model: Model,
     recast: Recast,
-    /// Records for this output in another template than the input's.
-    record: Vec<u8>,
+    /// Records on their way to the output, in its template.
+    gathered: Gathered,
     pub(super) dropped: u64,
 }
 
@@ -42,7 +45,7 @@ impl Outlet {
             program: None,
             model,
             recast,
-            record: Vec::new(),
+            gathered: Gathered::default(),
             dropped: 0,
         })
     }
@@ -66,23 +69,28 @@ impl Outlet {
         Format::UniRec(self.model.template.spec())
     }
 
-    /// Sends a record that the filter accepts; false when nothing can be sent any more.
+    /// Gathers a record that the filter accepts, and sends when that is much; false when nothing can be sent any more.
     #[inline]
     pub(super) fn offer(&mut self, view: &View<'_>, output: &mut Output) -> bool {
         if self.program.as_ref().is_some_and(|program| !program.accepts(view)) {
             return true;
         }
-        let sent = match self.recast.apply(view, &mut self.record) {
-            Ok(record) => output.send(record),
-            Err(_) => Sent::Dropped(DropReason::TooLarge),
-        };
-        match sent {
-            Sent::Sent => true,
-            Sent::Dropped(reason) => {
-                self.dropped += 1;
-                !matches!(reason, DropReason::Terminated | DropReason::Finished)
-            }
+        let recast = &self.recast;
+        if !matches!(self.gathered.push_with(|out| recast.append(view, out)), Ok(true)) {
+            self.dropped += 1;
         }
+        self.gathered.size() < GATHERED || self.send(output)
+    }
+
+    /// Sends what was gathered; false when nothing can be sent any more.
+    pub(super) fn send(&mut self, output: &mut Output) -> bool {
+        if self.gathered.is_empty() {
+            return true;
+        }
+        let done = output.send_batch(&self.gathered.batch());
+        self.gathered.clear();
+        self.dropped += done.dropped;
+        !done.is_over
     }
 
     fn try_compile(&mut self, input: &Template) -> Result<(), FilterError> {

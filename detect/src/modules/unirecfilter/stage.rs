@@ -4,7 +4,7 @@ use super::outlet::Outlet;
 use super::{FilterModuleError, Settings};
 use record::unirec::{Template, View, ViewError};
 use std::sync::atomic::{AtomicBool, Ordering};
-use trap::{Event, Format, Input, Output};
+use trap::{Batch, Event, Format, Input, Output};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,7 +79,8 @@ impl Stage {
                     self.template = Template::parse(format.spec())?;
                     let (spec, first) = (format.clone(), first.to_vec());
                     self.load(outputs, names, settings)?;
-                    if !self.record(&first, outputs)? || self.is_enough(settings) {
+                    let goes_on = self.record(&first, outputs)? && self.send(outputs);
+                    if !goes_on || self.is_enough(settings) {
                         return Ok(false);
                     }
                     break spec;
@@ -140,7 +141,16 @@ impl Stage {
                 Event::Timeout => continue,
                 Event::EndOfStream | Event::Terminated => return Ok(()),
             };
-            if !self.record(record, outputs)? {
+            let mut goes_on = self.record(record, outputs);
+            // The rest of its container. What comes before a record that ends the module is sent.
+            while matches!(goes_on, Ok(true))
+                && !self.is_enough(settings)
+                && let Some(batch) = input.batch()
+            {
+                goes_on = self.records(&batch, outputs, settings);
+            }
+            let is_sent = self.send(outputs);
+            if !goes_on? || !is_sent {
                 return Ok(());
             }
         }
@@ -164,7 +174,30 @@ impl Stage {
         self.outlets.iter_mut().try_for_each(|outlet| outlet.compile(&self.template))
     }
 
-    /// Filters one record for each output; false when nothing can be sent any more.
+    /// Filters the records of a batch, as many as are wanted; false when nothing can be sent any more.
+    fn records(
+        &mut self,
+        batch: &Batch<'_>,
+        outputs: &mut [Output],
+        settings: &Settings,
+    ) -> Result<bool, FilterModuleError> {
+        for record in batch.iter() {
+            if self.is_enough(settings) {
+                break;
+            }
+            if !self.record(record, outputs)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends what the filters accepted; false when nothing can be sent any more.
+    fn send(&mut self, outputs: &mut [Output]) -> bool {
+        self.outlets.iter_mut().zip(outputs).fold(true, |goes_on, (outlet, output)| outlet.send(output) && goes_on)
+    }
+
+    /// Filters one record for each output, which has it after [`Stage::send`] at the latest; false when nothing can be sent any more.
     fn record(&mut self, record: &[u8], outputs: &mut [Output]) -> Result<bool, FilterModuleError> {
         self.totals.received += 1;
         let view = match View::new(&self.template, record) {
