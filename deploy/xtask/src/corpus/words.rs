@@ -101,8 +101,14 @@ const MODULES: &[(&str, &str)] = &[
         "device_svm",
         "svm_type c_svc\nkernel_type polynomial\nrho 0 0 0\nlabel 5 6 7\nnr_sv 1 1 0\nSV\n1 1 1:1\n-1 1 2:1\n",
     ),
-    ("email_config", "unirec=string A\nserver=x\n\nFrom: a@b.c\nTo: \"$A, x\" <d@e.f>,g@h.i\nSubject: $A\n at $_DATETIME_\n\n$A.\n"),
-    ("email_config", "unirec=uint8 B # c\nserver=x\nport=1\nstarttls=1\nlogin=u:p\nca=/y\n\n\nFrom: N <a@b.c>\nBcc: d@e.f (x)\nContent-Type: text/html\n\n.\n$B\u{e9}"),
+    (
+        "email_config",
+        "unirec=string A\nserver=x\n\nFrom: a@b.c\nTo: \"$A, x\" <d@e.f>,g@h.i\nSubject: $A\n at $_DATETIME_\n\n$A.\n",
+    ),
+    (
+        "email_config",
+        "unirec=uint8 B # c\nserver=x\nport=1\nstarttls=1\nlogin=u:p\nca=/y\n\n\nFrom: N <a@b.c>\nBcc: d@e.f (x)\nContent-Type: text/html\n\n.\n$B\u{e9}",
+    ),
     ("http_client", r##"https://user.example:8081/a/b?c#d"##),
     ("http_client", r##"http://[::1]:80"##),
     ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),

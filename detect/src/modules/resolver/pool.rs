@@ -41,7 +41,7 @@ impl Pool {
         for _ in 0..THREADS {
             let (sources, waiting, silence) = (Arc::clone(&sources), Arc::clone(&waiting), Arc::clone(&silence));
             let ended = ended.clone();
-            thread::spawn(move || {
+            let run = move || {
                 loop {
                     let next = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok(question) = next else { return };
@@ -50,7 +50,9 @@ impl Pool {
                         return;
                     }
                 }
-            });
+            };
+            // A system that has no room for all of them: the others do the work, and without any each record waits its time.
+            let _ = thread::Builder::new().name("lookup".into()).spawn(run);
         }
         Pool { questions, answers, asked: HashSet::new(), cache: Cache::default(), refused: 0 }
     }
