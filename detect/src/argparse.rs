@@ -2,6 +2,7 @@
 //!
 //! Unlike [`crate::options`]: options without a letter, positional words, `--ifcspec` for `-i`, and exit code 2 for a command line
 //! that is refused. A value that begins with `-` must be attached (`--name=-x`), unless it is a negative number.
+use std::iter::Peekable;
 use trap::module::{Argument, Param};
 
 /// A command line that was understood.
@@ -22,6 +23,10 @@ pub enum ArgError {
     Ambiguous(String),
     #[error("argument {0}: expected one argument")]
     NoValue(String),
+    #[error("argument {0}: expected {1} arguments")]
+    NoValues(String, usize),
+    #[error("the following arguments are required: {0}")]
+    Required(&'static str),
     #[error("argument {0}: ignored explicit argument {1:?}")]
     HasValue(String, String),
 }
@@ -45,6 +50,12 @@ pub fn plain_ifcspec(args: &[String]) -> Vec<String> {
 
 /// Reads `args`, in which `-i`, `-h` and `-v` are gone. Every option needs a long name.
 pub fn parse(args: &[String], known: &[Param]) -> Result<Line, ArgError> {
+    parse_several(args, known, &[])
+}
+
+/// As [`parse`]; the options of `several`, by their long names, take so many words each, which come as so many options in a row.
+pub fn parse_several(args: &[String], known: &[Param], several: &[(&str, usize)]) -> Result<Line, ArgError> {
+    let count = |param: &Param| several.iter().find(|(name, _)| *name == param.long).map_or(1, |(_, count)| *count);
     let mut line = Line::default();
     let mut rest = args.iter().map(String::as_str).peekable();
     while let Some(arg) = rest.next() {
@@ -60,6 +71,7 @@ pub fn parse(args: &[String], known: &[Param]) -> Result<Line, ArgError> {
                 (_, None) => rest.next_if(|next| is_value(next)).ok_or_else(|| ArgError::NoValue(shown(&param)))?,
             };
             line.options.push((param.long, value.to_owned()));
+            take_more(&param, count(&param), &mut rest, &mut line)?;
         } else if arg.len() > 1 && arg.starts_with('-') {
             let mut letters = &arg[1..];
             while let Some(letter) = letters.chars().next() {
@@ -74,12 +86,27 @@ pub fn parse(args: &[String], known: &[Param]) -> Result<Line, ArgError> {
                     _ => std::mem::take(&mut letters),
                 };
                 line.options.push((param.long, value.to_owned()));
+                take_more(param, count(param), &mut rest, &mut line)?;
             }
         } else {
             line.words.push(arg.to_owned());
         }
     }
     Ok(line)
+}
+
+/// The words behind the first of an option that takes `count`.
+fn take_more<'a>(
+    param: &Param,
+    count: usize,
+    rest: &mut Peekable<impl Iterator<Item = &'a str>>,
+    line: &mut Line,
+) -> Result<(), ArgError> {
+    for _ in 1..count {
+        let next = rest.next_if(|next| is_value(next)).ok_or_else(|| ArgError::NoValues(shown(param), count))?;
+        line.options.push((param.long, next.to_owned()));
+    }
+    Ok(())
 }
 
 fn is_value(word: &str) -> bool {
@@ -156,6 +183,15 @@ mod tests {
         assert_eq!(fails("-x"), "unrecognized arguments: -x");
         assert!(fails("--noflush=1").contains("ignored explicit"));
         assert!(fails("--=").contains("ambiguous") && fails("-é").contains("unrecognized"));
+    }
+
+    #[test]
+    fn several_words_for_one_option() {
+        let read = |text| parse_several(&words(text), KNOWN, &[("indent", 3)]).map_err(|why| why.to_string());
+        let line = read("-I a b c d --indent e f g").unwrap();
+        assert_eq!(line.options.iter().map(|(_, value)| value.as_str()).collect::<String>(), "abcefg");
+        assert_eq!(line.words, ["d"]);
+        assert_eq!(read("-I a b -n").unwrap_err(), "argument -I/--indent: expected 3 arguments");
     }
 
     #[test]

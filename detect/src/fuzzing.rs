@@ -14,6 +14,7 @@ pub const TARGETS: &[Target] = &[
     ("debug_edit", crate::modules::debug_sender::fuzz_edit),
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),
+    ("email_config", crate::modules::email_reporter::fuzz_config),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
     ("http_client", crate::http::fuzz_http),
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
     ("prefix_config", fuzz_prefix_config),
     ("pyjson", crate::pyjson::fuzz_pyjson),
+    ("resolver_dns", crate::modules::resolver::fuzz_dns),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
 ];
 

@@ -1,29 +1,20 @@
 //! The little of HTTP/1.1 that a module needs: one POST of bytes over TCP or TLS, redirects followed (RFC 9112).
 //!
 //! Contract: an answer or an error comes within a bounded time, and no server makes us read more than [`HEAD_MAX`] bytes.
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv6Addr, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use crate::client::{Limits, Timed, Trust, TrustError};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use std::io::{self, Read, Write};
+use std::net::Ipv6Addr;
+use std::time::Duration;
+use trap::Stop;
 
 /// Bytes of an answer's head, at the most.
 const HEAD_MAX: usize = 64 * 1024;
 /// Redirects in a row, at the most.
 const REDIRECTS_MAX: usize = 10;
-/// A connection that does not move for so long has failed.
-const IO_LIMIT: Duration = Duration::from_secs(30);
-/// A request that is not answered for so long has failed.
-const TOTAL_LIMIT: Duration = Duration::from_secs(120);
-/// Where systems keep the certificates that they trust; the first file that exists is read.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
+/// How long a request may take.
+const LIMITS: Limits = Limits { idle: Duration::from_secs(30), total: Duration::from_secs(120) };
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +25,8 @@ pub enum HttpError {
     Io(#[from] io::Error),
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    #[error("no certificates to trust: set SSL_CERT_FILE to a file of them ({0})")]
-    Trust(String),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     #[error("the server's answer is no HTTP, or too long")]
     Answer,
     #[error("more than {REDIRECTS_MAX} redirects")]
@@ -131,7 +122,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// One request; answers status and `Location`.
 fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, Option<String>), HttpError> {
-    let mut stream = connect(url, Instant::now() + TOTAL_LIMIT)?;
+    let mut stream = connect(url)?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut head = format!(
         "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nConnection: close\r\n",
@@ -152,71 +143,14 @@ fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, 
     }
 }
 
-fn connect(url: &Url, deadline: Instant) -> Result<Box<dyn Stream>, HttpError> {
-    let mut failed = io::Error::new(ErrorKind::NotFound, format!("{} has no address", url.host));
-    for address in (url.host.as_str(), url.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, IO_LIMIT) {
-            Ok(stream) => {
-                let stream = Timed { stream, deadline };
-                if !url.is_tls {
-                    return Ok(Box::new(stream));
-                }
-                let name = ServerName::try_from(url.host.clone()).map_err(|_| HttpError::Url(url.host.clone()))?;
-                let connection = ClientConnection::new(trust()?, name)?;
-                return Ok(Box::new(StreamOwned::new(connection, stream)));
-            }
-            Err(why) => failed = why,
-        }
+fn connect(url: &Url) -> Result<Box<dyn Stream>, HttpError> {
+    let stream = Timed::connect(&url.host, url.port, LIMITS, &Stop::default())?;
+    if !url.is_tls {
+        return Ok(Box::new(stream));
     }
-    Err(failed.into())
-}
-
-/// A connection that fails when its time is over, however slowly its peer goes on.
-struct Timed {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Timed {
-    /// Time for the next operation.
-    fn left(&self) -> io::Result<Option<Duration>> {
-        let left = self.deadline.saturating_duration_since(Instant::now()).min(IO_LIMIT);
-        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
-    }
-}
-
-impl Read for Timed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(self.left()?)?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(self.left()?)?;
-        self.stream.write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-/// What TLS needs to know whom it talks to: the certificates of `SSL_CERT_FILE`, or those of the system.
-fn trust() -> Result<Arc<ClientConfig>, HttpError> {
-    let named = std::env::var("SSL_CERT_FILE").ok();
-    let path = named.as_deref().or_else(|| BUNDLES.into_iter().find(|path| std::path::Path::new(path).exists()));
-    let path = path.ok_or_else(|| HttpError::Trust("the system has none".into()))?;
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|why| HttpError::Trust(format!("{path}: {why}")))?;
-    let mut roots = RootCertStore::empty();
-    // A bundle may hold certificates of a kind that is not understood; the others count.
-    roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-    if roots.is_empty() {
-        return Err(HttpError::Trust(path.to_owned()));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
+    let name = ServerName::try_from(url.host.clone()).map_err(|_| HttpError::Url(url.host.clone()))?;
+    let connection = ClientConnection::new(Trust::System.client()?, name)?;
+    Ok(Box::new(StreamOwned::new(connection, stream)))
 }
 
 /// Reads the head of the answer; the rest is not looked at.

@@ -101,6 +101,14 @@ const MODULES: &[(&str, &str)] = &[
         "device_svm",
         "svm_type c_svc\nkernel_type polynomial\nrho 0 0 0\nlabel 5 6 7\nnr_sv 1 1 0\nSV\n1 1 1:1\n-1 1 2:1\n",
     ),
+    (
+        "email_config",
+        "unirec=string A\nserver=x\n\nFrom: a@b.c\nTo: \"$A, x\" <d@e.f>,g@h.i\nSubject: $A\n at $_DATETIME_\n\n$A.\n",
+    ),
+    (
+        "email_config",
+        "unirec=uint8 B # c\nserver=x\nport=1\nstarttls=1\nlogin=u:p\nca=/y\n\n\nFrom: N <a@b.c>\nBcc: d@e.f (x)\nContent-Type: text/html\n\n.\n$B\u{e9}",
+    ),
     ("http_client", r##"https://user.example:8081/a/b?c#d"##),
     ("http_client", r##"http://[::1]:80"##),
     ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),
@@ -114,6 +122,8 @@ const MODULES: &[(&str, &str)] = &[
     ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
     ("pyjson", r##"[[[[""##),
     ("pyjson", "\"\\u00e9\u{e9}\""),
+    ("resolver_dns", "\u{0}0"),
+    ("resolver_dns", "\u{3}www\u{10}\u{0}\u{0}\u{1}\u{0}\u{1}\u{0}\u{0}\u{0}\u{7}\u{0}\u{4}abcd"),
     ("sni_domains", "Tag,Merged Domains\nweb,\"a.example, *.b.example\"\n\"x \"\"y\"\"\",*.example\n"),
     ("sni_domains", "Tag,Merged Domains,{}\n,,\n"),
 ];
