@@ -33,8 +33,9 @@ enum Carrier {
     Tls,
 }
 
-/// Memory may grow by a tenth and this much from the first quarter of a run to the last: rings fill, allocators keep what they had.
-const GROWTH: u64 = 4 << 20;
+/// Memory may grow by a tenth and this much from the first quarter of a run to the last: an output's ring, which may be empty at first and full
+/// later, has 50 containers of 100 kB, and the filter has two.
+const GROWTH: u64 = 12 << 20;
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let sonda = match &args.program {
