@@ -138,7 +138,9 @@ pub fn main(args: &[String]) -> u8 {
     let ended = run(&mut inputs[0], &stop, &config, &settings, &mut totals);
     if totals.failed + totals.refused > 0 {
         let Totals { records, failed, refused, .. } = totals;
-        eprintln!("Warning: {failed} of {records} messages were not sent; {refused} recipients of others were refused.");
+        eprintln!(
+            "Warning: {failed} of {records} messages were not sent; {refused} recipients of others were refused."
+        );
     }
     match ended {
         Ok(()) => u8::from(totals.failed > 0),
@@ -230,7 +232,9 @@ impl Reporter<'_> {
             return Ok(());
         }
         if *encryption != Encryption::None && *trust == Trust::Anyone {
-            eprintln!("Warning: the certificate of {host} is not checked; verify=1 or ca=FILE in the configuration does that.");
+            eprintln!(
+                "Warning: the certificate of {host} is not checked; verify=1 or ca=FILE in the configuration does that."
+            );
         }
         if !self.settings.skip_smtp_test {
             self.open()?.quit();

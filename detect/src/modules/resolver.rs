@@ -78,9 +78,7 @@ pub enum UsageError {
     Spec(#[from] SpecError),
     #[error("resolver: error: Too many infields in: {0}")]
     TooManyInfields(String),
-    #[error(
-        "resolver: error: Unrecognised resolution: {0}, choose from: dns_a, dns_aaaa, dns_ptr, ent_services."
-    )]
+    #[error("resolver: error: Unrecognised resolution: {0}, choose from: dns_a, dns_aaaa, dns_ptr, ent_services.")]
     Lookup(String),
     #[error(
         "resolver: error: Too many/not enough infields ({infields}) for selected resolution ({lookup}), needed {needed}"
@@ -88,7 +86,9 @@ pub enum UsageError {
     Infields { infields: String, lookup: String, needed: usize },
     #[error("resolver: error: Undefined infield in: {0}, choose from fields specified in urspec.")]
     Undefined(String),
-    #[error("resolver: error: Field {infield} in urspec does not match type requirement {needed} of supplied resolvspec: {text}")]
+    #[error(
+        "resolver: error: Field {infield} in urspec does not match type requirement {needed} of supplied resolvspec: {text}"
+    )]
     Type { infield: String, needed: &'static str, text: String },
     #[error("resolver: error: argument --server: {0:?} is no address such as 192.0.2.1, 192.0.2.1:53 or [::1]:53")]
     Server(String),

@@ -80,9 +80,7 @@ pub enum ConfigError {
         "Error in config file: it needs three parts with a blank line between: settings, headers of the message, its body."
     )]
     Parts,
-    #[error(
-        "Error in config file (line {0}): Each line in first section must have format \"variable=value\"."
-    )]
+    #[error("Error in config file (line {0}): Each line in first section must have format \"variable=value\".")]
     NoValue(usize),
     #[error("Error in config file (line {0}): Unknown variable \"{1}\".")]
     Unknown(usize, String),
@@ -282,11 +280,13 @@ mod tests {
     use proptest::prelude::*;
 
     const SETTINGS: &str = "# comment\nunirec=ipaddr SRC_IP,time T\n server = mail.example # host\nport=2525\n";
-    const HEADERS: &str = "From: Probe <probe@example.com>\nTo: a@example.com, \"B, b\" <b@example.com>,\nSubject: $SRC_IP\n at $T";
+    const HEADERS: &str =
+        "From: Probe <probe@example.com>\nTo: a@example.com, \"B, b\" <b@example.com>,\nSubject: $SRC_IP\n at $T";
 
     fn parsed(settings: &str, headers: &str) -> Result<Config, String> {
         let settings = settings.trim_end();
-        Config::parse(format!("\n{settings}\n\n\n{headers}\n\nBody $T\n\nend\n").as_bytes()).map_err(|why| why.to_string())
+        Config::parse(format!("\n{settings}\n\n\n{headers}\n\nBody $T\n\nend\n").as_bytes())
+            .map_err(|why| why.to_string())
     }
 
     #[test]
@@ -295,16 +295,22 @@ mod tests {
         assert_eq!((config.server.host.as_str(), config.server.port), ("mail.example", 2525));
         assert_eq!(config.sender.address.to_string(), "probe@example.com");
         let shown: Vec<_> = config.recipients.iter().map(|r| format!("{} {}", r.address, r.shown)).collect();
-        assert_eq!(shown, [
-            "a@example.com a@example.com",
-            "b@example.com \"B, b\" <b@example.com>",
-            "d@example.com <d@example.com>",
-            "c@example.com c@example.com (hidden)",
-        ]);
+        assert_eq!(
+            shown,
+            [
+                "a@example.com a@example.com",
+                "b@example.com \"B, b\" <b@example.com>",
+                "d@example.com <d@example.com>",
+                "c@example.com c@example.com (hidden)",
+            ]
+        );
         assert_eq!(config.message.fields(), ["SRC_IP", "T"]);
         let message = config.message.fill(&["1.2.3.4".into(), "now".into()], Timestamp::UNIX_EPOCH).unwrap();
-        assert_eq!(message.to_text(), "From: Probe <probe@example.com>\nTo: a@example.com, \"B, b\" <b@example.com>,\n\
-            Subject: 1.2.3.4\n at now\nCc: <d@example.com>\nDate: Thu, 01 Jan 1970 00:00:00 +0000\n\nBody now\n\nend\n");
+        assert_eq!(
+            message.to_text(),
+            "From: Probe <probe@example.com>\nTo: a@example.com, \"B, b\" <b@example.com>,\n\
+            Subject: 1.2.3.4\n at now\nCc: <d@example.com>\nDate: Thu, 01 Jan 1970 00:00:00 +0000\n\nBody now\n\nend\n"
+        );
     }
 
     #[test]

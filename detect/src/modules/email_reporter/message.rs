@@ -3,8 +3,8 @@
 //! A value can change nothing but the text around it: in a header its control characters, line breaks among them, are blanks; what is
 //! sent has no line that SMTP or a reader of mail would take for something else.
 use jiff::Timestamp;
-use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue, Headers};
 use lettre::message::Body;
+use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue, Headers};
 use record::unirec;
 
 /// Bytes of a message, at the most.
@@ -214,10 +214,7 @@ mod tests {
         let template = template("$A-$AB$ABC 100%s $", "$_DATETIME_ $X$B$$A");
         assert_eq!(template.fields(), ["A", "AB", "X"]);
         let message = filled(&template, &["1$AB", "2", "3"]);
-        assert_eq!(
-            message.to_text(),
-            "Subject: 1$AB-22C 100%s $\n\nThu, 01 Jan 1970 00:00:00 +0000 3$B$1$AB"
-        );
+        assert_eq!(message.to_text(), "Subject: 1$AB-22C 100%s $\n\nThu, 01 Jan 1970 00:00:00 +0000 3$B$1$AB");
     }
 
     #[test]

@@ -126,7 +126,12 @@ impl Client {
     }
 
     /// Sends a message. Recipients that the server refused come back, each with its answer; at least one was taken.
-    pub(super) fn send(&mut self, from: &Address, to: &[Address], wire: &Wire) -> Result<Vec<(Address, String)>, SmtpError> {
+    pub(super) fn send(
+        &mut self,
+        from: &Address,
+        to: &[Address],
+        wire: &Wire,
+    ) -> Result<Vec<(Address, String)>, SmtpError> {
         let mut parameters = Vec::new();
         if wire.is_8bit {
             if !self.can(Extension::EightBitMime) {

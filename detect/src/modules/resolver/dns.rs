@@ -217,7 +217,8 @@ pub fn fuzz_dns(input: &[u8]) {
         if let Reply::Found(Found::Name(name), _) = question.read(7, &answer) {
             assert!(is_name(&name));
         }
-        question.read(u16::from_be_bytes([input.first().copied().unwrap_or(0), input.get(1).copied().unwrap_or(0)]), input);
+        question
+            .read(u16::from_be_bytes([input.first().copied().unwrap_or(0), input.get(1).copied().unwrap_or(0)]), input);
     }
 }
 
