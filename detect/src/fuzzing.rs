@@ -24,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
     ("prefix_config", fuzz_prefix_config),
     ("pyjson", crate::pyjson::fuzz_pyjson),
+    ("scalar_rule", crate::modules::scalar_agg::rule::fuzz_rule),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
 ];
 

@@ -114,6 +114,8 @@ const MODULES: &[(&str, &str)] = &[
     ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
     ("pyjson", r##"[[[[""##),
     ("pyjson", "\"\\u00e9\u{e9}\""),
+    ("scalar_rule", "in_1 : count_uniq ( src_ip ): DST_IP in [fe80\\:\\:/8] and BYTES > 5"),
+    ("scalar_rule", "A:SUM(B):"),
     ("sni_domains", "Tag,Merged Domains\nweb,\"a.example, *.b.example\"\n\"x \"\"y\"\"\",*.example\n"),
     ("sni_domains", "Tag,Merged Domains,{}\n,,\n"),
 ];
