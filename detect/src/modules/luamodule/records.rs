@@ -211,6 +211,7 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn fields_come_and_go() {
@@ -231,5 +232,21 @@ mod tests {
         assert_eq!(records.index(records.output(), &Name::Text("PPS".into())), None);
         records.delete(None);
         assert_eq!(records.output(), &Template::default());
+    }
+
+    proptest! {
+        /// What is added makes a template; what is refused changes nothing.
+        #[test]
+        fn any_text_is_added_or_not(text in "(u?int(8|16)\\*?|string|[A-Za-z1]{1,2}|[ ,\t]|.){0,16}") {
+            let mut records = Records::default();
+            records.set_input(&Template::parse("uint16 A,string B").unwrap()).unwrap();
+            let before = records.output().clone();
+            if records.add(&text) {
+                prop_assert_eq!(&Template::parse(&records.output().spec()).unwrap(), records.output());
+                prop_assert!(before.fields().iter().all(|field| records.output().find(&field.name, field.kind).is_some()));
+            } else {
+                prop_assert_eq!(&before, records.output());
+            }
+        }
     }
 }
