@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("prefix_config", fuzz_prefix_config),
     ("pyjson", crate::pyjson::fuzz_pyjson),
     ("resolver_dns", crate::modules::resolver::fuzz_dns),
+    ("scalar_rule", crate::modules::scalar_agg::rule::fuzz_rule),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
 ];
 

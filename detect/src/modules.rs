@@ -13,11 +13,11 @@ pub struct Module {
 }
 
 macro_rules! modules {
-    ($($name:ident),+ $(,)?) => {
-        $(pub mod $name;)+
+    ($($(#[$gate:meta])? $name:ident),+ $(,)?) => {
+        $($(#[$gate])? pub mod $name;)+
 
         /// All modules, in the order of the documentation.
-        pub const ALL: &[Module] = &[$(Module { name: stringify!($name), about: $name::ABOUT, run: $name::main }),+];
+        pub const ALL: &[Module] = &[$($(#[$gate])? Module { name: stringify!($name), about: $name::ABOUT, run: $name::main }),+];
     };
 }
 
@@ -25,7 +25,7 @@ modules! {
     logger, logreplay, traffic_repeater, unirecfilter, merger, agg, biflow_aggregator, anonymizer, prefix_tags, endiverter, topn,
     flowcounter, mux, demux, nfwriter, nfdump_reader, natpair, json_dump, json_replay, unirec2json, link_traffic, link_traff2json,
     proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
-    device_classifier, email_reporter, resolver,
+    device_classifier, email_reporter, resolver, scalar_agg, #[cfg(feature = "lua")] luamodule,
 }
 
 /// The module of this name.

@@ -1,6 +1,6 @@
 //! A filter resolved for one template: comparisons at known places.
-use super::Join;
 use super::sets::{Addresses, Numbers, is_v4};
+use super::{Expr, Join};
 use record::unirec::View;
 use regex::bytes::Regex;
 use std::cmp::Ordering;
@@ -154,6 +154,19 @@ impl Program {
     /// Lines about terms that can never be true, in the words of the original.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// What the original prints of the filter `expr` of the interface `name` when it is compiled.
+    pub fn announcement(&self, expr: &Expr, name: &str) -> Vec<u8> {
+        let mut text = expr.echoed.clone();
+        for warning in &self.warnings {
+            text.extend_from_slice(warning.as_bytes());
+            text.push(b'\n');
+        }
+        text.extend_from_slice(format!("[{name}] Filter: ").as_bytes());
+        text.extend_from_slice(&self.text);
+        text.push(b'\n');
+        text
     }
 }
 

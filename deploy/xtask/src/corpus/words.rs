@@ -124,6 +124,8 @@ const MODULES: &[(&str, &str)] = &[
     ("pyjson", "\"\\u00e9\u{e9}\""),
     ("resolver_dns", "\u{0}0"),
     ("resolver_dns", "\u{3}www\u{10}\u{0}\u{0}\u{1}\u{0}\u{1}\u{0}\u{0}\u{0}\u{7}\u{0}\u{4}abcd"),
+    ("scalar_rule", "in_1 : count_uniq ( src_ip ): DST_IP in [fe80\\:\\:/8] and BYTES > 5"),
+    ("scalar_rule", "A:SUM(B):"),
     ("sni_domains", "Tag,Merged Domains\nweb,\"a.example, *.b.example\"\n\"x \"\"y\"\"\",*.example\n"),
     ("sni_domains", "Tag,Merged Domains,{}\n,,\n"),
 ];

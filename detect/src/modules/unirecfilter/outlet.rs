@@ -97,17 +97,8 @@ impl Outlet {
         self.expr = Expr::parse(&self.filter)?;
         let Some(expr) = &self.expr else { return Ok(()) };
         let program = Program::new(expr, input)?;
-        let mut text = Vec::new();
-        text.extend_from_slice(&expr.echoed);
-        for warning in program.warnings() {
-            text.extend_from_slice(warning.as_bytes());
-            text.push(b'\n');
-        }
-        text.extend_from_slice(format!("[{}] Filter: ", self.name).as_bytes());
-        text.extend_from_slice(program.text());
-        text.push(b'\n');
         // Where nobody reads standard output, filtering goes on.
-        let _ = std::io::stdout().write_all(&text);
+        let _ = std::io::stdout().write_all(&program.announcement(expr, &self.name));
         self.program = Some(program);
         Ok(())
     }
