@@ -90,6 +90,13 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         (self.oldest != NONE).then(|| self.remove_at(self.oldest))
     }
 
+    /// Takes out the entry that was not used for longest, and counts it: for a bound of the caller's own.
+    pub fn evict_oldest(&mut self) -> Option<(K, V)> {
+        let evicted = self.pop_oldest();
+        self.evicted += u64::from(evicted.is_some());
+        evicted
+    }
+
     /// All entries, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         let mut at = self.oldest;
