@@ -14,6 +14,7 @@ pub const TARGETS: &[Target] = &[
     ("debug_edit", crate::modules::debug_sender::fuzz_edit),
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),
+    ("dnstunnel_whitelist", crate::modules::dnstunnel_detection::fuzz_whitelist),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
     ("http_client", crate::http::fuzz_http),
@@ -25,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("prefix_config", fuzz_prefix_config),
     ("pyjson", crate::pyjson::fuzz_pyjson),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
+    ("waintrusion_signatures", crate::modules::waintrusion_detector::fuzz_signatures),
 ];
 
 /// Any text: what is found in it is inside, and is what it is read as.
