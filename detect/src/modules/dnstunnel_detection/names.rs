@@ -124,7 +124,7 @@ impl Names {
         let mut found: Vec<_> =
             self.nodes.iter().filter(is_rare).map(|node| (node.first, self.text(node), node.count)).collect();
         found.extend(self.last_unstored.as_ref().map(|(first, name)| (*first, name.to_vec(), 1)));
-        found.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        found.sort_unstable_by_key(|(first, ..)| std::cmp::Reverse(*first));
         found.into_iter().take(count).map(|(_, name, count)| (name, count)).collect()
     }
 

@@ -98,6 +98,7 @@ fn expressions_of_python() {
         (r"[]a]b", "]b", true),
         (r"[^]a]b", "]b", false),
         (r"[[a]b", "[b", true),
+        (r"[a[]b", "[b", true),
         (r"a{b}c", "a{b}c", true),
         (r"a{2}c", "aac", true),
         (r"a{2,}c", "aaac", true),

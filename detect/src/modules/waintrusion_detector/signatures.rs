@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes of a file of rules or of a list.
 const FILE_MAX: u64 = 1024 * 1024;
-/// Bytes of a compiled set.
+/// Bytes of a compiled expression, and of a set of them.
+const EXPRESSION_MAX: usize = 4 * 1024 * 1024;
 const COMPILED_MAX: usize = 64 * 1024 * 1024;
 /// Steps of an expression that must be tried in all ways.
 const STEPS_MAX: usize = 100_000;
@@ -271,16 +272,17 @@ fn test(pattern: &str) -> Result<Test, String> {
 }
 
 fn regex(pattern: &str) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).size_limit(COMPILED_MAX).build()
+    RegexBuilder::new(pattern).size_limit(EXPRESSION_MAX).build()
 }
 
 /// An expression of Python in our spelling: what means nothing there and something here is escaped.
 fn plain(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
-    let mut is_class = false;
+    // Where the characters of the class begin, if this is one.
+    let mut class = None;
+    let mut is_repeated = false;
     let mut rest = pattern.char_indices();
     while let Some((at, c)) = rest.next() {
-        let before = &pattern[..at];
         match c {
             '\\' => match rest.next().map(|(_, c)| c) {
                 Some(c @ ('<' | '>')) => out.push(c),
@@ -289,21 +291,26 @@ fn plain(pattern: &str) -> String {
                 Some(c) => out.extend(['\\', c]),
                 None => out.push('\\'),
             },
-            '[' if is_class => out.push_str("\\["),
+            '[' if class.is_some() => out.push_str("\\["),
             '[' => {
-                is_class = true;
+                let is_negated = pattern[at + 1..].starts_with('^');
+                class = Some(at + 1 + usize::from(is_negated));
                 out.push('[');
             }
             // The first character of a class is no end of it.
-            ']' if is_class && (before.ends_with('[') || before.ends_with("[^")) => out.push_str("\\]"),
-            ']' if is_class => {
-                is_class = false;
+            ']' if class == Some(at) => out.push_str("\\]"),
+            ']' if class.is_some() => {
+                class = None;
                 out.push(']');
             }
-            '&' | '~' if is_class => out.extend(['\\', c]),
-            '{' if !is_class && !is_repetition(&pattern[at + 1..]) => out.push_str("\\{"),
-            '}' if !is_class && !before.rfind('{').is_some_and(|open| is_repetition(&pattern[open + 1..])) => {
-                out.push_str("\\}");
+            '&' | '~' if class.is_some() => out.extend(['\\', c]),
+            '{' if class.is_none() => {
+                is_repeated = is_repetition(&pattern[at + 1..]);
+                out.push_str(if is_repeated { "{" } else { "\\{" });
+            }
+            '}' if class.is_none() => {
+                out.push_str(if is_repeated { "}" } else { "\\}" });
+                is_repeated = false;
             }
             c => out.push(c),
         }
@@ -338,8 +345,8 @@ fn is_special(c: char) -> bool {
 
 /// Whether `3}`, `3,}` or `3,5}` follows.
 fn is_repetition(rest: &str) -> bool {
-    let Some((inner, _)) = rest.split_once('}') else { return false };
-    inner.starts_with(|c: char| c.is_ascii_digit()) && inner.chars().all(|c| c.is_ascii_digit() || c == ',')
+    let inner = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ',');
+    rest.starts_with(|c: char| c.is_ascii_digit()) && inner.starts_with('}')
 }
 
 fn list_test(name: &str, form: Form, words: &[&str]) -> Result<Test, SignatureError> {
