@@ -15,6 +15,7 @@ pub const TARGETS: &[Target] = &[
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),
     ("email_config", crate::modules::email_reporter::fuzz_config),
+    ("dnstunnel_whitelist", crate::modules::dnstunnel_detection::fuzz_whitelist),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
     ("http_client", crate::http::fuzz_http),
@@ -28,6 +29,7 @@ pub const TARGETS: &[Target] = &[
     ("resolver_dns", crate::modules::resolver::fuzz_dns),
     ("scalar_rule", crate::modules::scalar_agg::rule::fuzz_rule),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),
+    ("waintrusion_signatures", crate::modules::waintrusion_detector::fuzz_signatures),
 ];
 
 /// Any text: what is found in it is inside, and is what it is read as.

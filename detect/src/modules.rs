@@ -26,6 +26,7 @@ modules! {
     flowcounter, mux, demux, nfwriter, nfdump_reader, natpair, json_dump, json_replay, unirec2json, link_traffic, link_traff2json,
     proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
     device_classifier, email_reporter, resolver, scalar_agg, #[cfg(feature = "lua")] luamodule,
+    sip_bf_detector, dnstunnel_detection, voip_fraud_detection, waintrusion_detector,
 }
 
 /// The module of this name.
