@@ -6,6 +6,7 @@
 
 pub mod argparse;
 pub mod bloom;
+pub mod bounded;
 pub mod filter;
 pub mod fold;
 pub mod fuzzing;
