@@ -7,6 +7,7 @@
 pub mod argparse;
 pub mod bloom;
 pub mod bounded;
+pub(crate) mod detector;
 pub mod filter;
 pub mod fold;
 pub mod fuzzing;
