@@ -4,7 +4,7 @@ mod common;
 
 use common::{Folder, input, module};
 use std::fmt::Write;
-use trap::{Event, Place};
+use trap::{Event, Format, Place};
 
 const FLOWS: &str = "ipaddr DST_IP,ipaddr SRC_IP,uint64 BYTES,time TIME_FIRST,time TIME_LAST,uint32 PACKETS,uint16 DST_PORT,\
     uint16 SRC_PORT,uint8 PROTOCOL,uint8 TCP_FLAGS";
@@ -44,6 +44,7 @@ fn a_vertical_scan_and_its_aggregate() {
     assert_eq!((scans.len(), &scans[0]), (3, &first));
     assert_eq!(folder.pass("vportscan_aggregator", "scans", "sum", &["-t", "10"]), 0);
     let mut messages = input(&folder.ifc("sum"), &Place::default());
+    messages.require(Format::Json("aggregated_portscan".into()));
     let mut texts = Vec::new();
     loop {
         match messages.recv().unwrap() {
@@ -144,8 +145,9 @@ fn passwords_are_tried() {
 fn a_flood() {
     let folder = Folder::new();
     let mut csv = String::from("ipaddr DST_IP,ipaddr SRC_IP,uint64 BYTES,time TIME_FIRST,time TIME_LAST\n");
-    let mut flow =
-        |to: &str, from: u64, bytes: u64, at: String| writeln!(csv, "{to},10.0.{from}.1,{bytes},{at},{at}").unwrap();
+    let mut flow = |to: &str, from: u64, bytes: u64, at: String| {
+        writeln!(csv, "{to},10.0.{from}.1,{bytes},{at},{at}").unwrap();
+    };
     flow("203.0.113.1", 0, 600_000, at(0));
     for minute in [1, 2] {
         (0..10).for_each(|n| flow("203.0.113.1", n, 1_000_000, at(minute * 60_000 + n * 1_000)));
