@@ -11,6 +11,8 @@ pub const TARGETS: &[Target] = &[
     ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
     ("bloom_config", crate::modules::bloom_history::fuzz_config),
+    ("brute_force_config", crate::modules::brute_force_detector::fuzz_config),
+    ("brute_force_whitelist", crate::modules::brute_force_detector::fuzz_whitelist),
     ("debug_edit", crate::modules::debug_sender::fuzz_edit),
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),

@@ -26,7 +26,8 @@ modules! {
     flowcounter, mux, demux, nfwriter, nfdump_reader, natpair, json_dump, json_replay, unirec2json, link_traffic, link_traff2json,
     proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
     device_classifier, email_reporter, resolver, scalar_agg, #[cfg(feature = "lua")] luamodule,
-    sip_bf_detector, dnstunnel_detection, voip_fraud_detection, waintrusion_detector,
+    vportscan_detector, vportscan_aggregator, haddrscan_detector, haddrscan_aggregator, amplification_detection,
+    brute_force_detector, ddos_detector, sip_bf_detector, dnstunnel_detection, voip_fraud_detection, waintrusion_detector,
 }
 
 /// The module of this name.
@@ -58,7 +59,7 @@ fn begin<S, E: std::fmt::Display>(
 /// for interfaces that cannot be opened (spec/trap.md section 1.1).
 ///
 /// The first of the module's arguments is its name.
-fn start(info: &ModuleInfo, args: &[String], init_failure: u8) -> Result<module::Module, u8> {
+pub(crate) fn start(info: &ModuleInfo, args: &[String], init_failure: u8) -> Result<module::Module, u8> {
     let argv = std::iter::once(info.name.to_owned()).chain(args.iter().cloned());
     module::start(info, argv).map_err(|exit| match exit.report(info) {
         1 if exit.is_init() => init_failure,

@@ -39,6 +39,7 @@ mod output;
 mod reader;
 
 pub use crate::options::{flag, value};
+pub(crate) use output::step;
 pub use output::{Forward, Writer};
 pub use reader::{Ended, Handler, Reader, Totals};
 pub use record::unirec::{Array, Char, Fields, Octets, RawList, Str, Template, View};
@@ -158,13 +159,13 @@ pub fn main(info: &ModuleInfo, args: &[String], run: impl FnOnce(&mut Module) ->
         eprintln!("{why}");
         code = 1;
     }
-    code.max(finish(&mut module))
+    code.max(finish(&module.inputs, &mut module.outputs))
 }
 
 /// Closes all outputs and says what was lost; with `-v` also what was done.
-fn finish(module: &mut Module) -> u8 {
+pub(crate) fn finish(inputs: &[Input], outputs: &mut [Output]) -> u8 {
     let mut code = 0;
-    for (at, input) in module.inputs.iter().enumerate() {
+    for (at, input) in inputs.iter().enumerate() {
         let stats = input.stats();
         if log::level() >= 0 {
             eprintln!(
@@ -173,7 +174,7 @@ fn finish(module: &mut Module) -> u8 {
             );
         }
     }
-    for (at, output) in module.outputs.iter_mut().enumerate() {
+    for (at, output) in outputs.iter_mut().enumerate() {
         match output.finish() {
             Ok(stats) => {
                 let refused = stats.too_large + stats.no_format;

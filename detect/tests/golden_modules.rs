@@ -32,6 +32,18 @@ fn rows(text: &str, is_sorted: bool) -> Vec<String> {
     lines
 }
 
+/// Alerts of ddos_detector without the random upper half of EVENT_ID, the fifth column.
+fn without_chance(text: &str) -> String {
+    let row = |row: &str| {
+        let mut cells: Vec<_> = row.split(',').map(str::to_owned).collect();
+        if let Some(Ok(event)) = cells.get(4).map(|cell| cell.parse::<u64>()) {
+            cells[4] = (event & 0xffff_ffff).to_string();
+        }
+        cells.join(",") + "\n"
+    };
+    text.lines().map(row).collect()
+}
+
 fn printed(file: &Path, to: &Path) -> String {
     let args = ["-i", &format!("f:{}", file.display()), "-t", "-w", to.to_str().unwrap()].map(str::to_owned);
     (modules::find("logger").unwrap().run)(&args);
@@ -48,17 +60,30 @@ fn the_originals_wrote_the_same() {
         let line = line.replace(" in/", &format!(" {}/in/", folder.display()));
         let words = words(&line);
         let (name, module) = (&words[0], &words[1]);
-        let groups = ["repeater_", "filter_", "merger_", "agg_", "biflow_"];
+        let groups = [
+            "repeater_",
+            "filter_",
+            "merger_",
+            "agg_",
+            "biflow_",
+            "vportscan_",
+            "haddrscan_",
+            "amplification_",
+            "bruteforce_",
+            "ddos_",
+        ];
         let expected = folder.join("out").join(format!("{name}.csv"));
         if !groups.iter().any(|group| name.starts_with(group)) || !expected.exists() {
             continue;
         }
         let out = work.path().join(name);
         let args: Vec<_> = words[2..].iter().map(|w| w.replace("@O", out.to_str().unwrap())).collect();
-        assert_eq!((modules::find(module).unwrap().run)(&args), 0, "{line}");
+        let code = u8::from(module == "amplification_detection");
+        assert_eq!((modules::find(module).unwrap().run)(&args), code, "{line}");
         let is_sorted = name.starts_with("agg_") || name.starts_with("merger_");
         let want = String::from_utf8_lossy(&fs::read(expected).unwrap()).into_owned();
         let got = printed(&out, &work.path().join("printed"));
+        let [got, want] = [got, want].map(|text| if name.starts_with("ddos_") { without_chance(&text) } else { text });
         assert!(rows(&got, is_sorted) == rows(&want, is_sorted), "{line}");
         compared += 1;
     }

@@ -2,7 +2,7 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::{fixtures, module};
+use common::{Folder, fixtures, module};
 use detect::modules::topn;
 use detect::stream::Reader;
 use std::fs;
@@ -10,47 +10,6 @@ use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
-
-/// A folder with files between modules.
-struct Folder(TempDir);
-
-impl Folder {
-    fn new() -> Folder {
-        Folder(TempDir::new().unwrap())
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.0.path().join(name).to_str().unwrap().to_owned()
-    }
-
-    fn ifc(&self, name: &str) -> String {
-        format!("f:{}", self.path(name))
-    }
-
-    fn write(&self, name: &str, text: &str) -> String {
-        fs::write(self.path(name), text).unwrap();
-        self.path(name)
-    }
-
-    /// Makes a TRAP file of CSV.
-    fn replay(&self, name: &str, csv: &str) {
-        let from = self.write(&format!("{name}.csv"), csv);
-        assert_eq!(module("logreplay", &["-i", &self.ifc(name), "-f", &from]), 0);
-    }
-
-    /// CSV of a TRAP file.
-    fn log(&self, name: &str) -> String {
-        let to = self.path(&format!("{name}.out"));
-        assert_eq!(module("logger", &["-t", "-i", &self.ifc(name), "-w", &to]), 0);
-        fs::read_to_string(to).unwrap()
-    }
-
-    /// Runs a module from `from` to `to`.
-    fn pass(&self, name: &str, from: &str, to: &str, args: &[&str]) -> u8 {
-        let ifcs = format!("{},{}", self.ifc(from), self.ifc(to));
-        module(name, &[&["-i", &ifcs], args].concat())
-    }
-}
 
 const SIP: &str = "ipaddr DST_IP,ipaddr SRC_IP,uint16 SRC_PORT,string A,string SIP_CALL_ID,string SIP_VIA\n\
     10.0.0.1,2001:db8::1,443,\"10.0.0.1\",\"x@10.0.0.1:5060\",\"none\"\n\

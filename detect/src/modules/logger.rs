@@ -231,6 +231,13 @@ fn receive(input: &mut Input, rows: &mut Rows<'_, impl Write>) -> Result<(), Log
             Event::Timeout => continue,
             Event::EndOfStream => {
                 rows.totals.ended_by_sender = true;
+                // A sender without any record has a header all the same.
+                if let Format::UniRec(spec) = input.format()
+                    && rows.title_due
+                    && !spec.is_empty()
+                {
+                    let _ = rows.format(spec)?;
+                }
                 return Ok(());
             }
             Event::Terminated => return Ok(()),

@@ -188,7 +188,8 @@ impl Writer {
             assemble(records.output(), &mut self.record, |index| records.content(index, view))
                 .map(|()| &self.record[..])
         } else {
-            self.recast.apply(view, &mut self.record)
+            self.record.clear();
+            self.recast.append(view, &mut self.record).map(|()| &self.record[..])
         };
         match made {
             // Receivers would take it for the end of the stream.

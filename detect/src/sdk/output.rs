@@ -96,8 +96,9 @@ impl<'o> Forward<'o> {
     }
 }
 
+/// The step after a record that was offered: breaks when the module is to stop.
 #[inline]
-fn step(sent: Sent) -> Step {
+pub(crate) fn step(sent: Sent) -> Step {
     Ok(match sent {
         Sent::Dropped(DropReason::Terminated | DropReason::Finished) => ControlFlow::Break(()),
         // Counted by the output, and said when the module ends.

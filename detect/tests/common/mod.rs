@@ -3,6 +3,7 @@
 mod panics;
 
 use detect::modules;
+use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -53,4 +54,45 @@ pub(crate) fn fixtures(folder: &str) -> Option<PathBuf> {
         return None;
     }
     Some(path)
+}
+
+/// A folder with files between modules.
+pub(crate) struct Folder(pub(crate) TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        Folder(TempDir::new().unwrap())
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn ifc(&self, name: &str) -> String {
+        format!("f:{}", self.path(name))
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).unwrap();
+        self.path(name)
+    }
+
+    /// Makes a TRAP file of CSV.
+    pub(crate) fn replay(&self, name: &str, csv: &str) {
+        let from = self.write(&format!("{name}.csv"), csv);
+        assert_eq!(module("logreplay", &["-i", &self.ifc(name), "-f", &from]), 0);
+    }
+
+    /// CSV of a TRAP file.
+    pub(crate) fn log(&self, name: &str) -> String {
+        let to = self.path(&format!("{name}.out"));
+        assert_eq!(module("logger", &["-t", "-i", &self.ifc(name), "-w", &to]), 0);
+        fs::read_to_string(to).unwrap()
+    }
+
+    /// Runs a module from `from` to `to`.
+    pub(crate) fn pass(&self, name: &str, from: &str, to: &str, args: &[&str]) -> u8 {
+        let ifcs = format!("{},{}", self.ifc(from), self.ifc(to));
+        module(name, &[&["-i", &ifcs], args].concat())
+    }
 }

@@ -89,6 +89,19 @@ const MODULES: &[(&str, &str)] = &[
         r##"[{"id":1,"bloom_fp_error_rate":0.01,"bloom_entries":20000,"api_url":"http://localhost:8081/1"}]"##,
     ),
     ("bloom_config", r##"[]"##),
+    (
+        "brute_force_config",
+        "# lower\nGENERAL_CHECK_FOR_REPORT_TIMEOUT = 30\nSSH_LIST_SIZE=50\nRDP_BRUTEFORCE_OUT_MAX_BYTES = 70000\nnonsense\nX=1\n",
+    ),
+    (
+        "brute_force_config",
+        "GENERAL_ATTACK_MIN_RATIO_TO_KEEP_TRACKING_HOST = 20.5\nGENERAL_IGNORE_FIRST_SEND=1\nTELNET_BRUTEFORCE_INC_MIN_PACKETS=9\n",
+    ),
+    (
+        "brute_force_whitelist",
+        "# comment\nsrc 203.0.113.6/32\ndst 192.0.2.40/32/3389 # why\n203.0.113.10/31/20-23,80\n",
+    ),
+    ("brute_force_whitelist", "2001:db8::/32\n0.0.0.0/0/9\n10.0.0.0/33\n10.0.0.0/8/5-,7\ndst\n"),
     ("debug_edit", "7\n+3\n1.5\n10.0.0.1\nnow-5\ntext\n00ff\n00:01:02:03:04:05\n1 2\nx"),
     ("debug_edit", "!+1\n!-2\n!+0.5\n!+1.1.1.1\n!now\n!+a\n\n\n\n\n!\n+999\n-1"),
     ("device_rules", "# labels\n1:HTTP\n@10.0.0.0/8:INSIDE\n"),
