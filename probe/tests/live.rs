@@ -126,7 +126,7 @@ fn quiet_flows_end_while_no_packets_come() {
     let (bytes, _) = sendable([bytes_of("basic_udp")]);
     let capture = folder.write("udp.pcap", bytes);
     let (out, expected) = (folder.path("flows.json"), flows(&capture, &[]).len());
-    let args = ["--inactive", "1", "--json", out.to_str().expect("plain path")];
+    let args = ["--inactive", "4", "--json", out.to_str().expect("plain path")];
     let running = Running::start(&mut ns.sonda([&PROBE[..], &args].concat()));
     running.wait_for(": af_packet, ");
     ns.send(&capture, 1_000);

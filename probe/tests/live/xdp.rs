@@ -74,9 +74,11 @@ pub(crate) fn replay(capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()
 /// Sends so many frames of a capture.
 pub(crate) fn replay_first(frames: u64, capture: &Path, per_sec: u32) -> std::thread::JoinHandle<()> {
     let rate = format!("--pps={per_sec}");
-    let mut args = vec!["-q".into(), "-K".into(), rate, "-i".into(), THERE.into(), capture.display().to_string()];
+    let mut args = vec!["-q".into(), "-K".into(), rate, "-i".into(), THERE.into()];
     if frames < u64::MAX {
         args.push(format!("--limit={frames}"));
     }
+    // Words behind the first file are files.
+    args.push(capture.display().to_string());
     std::thread::spawn(move || drop(outcome(Command::new("tcpreplay").args(args)).must(0)))
 }
