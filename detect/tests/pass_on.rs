@@ -8,7 +8,6 @@ use detect::stream::Reader;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use tempfile::TempDir;
 use trap::{Input, InputDefaults, Place, Spec};
 
 const SIP: &str = "ipaddr DST_IP,ipaddr SRC_IP,uint16 SRC_PORT,string A,string SIP_CALL_ID,string SIP_VIA\n\

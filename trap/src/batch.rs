@@ -180,7 +180,13 @@ mod tests {
             out.pop();
             Ok(())
         });
-        assert_eq!(gathered.push_with(|out| Ok::<(), ()>(out.push(5))), Ok(true));
+        assert_eq!(
+            gathered.push_with(|out| {
+                out.push(5);
+                Ok::<(), ()>(())
+            }),
+            Ok(true)
+        );
         assert_eq!(gathered.batch().iter().collect::<Vec<_>>(), [&[1, 2][..], &[5]]);
         assert_eq!(gathered.size(), 7);
         gathered.clear();

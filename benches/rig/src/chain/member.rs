@@ -13,12 +13,15 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Bytes of a page; /proc counts memory in them.
 const PAGE: u64 = 4096;
 
+/// For each process its resident bytes, look after look.
+type Memory = Vec<Vec<u64>>;
+
 /// The chain in the order of its records.
 pub(super) struct Members {
     sonda: PathBuf,
     folder: PathBuf,
     running: Vec<Process>,
-    watch: Option<(Arc<AtomicBool>, JoinHandle<Vec<Vec<u64>>>)>,
+    watch: Option<(Arc<AtomicBool>, JoinHandle<Memory>)>,
     memory: Vec<(&'static str, u64, u64)>,
 }
 
