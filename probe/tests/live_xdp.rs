@@ -266,7 +266,7 @@ fn offloaded_elephants_are_counted_exactly_and_reach_user_space_ten_times_less()
         while file.burst(|frames| frames.iter().for_each(&mut expect)).expect("frames") != Poll::End {}
         sent += WARM + CALM;
         let policy = "offload sample 100".parse().expect("rules");
-        let config = XdpConfig { policy, ring_bytes: Some(64 << 20), ..XdpConfig::default() };
+        let config = XdpConfig { policy, ..XdpConfig::default() };
         let mut source = XdpSource::open(HERE, &config).expect("this test needs root").remove(0);
         let control = source.control();
         let mut offload = control.offload().expect("the first to ask");
