@@ -376,5 +376,4 @@ pub fn fuzz_signatures(input: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "signature_tests.rs"]
 mod tests;
