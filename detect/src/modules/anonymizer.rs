@@ -83,7 +83,9 @@ pub fn main(args: &[String]) -> u8 {
             return if settings.file.is_some() { 2 } else { 3 };
         }
     };
-    pass(&mut inputs[0], "", &mut outputs[0], PassError::exit_code, |reader, sender| run(reader, sender, &settings, &key))
+    pass(&mut inputs[0], "", &mut outputs[0], PassError::exit_code, |reader, sender| {
+        run(reader, sender, &settings, &key)
+    })
 }
 
 impl Settings {
@@ -122,12 +124,7 @@ impl Settings {
 ///
 /// # Errors
 /// See [`PassError`].
-pub fn run(
-    reader: &mut Reader<'_>,
-    sender: &mut Sender<'_>,
-    settings: &Settings,
-    key: &Key,
-) -> Result<(), PassError> {
+pub fn run(reader: &mut Reader<'_>, sender: &mut Sender<'_>, settings: &Settings, key: &Key) -> Result<(), PassError> {
     let mut anonymizer = Anonymizer::new(settings, key);
     let mut record = Vec::with_capacity(RECORD_MAX);
     loop {

@@ -99,8 +99,8 @@ pub fn main(args: &[String]) -> u8 {
         eprintln!("{}", UsageError::NoInterface);
         return 2;
     }
-    let (settings, Module { mut inputs, stop, .. }) =
-        match begin(&INFO, &args, Settings::parse, UsageError::exit_code) {
+    let (settings, Module { mut inputs, stop, .. }) = match begin(&INFO, &args, Settings::parse, UsageError::exit_code)
+    {
         Ok(begun) => begun,
         Err(code) => return code,
     };

@@ -72,10 +72,11 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let (settings, Module { mut outputs, stop, .. }) = match begin(&INFO, &argparse::plain_ifcspec(args), Settings::parse, |_| 2) {
-        Ok(begun) => begun,
-        Err(code) => return code,
-    };
+    let (settings, Module { mut outputs, stop, .. }) =
+        match begin(&INFO, &argparse::plain_ifcspec(args), Settings::parse, |_| 2) {
+            Ok(begun) => begun,
+            Err(code) => return code,
+        };
     let sources = match open(&settings) {
         Ok(sources) => sources,
         Err(why) => {

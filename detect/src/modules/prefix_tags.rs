@@ -72,9 +72,13 @@ pub fn main(args: &[String]) -> u8 {
             return BAD_CONFIG;
         }
     };
-    pass(&mut inputs[0], "ipaddr SRC_IP,ipaddr DST_IP", &mut outputs[0], |_| BAD_STREAM, |reader, sender| {
-        run(reader, sender, &settings, &networks)
-    })
+    pass(
+        &mut inputs[0],
+        "ipaddr SRC_IP,ipaddr DST_IP",
+        &mut outputs[0],
+        |_| BAD_STREAM,
+        |reader, sender| run(reader, sender, &settings, &networks),
+    )
 }
 
 impl Settings {

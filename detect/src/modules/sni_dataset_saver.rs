@@ -79,8 +79,8 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let ((settings, mut domains), Module { mut inputs, outputs, .. }) =
-        match begin(&INFO, args, Settings::parse, |_| 1) {
+    let ((settings, mut domains), Module { mut inputs, outputs, .. }) = match begin(&INFO, args, Settings::parse, |_| 1)
+    {
         Ok(begun) => begun,
         Err(code) => return code,
     };

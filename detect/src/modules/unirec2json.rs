@@ -3,8 +3,8 @@
 //! Values are spelled as [`crate::pytrap`] says.
 mod maps;
 
-use super::json_replay::EOS;
 use super::begin;
+use super::json_replay::EOS;
 use crate::argparse::{self, ArgError, long_flag};
 use crate::options::{flag, value};
 use crate::pyjson::{Json, Text};
