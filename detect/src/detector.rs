@@ -15,16 +15,9 @@ pub(crate) fn run<S, E: Display>(
     usage_code: impl FnOnce(&E) -> u8,
     detect: impl FnOnce(&mut Input, &mut Output, S) -> Result<(), Failure>,
 ) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match modules::start(info, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, mut outputs, .. }) = match modules::begin(info, args, parse, usage_code) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match parse(args.get(1..).unwrap_or_default()) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return usage_code(&why);
-        }
     };
     // Declared with one of each.
     let (Some(input), Some(output)) = (inputs.first_mut(), outputs.first_mut()) else { return 1 };

@@ -39,7 +39,7 @@ pub fn find(name: &str) -> Option<&'static Module> {
 
 /// Opens the interfaces of a module as [`start`] does, with code 1, and reads its other words. An error is the exit code, here that of
 /// `refused`, and everything was said.
-fn begin<S, E: std::fmt::Display>(
+pub(crate) fn begin<S, E: std::fmt::Display>(
     info: &ModuleInfo,
     args: &[String],
     parse: impl FnOnce(&[String]) -> Result<S, E>,

@@ -3,7 +3,7 @@
 //! The script has up to three functions: `on_init` (at the start), `on_template_recv` (the sender's template changed; the output has its
 //! fields and may get and lose some) and `on_record_recv` (a record came; the output's record begins as a copy of it). What they can call
 //! is in `api`, how they are run and stopped in `script`.
-use super::start;
+use super::begin;
 use crate::options::{self, flag, value};
 use crate::recast::Recast;
 use crate::stream::{End, ReadError, Reader, Sender, Step, assemble};
@@ -79,16 +79,9 @@ const PARAMS: &[Param] =
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, stop } = match start(&INFO, args, 1) {
-        Ok(module) => module,
+    let (settings, Module { mut inputs, mut outputs, stop, .. }) = match begin(&INFO, args, Settings::parse, |_| 1) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 1;
-        }
     };
     let mut sender = Sender::new(&mut outputs[0]);
     let ran = run(&mut inputs[0], &mut sender, &settings, &stop);

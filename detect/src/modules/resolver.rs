@@ -9,7 +9,7 @@ mod lookup;
 mod pool;
 mod services;
 
-use super::start;
+use super::begin;
 use crate::argparse::{self, ArgError, long_flag, long_value};
 use crate::options::value;
 use crate::reading::{Next, ReadError, Reader};
@@ -145,16 +145,10 @@ const PARAMS: &[Param] = &[
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    let Module { args, mut inputs, mut outputs, .. } = match start(&INFO, &argparse::plain_ifcspec(args), 1) {
-        Ok(module) => module,
+    let args = argparse::plain_ifcspec(args);
+    let (settings, Module { mut inputs, mut outputs, .. }) = match begin(&INFO, &args, Settings::parse, |_| 2) {
+        Ok(begun) => begun,
         Err(code) => return code,
-    };
-    let settings = match Settings::parse(&args[1..]) {
-        Ok(settings) => settings,
-        Err(why) => {
-            eprintln!("{why}");
-            return 2;
-        }
     };
     match run(&mut inputs[0], &mut outputs[0], &settings) {
         Ok(_) => 0,

@@ -205,7 +205,11 @@ fn parse_headers(text: &str) -> Result<Vec<(String, String)>, ConfigError> {
                 value.push_str(line);
             }
             _ => {
-                let parts = line.split_once(':').filter(|(name, _)| HeaderName::new_from_ascii((*name).into()).is_ok());
+                // Printable ASCII (RFC 5322 section 3.6.8); lettre takes control characters too.
+                let is_name = |name: &str| {
+                    name.bytes().all(|b| b.is_ascii_graphic()) && HeaderName::new_from_ascii(name.into()).is_ok()
+                };
+                let parts = line.split_once(':').filter(|(name, _)| is_name(name));
                 let (name, value) = parts.ok_or_else(|| ConfigError::Header(line.to_owned()))?;
                 headers.push((name.to_owned(), value.trim_start_matches([' ', '\t']).to_owned()));
             }
