@@ -11,7 +11,7 @@ use benches::cases::cases;
 use netns::{HERE, Netns, Running, THERE};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, mixture, outcome};
+use support::{Folder, Run, Summary, assert_same, bytes_of, flows, json_lines, json_so_far, mixture, outcome};
 use traffic::{sendable, timeless};
 
 /// What all runs here begin with.
@@ -131,7 +131,7 @@ fn quiet_flows_end_while_no_packets_come() {
     running.wait_for(": af_packet, ");
     ns.send(&capture, 1_000);
     let end = Instant::now() + Duration::from_secs(60);
-    while json_lines(&std::fs::read_to_string(&out).unwrap_or_default()).len() < expected {
+    while json_so_far(&out).len() < expected {
         assert!(Instant::now() < end, "no flow ended");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,7 +1,7 @@
 //! Row 25, the link goes down and comes up: it is said, quiet flows end meanwhile, and what comes after it is up again is taken from the
 //! first packet on, before anybody has looked. The books hold over all of it (I1 to I3).
 use crate::netns::{HERE, Netns, THERE};
-use crate::support::{Folder, Summary, flows, json_lines, mixture};
+use crate::support::{Folder, Summary, flows, json_so_far, mixture};
 use crate::traffic::sendable;
 use crate::xdp::books;
 use crate::{started, wait_until};
@@ -15,11 +15,7 @@ fn flows_end_while_a_link_is_down_and_its_first_packet_afterwards_is_taken() {
     for backend in ["af_xdp", "af_packet"] {
         let ns = Netns::new(1);
         let out = folder.path(&format!("{backend}.json"));
-        // The last line may be half there while more is written.
-        let written = || {
-            let text = std::fs::read_to_string(&out).unwrap_or_default();
-            json_lines(&text[..text.rfind('\n').map_or(0, |end| end + 1)])
-        };
+        let written = || json_so_far(&out);
         let running = started(&ns, backend, &["--inactive", "4", "--json", out.to_str().expect("plain path")]);
         ns.send(&capture, 20_000);
         ns.must("ip", &["link", "set", HERE, "down"]);

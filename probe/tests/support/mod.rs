@@ -95,6 +95,12 @@ pub(crate) fn bytes_of(case: &str) -> Vec<u8> {
     (benches::cases::case(case).unwrap_or_else(|| panic!("there is no case '{case}'")).build)()
 }
 
+/// The whole lines of a file that is being written: the last one may be half there.
+pub(crate) fn json_so_far(path: impl AsRef<Path>) -> Vec<Value> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    json_lines(&text[..text.rfind('\n').map_or(0, |end| end + 1)])
+}
+
 /// Lines as JSON, sorted: the order of flows says nothing.
 #[track_caller]
 pub(crate) fn json_lines(text: &str) -> Vec<Value> {
