@@ -51,8 +51,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
             }
             None => {
                 if self.slots.len() >= self.max {
-                    evicted = self.pop_oldest();
-                    self.evicted += 1;
+                    evicted = self.evict_oldest();
                 }
                 // `max` fits.
                 let at = self.slots.len() as u32;

@@ -29,6 +29,12 @@ pub(crate) fn run<S, E: Display>(
     code.max(sdk::finish(&inputs, &mut outputs))
 }
 
+/// What the originals see of a text: at most `max` bytes, up to a NUL.
+pub(crate) fn c_text(bytes: &[u8], max: usize) -> &[u8] {
+    let bytes = &bytes[..bytes.len().min(max)];
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 /// Seconds that passed since the detector started, for what the originals do by the clock of the machine. Steps of the
 /// system's clock do not count.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ pub mod argparse;
 pub mod bloom;
 pub mod bounded;
 pub mod client;
+pub(crate) mod clock;
 pub(crate) mod detector;
 pub mod filter;
 pub mod fold;

@@ -148,17 +148,22 @@ impl<'o> Sender<'o> {
         if self.dropped > 0 {
             eprintln!("Warning: {} records were not sent.", self.dropped);
         }
-        match self.output.finish() {
-            Ok(stats) => {
-                if stats.abandoned > 0 {
-                    eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned);
-                }
-                true
+        deliver(self.output)
+    }
+}
+
+/// Closes an output: delivers what is left and says what did not arrive; false if writing failed, which is said too.
+pub(crate) fn deliver(output: &mut Output) -> bool {
+    match output.finish() {
+        Ok(stats) => {
+            if stats.abandoned > 0 {
+                eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned);
             }
-            Err(why) => {
-                eprintln!("Error: {why}");
-                false
-            }
+            true
+        }
+        Err(why) => {
+            eprintln!("Error: {why}");
+            false
         }
     }
 }

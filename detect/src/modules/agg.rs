@@ -1,6 +1,7 @@
 //! agg: records with the same key as one, their other fields summed, averaged, ... (spec/modules.md section 14).
 use super::begin;
 use crate::options::{self, value};
+use crate::stream::deliver;
 use record::unirec::{SpecError, Template, View};
 use std::time::{Duration, Instant};
 use trap::module::{Count, Module, ModuleInfo, Param};
@@ -86,17 +87,7 @@ pub fn main(args: &[String]) -> u8 {
         eprintln!("{why}");
         code = u8::from(!matches!(why, AggError::Receive(_)));
     }
-    match outputs[0].finish() {
-        Ok(stats) if stats.abandoned > 0 => {
-            eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned)
-        }
-        Ok(_) => {}
-        Err(why) => {
-            eprintln!("Error: {why}");
-            code = 1;
-        }
-    }
-    code
+    if deliver(&mut outputs[0]) { code } else { 1 }
 }
 
 impl Settings {

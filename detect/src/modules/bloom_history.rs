@@ -2,6 +2,7 @@
 use super::start;
 use crate::argparse::atoi;
 use crate::bloom::{Bloom, SizeError};
+use crate::clock::unix_secs;
 use crate::http;
 use crate::options::{self, value};
 use crate::pyjson::{self, Json, JsonError};
@@ -12,7 +13,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use trap::Input;
 use trap::module::{Count, Module, ModuleInfo, Param};
 
@@ -274,10 +275,6 @@ fn upload(settings: &Settings, filters: &Mutex<Vec<Bloom>>, is_ended: &mpsc::Rec
             return (sent, failed);
         }
     }
-}
-
-fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Any bytes as a configuration.

@@ -10,6 +10,8 @@ mod settings;
 mod whitelist;
 
 use crate::bounded::Bounded;
+use crate::clock::unix_secs;
+use crate::detector::c_text;
 use crate::progress::Progress;
 use crate::sdk::{
     self, Count, Ended, Failure, GO_ON, Module, ModuleInfo, Octets, Param, Reader, Step, Str, View, Writer, fields,
@@ -25,7 +27,6 @@ use std::io::{self, ErrorKind, Write};
 use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use trap::Timeout;
 use whitelist::Whitelist;
 pub use whitelist::fuzz_whitelist;
@@ -193,11 +194,11 @@ fn message<'r>(fields: &In, record: &View<'r>, cut: &'r mut Vec<u8>) -> (IpAddr,
         16 => Some(Kind::Txt),
         _ => None,
     };
-    let answer = kind.filter(|_| is_response).map(|kind| (kind, to_nul(fields.answer(record), host::TEXT_MAX)));
+    let answer = kind.filter(|_| is_response).map(|kind| (kind, c_text(fields.answer(record), host::TEXT_MAX)));
     // Sizes have 32 bits, as in the original.
     let size = fields.bytes(record) as u32;
     let address = if is_response { fields.dst(record) } else { fields.src(record) };
-    (address, Message { name: to_nul(name, NAME_MAX), size, answer, is_response })
+    (address, Message { name: c_text(name, NAME_MAX), size, answer, is_response })
 }
 
 /// Cuts a name at the last dot before the limit and says so in its place.
@@ -206,11 +207,6 @@ fn cut_name(name: &[u8], cut: &mut Vec<u8>) {
     cut.clear();
     cut.extend_from_slice(&name[..kept.map_or(0, |dot| dot + 1)]);
     cut.extend_from_slice(CUT_NAME);
-}
-
-fn to_nul(text: &[u8], max: usize) -> &[u8] {
-    let text = &text[..text.len().min(max)];
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 struct Sinks<'o> {
@@ -354,10 +350,6 @@ fn read_event_id(path: &Path) -> u32 {
 /// Local time as ctime says it.
 fn clock() -> impl std::fmt::Display {
     Zoned::now().strftime("%a %b %e %H:%M:%S %Y").to_string()
-}
-
-fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What is said on standard output is of no interest to a reader that is gone.

@@ -1,12 +1,12 @@
 //! flow_age_stats: how old flows are when they arrive (spec/modules.md section 35).
 use super::begin;
+use crate::clock::unix_secs;
 use crate::options::{self, flag};
 use crate::reading::{self, Next, ReadError, Reader};
 use record::Time;
 use std::fmt::Write;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 use trap::Input;
 use trap::module::{Count, Module, ModuleInfo, Param};
 
@@ -52,10 +52,6 @@ pub fn main(args: &[String]) -> u8 {
         Ok(()) => 0,
         Err(why) => why.report(),
     }
-}
-
-fn unix_secs() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Counts until the stream ends or the stop flag is set; `now` tells the seconds since 1970.

@@ -1,5 +1,6 @@
 //! flowcounter: how many flows, packets and bytes came (spec/modules.md section 25).
 use super::start;
+use crate::clock::unix_secs;
 use crate::options::{self, flag, value};
 use crate::progress::Progress;
 use crate::stream::{ReadError, Reader, Step};
@@ -10,7 +11,7 @@ use signal_hook::consts::SIGUSR1;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use trap::TrapError;
 use trap::module::{Count, Module, ModuleInfo, Param};
 
@@ -242,7 +243,7 @@ fn count(
                 totals.add(packets, bytes);
                 if asked.load(Ordering::Relaxed) && asked.swap(false, Ordering::Relaxed) {
                     let mut out = io::stdout().lock();
-                    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+                    let now = unix_secs();
                     writeln!(out, "Time: {now}")?;
                     totals.print(&mut out)?;
                 }

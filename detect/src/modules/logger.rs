@@ -1,12 +1,12 @@
 //! logger: every record of the input as one line of CSV (spec/modules.md section 1).
 use super::start;
+use crate::clock::unix_secs;
 use crate::options::{self, flag, value};
 use record::unirec::{SpecError, Template, View, ViewError, csv, repair};
 use std::fs::OpenOptions;
 use std::io::{self, IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Event, Format, Input, TrapError, log};
 
@@ -310,7 +310,7 @@ impl<'s, W: Write> Rows<'s, W> {
             }
         };
         if self.settings.time {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+            let now = unix_secs();
             self.printer.received(now, &mut self.batch);
         }
         self.printer.row(&view, &mut self.batch);

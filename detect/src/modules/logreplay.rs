@@ -2,6 +2,7 @@
 use super::begin;
 use crate::lines::{LINE_MAX, Lines};
 use crate::options::{self, flag, value};
+use crate::stream::deliver;
 use record::unirec::{SpecError, csv};
 use std::io::{self, BufRead};
 use std::path::PathBuf;
@@ -97,17 +98,7 @@ pub fn main(args: &[String]) -> u8 {
             code = why.exit_code();
         }
     }
-    match output.finish() {
-        Ok(stats) if stats.abandoned > 0 => {
-            eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned);
-        }
-        Ok(_) => {}
-        Err(why) => {
-            eprintln!("Error: {why}");
-            code = code.max(1);
-        }
-    }
-    code
+    if deliver(output) { code } else { code.max(1) }
 }
 
 impl Settings {

@@ -1,5 +1,6 @@
 //! nfdump_reader, in Debian's words nfreader: the flows of nfdump's files as records (spec/modules.md section 7).
 use super::start;
+use crate::clock::unix_secs;
 use crate::nfdump::{Flow, NfError, Reader, filter};
 use crate::options::{self, flag, value};
 use crate::progress::Progress;
@@ -9,7 +10,6 @@ use record::unirec::{Builder, SetError, SpecError, Template};
 use record::{Time, Value};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 use trap::module::{self, Argument, Count, Module, ModuleInfo, Param};
 use trap::{Stop, TrapError};
 
@@ -310,7 +310,7 @@ fn address(ip: IpAddr) -> IpAddr {
 
 /// Times as if the flow ended in this second; whole seconds move, milliseconds stay.
 fn sent_now(flow: &Flow) -> [u64; 2] {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let now = unix_secs();
     let length = (flow.last / 1_000).saturating_sub(flow.first / 1_000);
     [now.saturating_sub(length) * 1_000 + flow.first % 1_000, now * 1_000 + flow.last % 1_000]
 }

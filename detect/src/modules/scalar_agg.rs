@@ -3,6 +3,7 @@ use super::start;
 use crate::argparse::atoi;
 use crate::options::{self, flag, value};
 use crate::stream::ReadError;
+use crate::stream::deliver;
 use record::unirec::SpecError;
 use trap::TrapError;
 use trap::module::{Count, Module, ModuleInfo, Param};
@@ -144,15 +145,8 @@ pub fn main(args: &[String]) -> u8 {
         code = 1;
     }
     for output in &mut outputs {
-        match output.finish() {
-            Ok(stats) if stats.abandoned > 0 => {
-                eprintln!("Warning: {} records did not reach their receivers.", stats.abandoned);
-            }
-            Ok(_) => {}
-            Err(why) => {
-                eprintln!("Error: {why}");
-                code = 1;
-            }
+        if !deliver(output) {
+            code = 1;
         }
     }
     code

@@ -6,6 +6,7 @@ mod alert;
 mod server;
 
 use crate::bounded::Bounded;
+use crate::detector::c_text;
 use crate::sdk::{
     self, Count, Failure, GO_ON, Module, ModuleInfo, Options, Param, Reader, Str, Time, View, Writer, fields, value,
 };
@@ -150,7 +151,7 @@ fn message<'r>(fields: &In, record: &View<'r>) -> Option<Message<'r>> {
         (99, 401) => false,
         _ => return None,
     };
-    let cseq = text(fields.cseq(record), CSEQ_MAX);
+    let cseq = c_text(fields.cseq(record), CSEQ_MAX);
     if cseq.len() <= 2 || !cseq.windows(3).any(|word| word == b"REG") {
         return None;
     }
@@ -173,15 +174,9 @@ fn message<'r>(fields: &In, record: &View<'r>) -> Option<Message<'r>> {
     })
 }
 
-/// What the original sees of a text: at most `max` bytes, up to a NUL.
-fn text(bytes: &[u8], max: usize) -> &[u8] {
-    let bytes = &bytes[..bytes.len().min(max)];
-    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
 /// `sip:USER@DOMAIN`, up to the first parameter.
 fn user_and_domain(party: &[u8]) -> Option<(&[u8], &[u8])> {
-    let party = text(party, PARTY_MAX);
+    let party = c_text(party, PARTY_MAX);
     let rest = party.strip_prefix(b"sip:").or_else(|| party.strip_prefix(b"sips:"))?;
     let at = rest.iter().position(|byte| *byte == b'@')?;
     let (user, domain) = (&rest[..at], &rest[at + 1..]);

@@ -1,10 +1,10 @@
 //! Writing a file, or the end of one that is there.
 use super::reader::Appendix;
 use super::{BLOCK_FULL, BLOCK_OF_RECORDS, BlockHeader, Compression, FILE_HEADER, FileHeader, Flow, NfError, Sums};
+use crate::clock::unix_secs;
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Types of the records of an appendix.
 pub(super) const TYPE_IDENT: u16 = 0x8001;
@@ -30,7 +30,7 @@ impl Writer {
     /// It cannot be made.
     pub fn create(path: &Path, compression: Compression) -> Result<Writer, NfError> {
         let mut file = File::create(path)?;
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        let created = unix_secs();
         let header = FileHeader { created, compression, appendix_blocks: 0, appendix: 0, blocks: 0 };
         file.write_all(&header.to_bytes())?;
         Ok(Writer::new(file, header, Appendix::default()))
