@@ -345,9 +345,18 @@ impl Plugins {
     }
 }
 
+/// Whether what a packet carries may be a message that a plugin goes by: one of them will probably be asked.
+#[inline(always)]
+pub(crate) fn has_content(packet: &Packet) -> bool {
+    packet.content & PROBES != 0
+}
+
 /// A loop of its own: the one that counts packets has no registers left for it.
 #[inline(never)]
 fn look(enabled: PluginSet, packets: &mut [Packet], frames: &[Frame<'_>]) {
+    // Which probe answers yes is guessed wrong often, and a wrong guess costs as long as its payload takes to come.
+    let begins = packets.iter().zip(frames).map(|(packet, frame)| (frame.bytes.as_ptr(), packet.payload_at));
+    begins.for_each(|(frame, at)| sys::prefetch_far(frame, at.into()));
     let without_payload = probe(enabled, &[]);
     for (packet, frame) in packets.iter_mut().zip(frames) {
         let payload = PacketView { packet, bytes: frame.bytes }.payload();

@@ -63,7 +63,7 @@ fn own_burst(table: &mut Table, packets: &[Packet]) {
     }
     let mut places = [Slot::default(); BURST];
     for (p, place) in packets.iter().zip(&mut places) {
-        *place = table.prefetch_flow(p.hash, p.key.ip_version(), || 7);
+        *place = table.prefetch_flow(p.hash, p.key.ip_version() != 4, || 7);
     }
     for (p, place) in packets.iter().zip(places) {
         if let Some((flow, seen)) = table.at(place, p.hash, &p.key) {

@@ -98,7 +98,7 @@ fn table(what: &str, passes: u64) -> u64 {
             _ => {
                 for (key, hash) in if what == "hit" { live } else { absent } {
                     table.prefetch_tags(*hash);
-                    let place = table.prefetch_flow(*hash, key.ip_version(), || 7);
+                    let place = table.prefetch_flow(*hash, key.ip_version() != 4, || 7);
                     if table.at(place, *hash, key).is_none() {
                         black_box(table.find(*hash, key));
                     }

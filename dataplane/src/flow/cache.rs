@@ -118,7 +118,8 @@ impl Cache {
     pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], ahead: usize, batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
         for (packet, place) in packets.iter().zip(&mut places) {
-            *place = self.table.prefetch_flow(packet.hash, packet.ip_version, || packet.at.secs());
+            let both = (packet.ip_version != 4) | registry::has_content(packet);
+            *place = self.table.prefetch_flow(packet.hash, both, || packet.at.secs());
         }
         let (mut counted, mut bytes) = (0, 0);
         for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {

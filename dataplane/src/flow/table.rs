@@ -113,9 +113,9 @@ impl Table {
     }
 
     /// The place where a lookup of this hash will probably find its flow, which is asked for ahead; the tag line should have arrived.
-    /// See [`Table::at`].
+    /// See [`Table::at`]. `both`: its second line will be needed too.
     #[inline(always)]
-    pub fn prefetch_flow(&self, hash: u64, ip_version: u8, second: impl FnOnce() -> u64) -> Slot {
+    pub fn prefetch_flow(&self, hash: u64, both: bool, second: impl FnOnce() -> u64) -> Slot {
         let bucket = self.bucket(hash);
         let hits = sys::lanes::equal(&self.lines[self.first_line(bucket)].tags, tag(hash));
         if hits == 0 {
@@ -123,11 +123,8 @@ impl Table {
         }
         let slot = ((bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask)) as usize;
         self.flows.prefetch(slot);
-        // The second line of an IPv6 flow, or the first once more: computed, not branched on, since both versions come mixed.
-        sys::prefetch_far(
-            self.flows.as_ptr(),
-            slot * size_of::<Flow>() + usize::from(ip_version != 4) * offset_of!(Flow, tail),
-        );
+        // The second line, or the first once more: computed, not branched on, since packets of both kinds come mixed.
+        sys::prefetch_far(self.flows.as_ptr(), slot * size_of::<Flow>() + usize::from(both) * offset_of!(Flow, tail));
         Slot(slot as u32)
     }
 

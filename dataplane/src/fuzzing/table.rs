@@ -21,7 +21,7 @@ pub(super) fn fuzz_table(data: &[u8]) {
         second += u64::from(wait);
         let (key, hash) = key(number);
         table.prefetch_tags(hash);
-        let place = table.prefetch_flow(hash, key.ip_version(), || second);
+        let place = table.prefetch_flow(hash, key.ip_version() != 4, || second);
         let found = table.find(hash, &key);
         assert!(
             table.at(place, hash, &key).is_none() || found == Some(place),
