@@ -20,6 +20,7 @@ pub const TARGETS: &[Target] = &[
     ("dnstunnel_whitelist", crate::modules::dnstunnel_detection::fuzz_whitelist),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),
+    ("hoststats_config", crate::modules::hoststatsnemea::fuzz_config),
     ("http_client", crate::http::fuzz_http),
     ("json_maps", crate::modules::unirec2json::fuzz_maps),
     ("link_config", crate::modules::link_traffic::fuzz_links),
