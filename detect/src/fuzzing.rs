@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),
     ("email_config", crate::modules::email_reporter::fuzz_config),
+    ("dnstunnel_packet", crate::modules::dnstunnel_detection::fuzz_packet),
     ("dnstunnel_whitelist", crate::modules::dnstunnel_detection::fuzz_whitelist),
     ("filter", crate::filter::fuzzing::fuzz_filter),
     ("filter_entries", crate::modules::unirecfilter::entries::fuzz_entries),

@@ -119,10 +119,10 @@ impl Host {
         Host { first: now, last: now, ..Host::default() }
     }
 
-    /// Counts a flow of this host.
-    pub(super) fn add(&mut self, flow: &Flow, way: Way, now: u32, services: Services, seen: &mut Seen) {
+    /// Counts a flow of this host; `pair` is that of its addresses in `seen`.
+    pub(super) fn add(&mut self, flow: &Flow, pair: u64, way: Way, now: u32, services: Services, seen: &mut Seen) {
         self.last = now;
-        let key = seen.key(flow.source, flow.destination, self.first, way == Way::In);
+        let key = Seen::key(pair, self.first, way == Way::In);
         let side = &mut self.sides[way as usize];
         side.all.add(flow);
         count_if(&mut side.addresses, !seen.all.insert(key));
@@ -212,7 +212,7 @@ mod tests {
         let (mut host, mut seen) = (Host::new(5), Seen::new(100));
         let much = flow([50_000, 22], u32::MAX, u64::MAX);
         for now in 6..9 {
-            host.add(&much, Way::Out, now, BOTH, &mut seen);
+            host.add(&much, 1, Way::Out, now, BOTH, &mut seen);
         }
         let counts = Counts { flows: 3, packets: u32::MAX, bytes: u32::MAX, syn: 3, ack: 0 };
         let side = host.side(Way::Out);
@@ -229,12 +229,12 @@ mod tests {
         for (ports, packets, bytes) in
             [([53, 40_000], 2, 2_000), ([53, 40_000], 2, 1_999), ([40_000, 53], 1, 5_000), ([53, 40_000], 0, 1_000)]
         {
-            host.add(&flow(ports, packets, bytes), Way::In, 0, BOTH, &mut seen);
+            host.add(&flow(ports, packets, bytes), 1, Way::In, 0, BOTH, &mut seen);
         }
         assert_eq!(host.dns, Some([0, 2]));
         let mut other = Host::new(0);
         let none = Services { ssh: false, dns: false };
-        other.add(&flow([53, 22], 1, 5_000), Way::In, 0, none, &mut seen);
+        other.add(&flow([53, 22], 1, 5_000), 1, Way::In, 0, none, &mut seen);
         assert_eq!((other.dns, other.ssh), (None, None));
     }
 }

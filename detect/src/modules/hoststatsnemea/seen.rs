@@ -10,6 +10,8 @@ use std::net::IpAddr;
 const BITS_EACH: usize = 16;
 /// Bits that a pair sets, all in one block.
 const BITS_SET: u32 = 7;
+/// An odd number whose products have all bits of their factor in their upper ones (the golden ratio).
+const MIXER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The pairs of all flows, of requests, and of SSH.
 #[derive(Debug)]
@@ -27,10 +29,20 @@ impl Seen {
         Seen { hasher: RandomState::new(), all: filter(), requests: filter(), ssh: filter() }
     }
 
+    /// A pair, keyed. The first step, which both hosts share.
+    pub(super) fn pair(&self, source: IpAddr, destination: IpAddr) -> u64 {
+        // As UniRec has them: numbers are hashed in fewer steps than addresses.
+        let bits = |address| match address {
+            IpAddr::V4(ip) => (u128::from(ip.to_bits()) << 32) | 0xffff_ffff,
+            IpAddr::V6(ip) => ip.to_bits(),
+        };
+        self.hasher.hash_one((bits(source), bits(destination)))
+    }
+
     /// The key of a pair for one of its hosts, whose record began at `first`, so that a new record of it begins anew.
-    pub(super) fn key(&self, source: IpAddr, destination: IpAddr, first: u32, is_destination: bool) -> u64 {
-        let record = (first & 0x7fff) as u16 | (u16::from(is_destination) << 15);
-        self.hasher.hash_one((source, destination, record))
+    pub(super) fn key(pair: u64, first: u32, is_destination: bool) -> u64 {
+        let record = u64::from(first & 0x7fff) | (u64::from(is_destination) << 15);
+        (pair ^ record.wrapping_mul(MIXER)).wrapping_mul(MIXER)
     }
 
     /// Forgets the older generation.
@@ -60,7 +72,7 @@ impl Filter {
     pub(super) fn insert(&mut self, key: u64) -> bool {
         // The upper bits of a keyed hash choose the block, all of them the bits in it.
         let at = ((u128::from(key) * self.blocks.len() as u128) >> 64) as usize;
-        let mixed = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (key ^ (key >> 32)).wrapping_mul(MIXER);
         let mut bits = [0_u64; 4];
         for n in 0..BITS_SET {
             let bit = (mixed >> (8 * n)) & 255;
@@ -116,8 +128,9 @@ mod tests {
     fn the_sides_of_a_pair_and_records_of_a_host_are_apart() {
         let seen = Seen::new(10);
         let [a, b] = [[10, 0, 0, 1], [10, 0, 0, 2]].map(IpAddr::from);
-        let keys =
-            [seen.key(a, b, 7, false), seen.key(a, b, 7, true), seen.key(b, a, 7, false), seen.key(a, b, 8, false)];
+        let (pair, back) = (seen.pair(a, b), seen.pair(b, a));
+        let keys = [(pair, 7, false), (pair, 7, true), (back, 7, false), (pair, 8, false)];
+        let keys = keys.map(|(pair, first, is_destination)| Seen::key(pair, first, is_destination));
         let different: std::collections::HashSet<_> = keys.into_iter().collect();
         assert_eq!(different.len(), 4);
     }

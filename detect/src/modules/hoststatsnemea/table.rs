@@ -28,9 +28,10 @@ impl Table {
 
     /// Counts a flow for its source and its destination. A record that makes room is looked at.
     pub(super) fn add(&mut self, flow: &Flow, now: u32, config: &Config, events: &mut Vec<Event>) {
+        let pair = self.seen.pair(flow.source, flow.destination);
         for (address, way) in [(flow.source, Way::Out), (flow.destination, Way::In)] {
             let (host, evicted) = self.hosts.entry(address, || Host::new(now));
-            host.add(flow, way, now, self.services, &mut self.seen);
+            host.add(flow, pair, way, now, self.services, &mut self.seen);
             if let Some((address, host)) = evicted {
                 rules::examine(address, &host, config, events);
             }
