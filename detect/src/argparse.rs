@@ -159,6 +159,14 @@ pub fn atoi(text: &str) -> i32 {
     number.clamp(i32::MIN.into(), i32::MAX.into()) as i32
 }
 
+/// C's `strtod` for decimal numbers: the longest begin that is one, 0 without and for what is no number.
+pub fn strtod(text: &str) -> f64 {
+    let text = text.trim_start();
+    let ends = (1..=text.len().min(32)).rev().filter(|end| text.is_char_boundary(*end));
+    let mut numbers = ends.filter_map(|end| text[..end].parse::<f64>().ok());
+    numbers.find(|number| !number.is_nan()).unwrap_or(0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +206,7 @@ mod tests {
     fn numbers_as_c_reads_them() {
         let read = [" 12x", "-3", "+4", "", "x", "-", "99999999999999999999999", "-99999999999"].map(atoi);
         assert_eq!(read, [12, -3, 4, 0, 0, 0, i32::MAX, i32::MIN]);
+        assert_eq!([" 2.5x", "-.5", "1e3 ", "", "nan", "é"].map(strtod), [2.5, -0.5, 1_000.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -15,6 +15,11 @@ impl<R: BufRead> Lines<R> {
         Lines { file, line: Vec::new() }
     }
 
+    /// The line that [`Lines::next`] answered last.
+    pub(crate) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
     /// The next line without its newline, and whether that is all of it. The last line needs no newline.
     pub(crate) fn next(&mut self) -> io::Result<Option<(&[u8], bool)>> {
         self.line.clear();

@@ -27,7 +27,8 @@ modules! {
     proto_traffic, munin, ipv6stats, pdns_exporter, flow_age_stats, debug_sender, backscatter, bloom_history, sni_dataset_saver,
     device_classifier, email_reporter, resolver, scalar_agg, #[cfg(feature = "lua")] luamodule,
     vportscan_detector, vportscan_aggregator, haddrscan_detector, haddrscan_aggregator, amplification_detection,
-    brute_force_detector, ddos_detector, sip_bf_detector, dnstunnel_detection, voip_fraud_detection, waintrusion_detector,
+    brute_force_detector, ddos_detector, hoststatsnemea, sip_bf_detector, dnstunnel_detection, voip_fraud_detection,
+    waintrusion_detector, smtp_spam_detector,
 }
 
 /// The module of this name.

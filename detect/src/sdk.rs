@@ -101,6 +101,11 @@ pub enum Failure {
 pub struct Options(Vec<Given>);
 
 impl Options {
+    /// Options that were read elsewhere.
+    pub(crate) fn new(given: Vec<Given>) -> Options {
+        Options(given)
+    }
+
     /// Whether the option with this letter was given.
     pub fn has(&self, letter: char) -> bool {
         self.all(letter).next().is_some()

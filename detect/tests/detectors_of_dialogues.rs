@@ -143,6 +143,45 @@ fn names_with_payload() {
     assert!(log.ends_with(&format!("\t\t{}. 1\n", long_name(196))), "{log}");
 }
 
+#[test]
+fn packets_of_a_file() {
+    let folder = TempDir::new().unwrap();
+    let [packets, events, log, results] = ["packets", "events", "log", "results"].map(|name| path(&folder, name));
+    let mut text = String::from("no packet\n");
+    for n in 1..=31 {
+        let address = if n % 2 == 0 { "198.51.100.20,192.0.2.53;" } else { ";2001:db8::20,2001:db8::53" };
+        writeln!(text, "{}.5;{address};0;120;{}", 1_672_654_500 + n, long_name(n)).unwrap();
+    }
+    // The session ends with this one; then there is only what came later.
+    writeln!(text, "1672654600;192.0.2.53,198.51.100.20;;1;2000;short;192.0.2.1;;;;").unwrap();
+    fs::write(&packets, &text).unwrap();
+    let args = ["-f", &packets, "-n", "10000,10", "-w", "50", "-E", &events, "-d", &log];
+    assert_eq!(module("dnstunnel_detection", &[&args[..], &["-s", &results]].concat()), 0);
+    assert_eq!(fs::read_to_string(&events).unwrap(), "2\n");
+    let read = |name: &str| fs::read_to_string(folder.path().join("results").join(name)).unwrap();
+    let histogram = |name| read(name).lines().last().unwrap().split('\t').map(str::to_owned).collect::<Vec<_>>();
+    let (requests, responses) = (histogram("summary_requests.dat"), histogram("summary_responses.dat"));
+    assert_eq!((requests.len(), &requests[0][..], &requests[13][..], &requests[1][..]), (31, "all ", "31", "0"));
+    assert_eq!((responses.len(), &responses[150][..]), (151, "1"));
+    assert!(read("summary_requests.dat").starts_with("DNS requests histogram of communication\nip\t0-10\t10-20\t"));
+    for (name, start) in [("requests.dat", "__EX="), ("responses.dat", "__EX="), ("request_letters_count.dat", "__EX=")]
+    {
+        let text = read(name);
+        let addresses: Vec<_> = text.lines().skip(2).map(|line| line.split(start).next().unwrap()).collect();
+        assert_eq!(addresses, ["198.51.100.20", "2001:db8::20"], "{name}");
+    }
+    let anomalies = read("founded_anomaly.txt");
+    assert!(anomalies.contains("\n198.51.100.20\n0\tRequest tunnel found:"), "{anomalies}");
+    assert_eq!(read("suspision_list.txt"), "IP in SUSPICION STATE\n");
+    assert!(fs::read_to_string(&log).unwrap().contains("\n2001:db8::20\n1\tRequest tunnel found:"));
+    // The folder is there now; so is no file.
+    assert_eq!(module("dnstunnel_detection", &[&args[..], &["-s", &results]].concat()), 1);
+    assert_eq!(module("dnstunnel_detection", &["-f", "/nonexistent", "-E", &events]), 1);
+    // Measuring sends and counts nothing.
+    assert_eq!(module("dnstunnel_detection", &["-c", &packets, "-E", &events]), 0);
+    assert_eq!(fs::read_to_string(&events).unwrap(), "2\n");
+}
+
 /// 34 different characters.
 fn letters() -> String {
     (b'A'..b'd').map(char::from).filter(|c| *c != '\\').collect()

@@ -5,22 +5,30 @@
 mod alert;
 mod host;
 mod judge;
+mod measure;
 mod names;
+mod packets;
+mod results;
 mod settings;
 mod whitelist;
 
 use crate::bounded::Bounded;
 use crate::clock::unix_secs;
 use crate::detector::c_text;
+use crate::options;
 use crate::progress::Progress;
 use crate::sdk::{
     self, Count, Ended, Failure, GO_ON, Module, ModuleInfo, Octets, Param, Reader, Step, Str, View, Writer, fields,
     value,
 };
 use alert::{Alert, Capture};
-use host::{Host, Kind, Message};
+use host::{ANSWERS, Host, Kind, Message};
 use jiff::Zoned;
 use judge::EventIds;
+use measure::Measure;
+use packets::Packets;
+pub use packets::fuzz_packet;
+use results::Totals;
 use settings::Settings;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -60,6 +68,25 @@ const PARAMS: &[Param] = &[
         "whitelist_ip",
         "string",
         "File with IPs which will not be analyzed, one a line or separated by semicolons.",
+    ),
+    value(
+        'c',
+        "measure_param_file",
+        "string",
+        "Measure usual traffic in packets of a file, as -f reads them, and print options for it.",
+    ),
+    value(
+        's',
+        "save_folder",
+        "string",
+        "Folder that is made for results of the whole run: histograms, anomalies, suspects.",
+    ),
+    value(
+        'f',
+        "packet_file",
+        "string",
+        "Read packets from a file instead of -i: lines TIME;SRC,DST;SRC6,DST6;RESPONSE;SIZE;NAME;IP;TXT;CNAME;MX;NS, with one pair \
+         of addresses. Nothing is sent then.",
     ),
     value(
         'S',
@@ -134,7 +161,61 @@ fields! {
 
 /// Runs the module; see [`super::Module::run`].
 pub fn main(args: &[String]) -> u8 {
-    sdk::main(&INFO, args, run)
+    let Some(options) = file_options(args) else { return sdk::main(&INFO, args, run) };
+    match run_file(&options) {
+        Ok(()) => 0,
+        Err(why) => {
+            eprintln!("{why}");
+            1
+        }
+    }
+}
+
+/// The options if packets come from a file, which needs no interfaces; those are not opened then, as in the original.
+fn file_options(args: &[String]) -> Option<sdk::Options> {
+    let interfaces = [value('i', "ifc", "string", ""), sdk::flag('v', "", ""), sdk::flag('h', "help", "")];
+    let given = options::parse(args, &[PARAMS, &interfaces].concat()).ok()?;
+    let has = |letter| given.iter().any(|option| option.short == letter);
+    let is_file = (has('f') || has('c')) && !has('h');
+    is_file.then(|| sdk::Options::new(given))
+}
+
+fn run_file(options: &sdk::Options) -> Result<(), Failure> {
+    let settings = Settings::read(options)?;
+    let measured = options.text('c').map(|_| Measure::default());
+    let path = Path::new(options.text('c').or(options.text('f')).unwrap_or_default());
+    let whitelist = Whitelist::load(settings.domains.as_deref(), settings.addresses.as_deref())?;
+    let (mut progress, session) = (Progress::new(settings.progress, '.'), settings.session as f64);
+    let mut detector = Detector::open(settings, Sinks { alerts: None, captures: None })?;
+    let mut packets = Packets::open(path)?;
+    let (mut measured, mut count, mut began) = (measured, 0_u64, None);
+    while let Some(packet) = packets.next().map_err(Failure::Other)? {
+        count += 1;
+        progress.count();
+        let begin = *began.get_or_insert(packet.time);
+        if !whitelist.has_address(packet.address) && !whitelist.has_name(packet.message.name) {
+            match &mut measured {
+                Some(measured) => measured.add(&packet.message),
+                None => detector.take(packet.address, &packet.message, unix_secs()),
+            }
+        }
+        if measured.is_none() && packet.time - begin > session {
+            // Nothing is sent that could be broken off.
+            let _: ControlFlow<()> = detector.end_session(unix_secs())?;
+            began = None;
+        }
+    }
+    packets.tell();
+    say(format_args!("End of file\n"));
+    match &measured {
+        Some(measured) => say(format_args!("{}", measured.report(&detector.settings.limits))),
+        None => {
+            let _: ControlFlow<()> = detector.end_session(unix_secs())?;
+        }
+    }
+    progress.end();
+    say(format_args!("Packets: {count:20}\n"));
+    detector.close()
 }
 
 fn run(module: &mut Module) -> Result<(), Failure> {
@@ -194,11 +275,14 @@ fn message<'r>(fields: &In, record: &View<'r>, cut: &'r mut Vec<u8>) -> (IpAddr,
         16 => Some(Kind::Txt),
         _ => None,
     };
-    let answer = kind.filter(|_| is_response).map(|kind| (kind, c_text(fields.answer(record), host::TEXT_MAX)));
+    let answer = |of| match kind {
+        Some(kind) if kind == of && is_response => c_text(fields.answer(record), host::TEXT_MAX),
+        _ => &[],
+    };
     // Sizes have 32 bits, as in the original.
     let size = fields.bytes(record) as u32;
     let address = if is_response { fields.dst(record) } else { fields.src(record) };
-    (address, Message { name: c_text(name, NAME_MAX), size, answer, is_response })
+    (address, Message { name: c_text(name, NAME_MAX), size, answers: ANSWERS.map(answer), is_response })
 }
 
 /// Cuts a name at the last dot before the limit and says so in its place.
@@ -219,6 +303,7 @@ struct Detector<'o> {
     sinks: Sinks<'o>,
     log: Option<File>,
     hosts: Bounded<IpAddr, Host>,
+    totals: Totals,
     ids: EventIds,
     /// Wall time at which the session began, Unix seconds.
     began: u64,
@@ -230,12 +315,15 @@ struct Detector<'o> {
 impl<'o> Detector<'o> {
     fn open(settings: Settings, sinks: Sinks<'o>) -> Result<Detector<'o>, Failure> {
         let log = settings.log.as_deref().map(open_log).transpose()?;
+        settings.results.as_deref().map_or(Ok(()), results::make_folder)?;
         let ids = EventIds(read_event_id(&settings.event_file));
         let hosts = Bounded::new(HOSTS_MAX);
-        Ok(Detector { settings, sinks, log, hosts, ids, began: unix_secs(), sessions: 0, unstored: 0 })
+        let (totals, began) = (Totals::default(), unix_secs());
+        Ok(Detector { settings, sinks, log, hosts, totals, ids, began, sessions: 0, unstored: 0 })
     }
 
     fn take(&mut self, address: IpAddr, message: &Message<'_>, now: u64) {
+        self.totals.add(message);
         self.hosts.entry(address, Host::default).0.take(message, &self.settings.limits, now);
     }
 
@@ -302,6 +390,9 @@ impl<'o> Detector<'o> {
         self.hosts.tell("addresses");
         if self.unstored > 0 {
             eprintln!("Warning: {} names were counted as new ones without being kept.", self.unstored);
+        }
+        if let Some(folder) = &self.settings.results {
+            results::write(folder, &self.totals, &self.hosts)?;
         }
         let file = &self.settings.event_file;
         if let Err(why) = std::fs::write(file, format!("{}\n", self.ids.0)) {

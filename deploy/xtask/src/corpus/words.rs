@@ -115,6 +115,15 @@ const MODULES: &[(&str, &str)] = &[
         "svm_type c_svc\nkernel_type polynomial\nrho 0 0 0\nlabel 5 6 7\nnr_sv 1 1 0\nSV\n1 1 1:1\n-1 1 2:1\n",
     ),
     (
+        "hoststats_config",
+        "# comment\nrules-generic = 1\nrules-ssh=true\ntable-size = 70000\ntimeout-active = 60s\nsyn-scan-threshold = 2.5\nno line\n",
+    ),
+    ("dnstunnel_packet", "1672654500.25;10.0.0.1,192.0.2.53;;0;80;www.example.com\n"),
+    (
+        "dnstunnel_packet",
+        "1672654500.5;;2001:db8::1,2001:db8::2;1;512;a.example.com;192.0.2.1;text;c.name;mx.name;ns.name",
+    ),
+    (
         "email_config",
         "unirec=string A\nserver=x\n\nFrom: a@b.c\nTo: \"$A, x\" <d@e.f>,g@h.i\nSubject: $A\n at $_DATETIME_\n\n$A.\n",
     ),

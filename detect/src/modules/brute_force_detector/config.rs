@@ -1,4 +1,5 @@
 //! Limits of the services, as the configuration file gives them.
+use crate::argparse::strtod;
 use crate::lines::Lines;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -137,7 +138,7 @@ impl Config {
             "GENERAL_CHECK_FOR_REPORT_TIMEOUT" => self.report_check = number,
             "GENERAL_CHECK_FOR_DELETE_TIMEOUT" => self.delete_check = number,
             "GENERAL_ATTACK_MIN_EVENTS_TO_REPORT" => self.events_min = short,
-            "GENERAL_ATTACK_MIN_RATIO_TO_KEEP_TRACKING_HOST" => self.ratio_min = float(value),
+            "GENERAL_ATTACK_MIN_RATIO_TO_KEEP_TRACKING_HOST" => self.ratio_min = strtod(value),
             "GENERAL_IGNORE_FIRST_SEND" => self.is_first_ignored = number as u8 != 0,
             _ => {
                 let named = |service: &Service| key.strip_prefix(service.name())?.strip_prefix('_');
@@ -179,13 +180,6 @@ impl Config {
 fn number(text: &str) -> u32 {
     let end = text.bytes().take_while(u8::is_ascii_digit).count();
     text[..end].parse::<u64>().unwrap_or(if end > 0 { u64::MAX } else { 0 }) as u32
-}
-
-/// The longest begin that is a number, 0 without.
-fn float(text: &str) -> f64 {
-    let ends = (1..=text.len().min(32)).rev().filter(|end| text.is_char_boundary(*end));
-    let mut numbers = ends.filter_map(|end| text[..end].parse::<f64>().ok());
-    numbers.find(|number| !number.is_nan()).unwrap_or(0.0)
 }
 
 /// Any bytes as a configuration.

@@ -13,8 +13,8 @@ pub(super) struct Message<'a> {
     pub(super) name: &'a [u8],
     /// Bytes of the flow.
     pub(super) size: u32,
-    /// What a response carries.
-    pub(super) answer: Option<(Kind, &'a [u8])>,
+    /// What a response carries, in the order of [`ANSWERS`]; empty without.
+    pub(super) answers: [&'a [u8]; ANSWERS.len()],
     pub(super) is_response: bool,
 }
 
@@ -30,6 +30,9 @@ pub(super) enum Kind {
 
 /// Kinds by their place in [`Answers::parts`].
 pub(super) const KINDS: [Kind; 5] = [Kind::Name, Kind::Txt, Kind::Mx, Kind::Cname, Kind::Ns];
+
+/// Kinds that have records of their own.
+pub(super) const ANSWERS: [Kind; 4] = [Kind::Txt, Kind::Cname, Kind::Mx, Kind::Ns];
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
@@ -114,10 +117,10 @@ pub(super) struct Answer {
 
 /// What a text is made of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Letters {
-    length: usize,
-    different: u32,
-    digits: u32,
+pub(super) struct Letters {
+    pub(super) length: usize,
+    pub(super) different: u32,
+    pub(super) digits: u32,
 }
 
 impl Host {
@@ -181,7 +184,8 @@ impl Host {
         if let Some((name, letters)) = named.take() {
             self.response_tunnel.insert(Kind::Name, name, &letters, limits, now);
         }
-        if let Some((kind, text)) = message.answer.filter(|(_, text)| !text.is_empty()) {
+        let answers = ANSWERS.into_iter().zip(message.answers);
+        for (kind, text) in answers.filter(|(_, text)| !text.is_empty()) {
             let (text, letters) = lower_case(text, lower);
             self.response_tunnel.insert(kind, text, &letters, limits, now);
         }
@@ -192,7 +196,7 @@ impl Host {
 pub(super) const TEXT_MAX: usize = 1_023;
 
 /// Counts what a text is made of, and then makes it lower case. Byte 255 counts as none, as in the original.
-fn lower_case<'b>(text: &[u8], buffer: &'b mut [u8; TEXT_MAX]) -> (&'b [u8], Letters) {
+pub(super) fn lower_case<'b>(text: &[u8], buffer: &'b mut [u8; TEXT_MAX]) -> (&'b [u8], Letters) {
     let text = &text[..text.len().min(TEXT_MAX)];
     let lower = &mut buffer[..text.len()];
     lower.copy_from_slice(text);
@@ -307,6 +311,11 @@ impl<const N: usize> Sizes<N> {
 }
 
 impl Requests {
+    /// Requests with a name.
+    pub(super) fn named(&self) -> u64 {
+        self.named.iter().map(|count| u64::from(*count)).sum()
+    }
+
     /// Mean of the different characters of the names of a class, whole.
     pub(super) fn letters(&self, class: usize) -> u64 {
         if self.named[class] == 0 { 0 } else { (self.letters[class] as f32 / self.named[class] as f32) as u64 }

@@ -19,6 +19,8 @@ pub(super) struct Settings {
     pub(super) domains: Option<PathBuf>,
     pub(super) addresses: Option<PathBuf>,
     pub(super) log: Option<PathBuf>,
+    /// Folder for what is written at the end.
+    pub(super) results: Option<PathBuf>,
     pub(super) event_file: PathBuf,
     /// Seconds of a session.
     pub(super) session: u64,
@@ -83,6 +85,7 @@ impl Default for Settings {
             domains: None,
             addresses: None,
             log: None,
+            results: None,
             event_file: "/data/dnstunnel_detection/event_id.txt".into(),
             session: 60,
             limits: Limits::default(),
@@ -96,6 +99,7 @@ impl Settings {
         let mut settings = Settings::default();
         let file = |letter| options.text(letter).map(PathBuf::from);
         (settings.domains, settings.addresses, settings.log) = (file('a'), file('b'), file('d'));
+        settings.results = file('s');
         settings.event_file = file('E').unwrap_or(settings.event_file);
         settings.progress = options.value('p')?.unwrap_or(0);
         settings.session = options.value('z')?.unwrap_or(settings.session);

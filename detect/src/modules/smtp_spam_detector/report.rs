@@ -1,0 +1,133 @@
+//! Reports as IDEA messages, and the log.
+use super::entity::{Entity, Verdict};
+use crate::pyjson::{Json, Text};
+use crate::sdk::{IpAddr, Time};
+use jiff::{Timestamp, Zoned};
+use std::fs::{File, OpenOptions};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// The message about an address, for a look at `detected`.
+pub(super) fn idea(address: IpAddr, entity: &Entity, verdict: &Verdict, detected: Time) -> String {
+    let text = |text: &str| Json::text(text);
+    let texts = |list: &[String]| Json::Array(list.iter().map(|entry| Json::text(entry)).collect());
+    let object = |members: Vec<(&str, Json)>| {
+        Json::Object(members.into_iter().map(|(name, value)| (Text::new(name), value)).collect())
+    };
+    let protocols = entity.protocols.iter().map(|protocol| Json::text(protocol)).collect();
+    let source = object(vec![
+        ("Hostname", texts(&entity.domains)),
+        ("Email", texts(&entity.senders)),
+        (if address.is_ipv4() { "IP4" } else { "IP6" }, text(&address.to_string())),
+        ("Proto", Json::Array(protocols)),
+    ]);
+    let message = object(vec![
+        ("Format", text("IDEA0")),
+        ("ID", text(&random_id())),
+        ("DetectTime", text(&time(detected))),
+        ("CreateTime", text(&Timestamp::now().strftime(FORMAT).to_string())),
+        ("EventTime", text(&time(entity.first))),
+        ("CeaseTime", text(&time(entity.last))),
+        ("Category", Json::Array(vec![text("Abusive.Spam")])),
+        ("Note", text(&note(entity, verdict))),
+        ("Confidence", text(&format!("{:.2}", verdict.confidence))),
+        ("Source", Json::Array(vec![source])),
+        ("ByteCount", Json::int(entity.bytes)),
+        ("FlowCount", Json::int(entity.outgoing)),
+        ("PacketCount", Json::int(entity.packets)),
+        ("ConnCount", Json::int(entity.destinations.len() as u64)),
+        ("Anonymised", Json::Bool(false)),
+    ]);
+    let mut out = String::new();
+    message.dump(&mut out);
+    out
+}
+
+/// Tags and numbers as Python shows a set and a list of texts.
+fn note(entity: &Entity, verdict: &Verdict) -> String {
+    let features = [
+        entity.incoming as f64,
+        entity.outgoing as f64,
+        entity.bytes as f64,
+        entity.average_score,
+        // The original has a ratio here and never sets it.
+        0.0,
+        entity.packets as f64,
+        entity.destinations.len() as f64,
+        verdict.before,
+        verdict.score,
+    ];
+    let tags: Vec<_> = verdict.tags.iter().map(|tag| format!("'{tag}'")).collect();
+    let features = features.map(|feature| format!("'{feature:.4}'"));
+    format!("Tags : {{{}}}, FV : [{}]", tags.join(", "), features.join(", "))
+}
+
+const FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
+
+/// A time in UTC; the original says that of its own zone.
+fn time(time: Time) -> String {
+    Timestamp::from_second(time.secs() as i64).unwrap_or_default().strftime(FORMAT).to_string()
+}
+
+/// A random UUID (RFC 9562, version 4).
+fn random_id() -> String {
+    let [high, low] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0xfff,
+        ((low >> 48) & 0x3fff) | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// The log of what was looked at. What cannot be written is said once.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: Option<File>,
+    is_debug: bool,
+}
+
+impl Log {
+    /// Opens a file to append to it.
+    pub(super) fn open(path: &Path, is_debug: bool) -> io::Result<Log> {
+        let file = OpenOptions::new().append(true).create(true).open(path)?;
+        Ok(Log { file: Some(file), is_debug })
+    }
+
+    pub(super) fn info(&mut self, text: std::fmt::Arguments<'_>) {
+        self.write("INFO", text);
+    }
+
+    /// For what is of interest with `--debug True` only.
+    pub(super) fn debug(&mut self, text: std::fmt::Arguments<'_>) {
+        if self.is_debug {
+            self.write("DEBUG", text);
+        }
+    }
+
+    fn write(&mut self, level: &str, text: std::fmt::Arguments<'_>) {
+        let Some(file) = &mut self.file else { return };
+        let line = format!("{},smtp_spam,[{level}] {text}\n", Zoned::now().strftime("%Y-%m-%d %H:%M:%S,%3f"));
+        if let Err(why) = file.write_all(line.as_bytes()) {
+            eprintln!("Warning: the log cannot be written, it ends here: {why}");
+            self.file = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_random_ones() {
+        let (one, other) = (random_id(), random_id());
+        assert_ne!(one, other);
+        let lengths: Vec<_> = one.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12], "{one}");
+        assert!(one.as_bytes()[14] == b'4' && b"89ab".contains(&one.as_bytes()[19]), "{one}");
+    }
+}
