@@ -30,6 +30,16 @@ pub trait Dialog {
     fn packet(&mut self, frame: &mut Frame);
 }
 
+impl<D: Dialog + ?Sized> Dialog for Box<D> {
+    fn gap(&mut self) -> Option<Nanos> {
+        self.as_mut().gap()
+    }
+
+    fn packet(&mut self, frame: &mut Frame) {
+        self.as_mut().packet(frame);
+    }
+}
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -4,6 +4,7 @@
 //! streams captures of any size. Nothing here uses the decoder of `dataplane`: two independent readings of the RFCs that agree prove more.
 #![forbid(unsafe_code)]
 
+pub mod attacks;
 pub mod cases;
 mod checksum;
 pub mod dialog;
@@ -13,6 +14,7 @@ pub mod pcap;
 pub mod pcapng;
 pub mod rng;
 
+pub use attacks::{ATTACKS, Attack, write_attacks};
 pub use cases::{Case, cases};
 pub use frame::Frame;
 pub use mix::{Profile, Totals, write_capture, write_syn_while};

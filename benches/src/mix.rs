@@ -2,7 +2,8 @@
 //!
 //! Numbers are integers throughout: a mathematical library that rounds differently must not change the bytes.
 mod endpoints;
-mod realistic;
+pub(crate) mod realistic;
+pub(crate) mod stage;
 mod stress;
 
 use std::io::{self, BufWriter, Write};
@@ -71,8 +72,7 @@ pub fn write_capture(
     seed: u64,
     out: &mut impl Write,
 ) -> io::Result<Totals> {
-    let file = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), Format::default())?;
-    let mut sink = CaptureSink { file, totals: Totals::default() };
+    let mut sink = CaptureSink::new(out)?;
     match profile {
         Profile::Realistic => {
             let flows = if flows == 0 { packets / 12 } else { flows };
@@ -81,29 +81,37 @@ pub fn write_capture(
         Profile::Small64 => stress::small64(seed, packets, flows.clamp(1, packets.max(1)), &mut sink)?,
         Profile::Syn => stress::syn(seed, |number| number < packets, &mut sink)?,
     }
-    sink.file.finish()?;
-    Ok(sink.totals)
+    sink.finish()
 }
 
 /// Writes a pcap of packets that open a new TCP flow each, as long as `goes_on` says so, which gets the number of packets so far. Up to
 /// 1 MiB of them wait in memory.
 pub fn write_syn_while(seed: u64, goes_on: impl FnMut(u64) -> bool, out: &mut impl Write) -> io::Result<Totals> {
-    let file = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), Format::default())?;
-    let mut sink = CaptureSink { file, totals: Totals::default() };
+    let mut sink = CaptureSink::new(out)?;
     stress::syn(seed, goes_on, &mut sink)?;
-    sink.file.finish()?;
-    Ok(sink.totals)
+    sink.finish()
 }
 
 /// The file and the sums of what went into it.
-struct CaptureSink<W> {
-    file: PcapWriter<W>,
-    totals: Totals,
+pub(crate) struct CaptureSink<W: Write> {
+    file: PcapWriter<BufWriter<W>>,
+    pub(crate) totals: Totals,
 }
 
 impl<W: Write> CaptureSink<W> {
+    /// Begins a pcap file. Up to 1 MiB of it waits in memory.
+    pub(crate) fn new(out: W) -> io::Result<Self> {
+        let file = PcapWriter::new(BufWriter::with_capacity(1 << 20, out), Format::default())?;
+        Ok(CaptureSink { file, totals: Totals::default() })
+    }
+
+    pub(crate) fn finish(self) -> io::Result<Totals> {
+        self.file.finish()?;
+        Ok(self.totals)
+    }
+
     /// Writes a finished packet, `at` after the beginning.
-    fn packet(&mut self, at: Nanos, frame: &Frame) -> io::Result<()> {
+    pub(crate) fn packet(&mut self, at: Nanos, frame: &Frame) -> io::Result<()> {
         self.totals.packets += 1;
         self.totals.bytes += frame.bytes().len() as u64;
         self.totals.ip_bytes += frame.ip_bytes();

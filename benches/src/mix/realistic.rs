@@ -1,11 +1,10 @@
 //! A research network as its probe sees it: many short dialogs, few elephants that carry most bytes, all interleaved.
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::CaptureSink;
 use super::endpoints::endpoints;
+use super::stage::Stage;
 use crate::dialog::{
     Carrier, Datagrams, Dialog, Ending, Host, Route, Side, TcpSession, Turn, Wrap, dns, http, icmp, quic, sip, smtp,
     tls,
@@ -25,60 +24,57 @@ const OCTAVES_MAX: u32 = 16;
 /// Opens flows at random times and always writes the earliest packet of all that are alive; stops at `packets`.
 pub(super) fn write<W: Write>(seed: u64, packets: u64, flows: u64, sink: &mut CaptureSink<W>) -> io::Result<()> {
     let mut mix = Mix { rng: Rng::new(seed), packets, flows, opened: 0, planned: 0 };
-    let mut live: Vec<Talk> = Vec::new();
-    let mut vacant: Vec<usize> = Vec::new();
-    let mut queue: BinaryHeap<Reverse<(Nanos, usize)>> = BinaryHeap::new();
+    let mut stage = Stage::new();
     let mut frame = Frame::new();
     let (mut now, mut arrival) = (0, 0);
     while sink.totals.packets < packets {
-        let next = queue.peek().map(|Reverse((at, _))| *at);
+        let next = stage.due();
         let due = mix.opened < flows && next.is_none_or(|next| arrival <= next);
         // All flows were told and packets are missing: one more flow fills the gap.
         if due || next.is_none() {
             let at = arrival.max(now);
             arrival = at + mix.rng.below(2 * ARRIVAL_GAP);
-            let mut talk = if mix.opened < flows { mix.open() } else { mix.fill(packets - sink.totals.packets) };
-            let Some(gap) = talk.dialog().gap() else { continue };
-            let slot = vacant.pop().unwrap_or(live.len());
-            if slot == live.len() {
-                live.push(talk)
-            } else {
-                live[slot] = talk
-            }
-            queue.push(Reverse((at + gap, slot)));
+            let talk = if mix.opened < flows { mix.open() } else { mix.fill(packets - sink.totals.packets) };
+            stage.enter(at, talk);
             continue;
         }
-        let Some(Reverse((at, slot))) = queue.pop() else { continue };
+        let Some((at, first)) = stage.tell(&mut frame) else { continue };
         now = at;
-        let talk = &mut live[slot];
-        talk.dialog().packet(&mut frame);
         sink.packet(at, &frame)?;
-        sink.totals.flows += u64::from(!std::mem::replace(&mut talk.seen, true));
-        match talk.dialog().gap() {
-            Some(gap) => queue.push(Reverse((at + gap, slot))),
-            None => vacant.push(slot),
-        }
+        sink.totals.flows += u64::from(first);
     }
     Ok(())
 }
 
-/// A flow that is alive.
-struct Talk {
-    carrier: Transport,
-    /// Whether its first packet was written.
-    seen: bool,
+/// The same flows without end, for who wants to put others between them: when each begins, `gap` apart on average. `flows` and 12 packets
+/// for each of them are what the lengths of transfers aim at.
+pub(crate) fn background(seed: u64, flows: u64, gap: Nanos) -> impl Iterator<Item = (Nanos, Transport)> {
+    let mut mix = Mix { rng: Rng::new(seed), packets: 12 * flows, flows, opened: 0, planned: 0 };
+    let mut arrival = 0;
+    std::iter::from_fn(move || {
+        arrival += mix.rng.below(2 * gap);
+        Some((arrival, mix.open()))
+    })
 }
 
-enum Transport {
+/// What carries a flow.
+pub(crate) enum Transport {
     Tcp(Box<TcpSession>),
     Datagrams(Datagrams),
 }
 
-impl Talk {
-    fn dialog(&mut self) -> &mut dyn Dialog {
-        match &mut self.carrier {
-            Transport::Tcp(session) => session.as_mut(),
-            Transport::Datagrams(datagrams) => datagrams,
+impl Dialog for Transport {
+    fn gap(&mut self) -> Option<Nanos> {
+        match self {
+            Transport::Tcp(session) => session.gap(),
+            Transport::Datagrams(datagrams) => datagrams.gap(),
+        }
+    }
+
+    fn packet(&mut self, frame: &mut Frame) {
+        match self {
+            Transport::Tcp(session) => session.packet(frame),
+            Transport::Datagrams(datagrams) => datagrams.packet(frame),
         }
     }
 }
@@ -95,7 +91,7 @@ struct Mix {
 
 impl Mix {
     /// Draws the next flow: who, what, how much.
-    fn open(&mut self) -> Talk {
+    fn open(&mut self) -> Transport {
         let content = self.content();
         // Too many packets for the flows that are still to come: only scans are short enough.
         let kind = if content.is_some() { self.rng.below(1000) } else { SCAN };
@@ -131,15 +127,14 @@ impl Mix {
             }
         };
         self.planned += estimate(&carrier);
-        Talk { carrier, seen: false }
+        carrier
     }
 
     /// A transfer of about so many packets.
-    fn fill(&mut self, missing: u64) -> Talk {
+    fn fill(&mut self, missing: u64) -> Transport {
         let number = self.opened;
         self.opened += 1;
-        let carrier = session(&mut self.rng, route(number, 873, false), |rng| bulk(rng, missing * 1000));
-        Talk { carrier, seen: false }
+        session(&mut self.rng, route(number, 873, false), |rng| bulk(rng, missing * 1000))
     }
 
     /// Bytes of a transfer: each doubling is half as likely, so every octave carries as much (Pareto with exponent 1). The base

@@ -1,17 +1,22 @@
 //! `cargo xtask synth PROFILE OUT`: writes a capture made by the traffic generator.
 use crate::Outcome;
-use benches::{Profile, Totals, write_capture};
+use benches::mix::UnknownProfile;
+use benches::{ATTACKS, Attack, Profile, Totals, write_attacks, write_capture};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
-/// Write a capture: realistic, small64 or syn traffic, the same bytes for the same seed
+/// Write a capture: realistic, small64 or syn traffic, or attacks among others', the same bytes for the same seed
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// realistic, small64 or syn
-    profile: Profile,
-    /// Packets in the capture
+    /// realistic, small64, syn or attacks
+    profile: What,
+    /// Packets in the capture; with attacks, 12 times the flows of the background, which there are by default
     #[arg(long, default_value_t = 100_000)]
     packets: u64,
+    /// Only these attacks (default: all)
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = attack)]
+    only: Vec<Attack>,
     /// Flows; 0 lets the profile choose
     #[arg(long, default_value_t = 0)]
     flows: u64,
@@ -21,8 +26,36 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
+#[derive(Clone, Copy)]
+enum What {
+    Profile(Profile),
+    Attacks,
+}
+
+impl FromStr for What {
+    type Err = UnknownProfile;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProfile> {
+        if name == "attacks" { Ok(What::Attacks) } else { name.parse().map(What::Profile) }
+    }
+}
+
+fn attack(name: &str) -> Result<Attack, String> {
+    let known = || ATTACKS.iter().map(|a| format!("\n  {}: {}", a.name, a.doc)).collect::<String>();
+    ATTACKS.iter().copied().find(|a| a.name == name).ok_or_else(|| format!("there are:{}", known()))
+}
+
 pub(crate) fn run(args: &Args) -> Outcome {
-    let totals = write(args.profile, args.packets, args.flows, args.seed, &args.out)?;
+    let totals = match args.profile {
+        What::Profile(profile) => write(profile, args.packets, args.flows, args.seed, &args.out)?,
+        What::Attacks => {
+            let told = |e: std::io::Error| format!("cannot write {}: {e}", args.out.display());
+            let flows = if args.flows == 0 { args.packets / 12 } else { args.flows };
+            let attacks = if args.only.is_empty() { ATTACKS } else { &args.only };
+            let mut file = File::create(&args.out).map_err(told)?;
+            write_attacks(attacks, flows, args.seed, &mut file).map_err(told)?
+        }
+    };
     let Totals { packets, bytes, ip_bytes, flows } = totals;
     println!("{}: {packets} packets, {bytes} bytes ({ip_bytes} of IP), {flows} flows", args.out.display());
     Ok(())

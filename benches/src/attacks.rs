@@ -1,0 +1,125 @@
+//! Attacks among other people's traffic, for detectors: each is told as its victims would see it, at the size at which the detectors of NEMEA
+//! say something with their defaults (thresholds: docs of the modules).
+//!
+//! Attackers are in 192.0.2.0/24, who they aim at in 198.51.100.0/24 (RFC 5737); the background has neither.
+mod content;
+mod floods;
+mod guesses;
+mod scans;
+
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+
+use crate::dialog::{Datagrams, Dialog, Host, Route, TcpSession, Turn};
+use crate::frame::Frame;
+use crate::mix::realistic::background;
+use crate::mix::stage::Stage;
+use crate::mix::{CaptureSink, Totals};
+use crate::{Nanos, Rng, SECOND};
+
+/// An attack that the generator can tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Attack {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// The address that an alert has to name.
+    pub culprit: Ipv4Addr,
+    tell: fn(&mut Rng) -> Vec<Scene>,
+}
+
+/// All of them.
+pub const ATTACKS: &[Attack] = &[
+    Attack { name: "port_scan", doc: "SYNs to 60 ports of a host", culprit: attacker(10), tell: scans::ports },
+    Attack { name: "host_scan", doc: "SYNs to a port of 60 hosts", culprit: attacker(11), tell: scans::hosts },
+    Attack {
+        name: "flood",
+        doc: "200 networks send 1 MB/s to a server that gets 10 kB/s else",
+        culprit: victim(20),
+        tell: floods::volume,
+    },
+    Attack {
+        name: "amplification",
+        doc: "a name server answers 420 forged queries with 4 kB each, to who did not ask",
+        culprit: victim(21),
+        tell: floods::amplification,
+    },
+    Attack { name: "ssh_guessing", doc: "45 logins over SSH", culprit: attacker(12), tell: guesses::ssh },
+    Attack {
+        name: "sip_guessing",
+        doc: "60 registrations that are refused",
+        culprit: attacker(13),
+        tell: guesses::sip,
+    },
+    Attack {
+        name: "toll_fraud",
+        doc: "calls to one number behind 30 prefixes",
+        culprit: attacker(14),
+        tell: guesses::prefixes,
+    },
+    Attack { name: "dns_tunnel", doc: "240 names that are data", culprit: attacker(15), tell: content::dns_tunnel },
+    Attack {
+        name: "web_attack",
+        doc: "requests that ask for files and tables",
+        culprit: attacker(16),
+        tell: content::web,
+    },
+];
+
+/// Who attacks.
+const fn attacker(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 0, 2, number)
+}
+
+/// Who is attacked, or takes part without wanting to.
+const fn victim(number: u8) -> Ipv4Addr {
+    Ipv4Addr::new(198, 51, 100, number)
+}
+
+/// A conversation and when it begins.
+type Scene = (Nanos, Box<dyn Dialog>);
+
+/// How long the background goes on; every attack is over by then.
+pub const SPAN: Nanos = 1_200 * SECOND;
+
+/// Writes a pcap of `flows` flows of background over [`SPAN`] with these attacks in between.
+pub fn write_attacks(attacks: &[Attack], flows: u64, seed: u64, out: &mut impl Write) -> io::Result<Totals> {
+    let mut sink = CaptureSink::new(out)?;
+    // One source of chance for each attack: what is told of one does not depend on which others are.
+    let told = ATTACKS.iter().zip(1..).filter(|(known, _)| attacks.iter().any(|asked| asked.name == known.name));
+    let mut scenes: Vec<Scene> =
+        told.flat_map(|(attack, number)| (attack.tell)(&mut Rng::new(seed ^ (number << 32)))).collect();
+    scenes.sort_by_key(|(at, _)| *at);
+    let others = background(seed, flows, SPAN / flows.max(1)).take(flows as usize);
+    let mut others = others.map(|(at, flow)| (at, Box::new(flow) as Box<dyn Dialog>)).peekable();
+    let mut scenes = scenes.into_iter().peekable();
+    let mut stage: Stage<Box<dyn Dialog>> = Stage::new();
+    let mut frame = Frame::new();
+    loop {
+        let begins = [scenes.peek(), others.peek()].map(|scene| scene.map_or(Nanos::MAX, |(at, _)| *at));
+        let next = begins[0].min(begins[1]);
+        if next < Nanos::MAX && stage.due().is_none_or(|due| next <= due) {
+            let scene = if begins[0] <= begins[1] { scenes.next() } else { others.next() };
+            if let Some((at, dialog)) = scene {
+                stage.enter(at, dialog);
+            }
+            continue;
+        }
+        let Some((at, first)) = stage.tell(&mut frame) else { break };
+        sink.packet(at, &frame)?;
+        sink.totals.flows += u64::from(first);
+    }
+    sink.finish()
+}
+
+/// Datagrams from one to the other and back.
+fn datagrams(client: (Ipv4Addr, u16), server: (Ipv4Addr, u16), turns: Vec<Turn>) -> Datagrams {
+    Datagrams::udp(route(client, server), turns)
+}
+
+fn connection(client: (Ipv4Addr, u16), server: (Ipv4Addr, u16), turns: Vec<Turn>) -> TcpSession {
+    TcpSession::new(route(client, server), turns)
+}
+
+fn route(client: (Ipv4Addr, u16), server: (Ipv4Addr, u16)) -> Route {
+    Route::new(Host::new(client.0, client.1), Host::new(server.0, server.1))
+}
