@@ -7,6 +7,7 @@ use record::unirec::Template;
 
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
+    ("alert_store", crate::store::fuzzing::fuzz_alert_store),
     ("anonymizer_text", fuzz_anonymizer_text),
     ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),

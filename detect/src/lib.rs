@@ -27,4 +27,6 @@ pub mod reading;
 pub mod recast;
 pub mod sdk;
 pub mod stats_socket;
+pub mod stix;
+pub mod store;
 pub mod stream;
