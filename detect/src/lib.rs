@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod argparse;
+pub mod blacklist;
 pub mod bloom;
 pub mod bounded;
 pub mod client;
 pub(crate) mod clock;
+pub mod configurator;
 pub(crate) mod detector;
 pub mod filter;
 pub mod fold;
@@ -28,3 +30,4 @@ pub mod recast;
 pub mod sdk;
 pub mod stats_socket;
 pub mod stream;
+pub(crate) mod xml;
