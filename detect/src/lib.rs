@@ -27,6 +27,7 @@ pub mod pyjson;
 pub(crate) mod pytrap;
 pub mod reading;
 pub mod recast;
+pub mod report;
 pub mod sdk;
 pub mod stats_socket;
 pub mod stream;
