@@ -84,10 +84,17 @@ fn json_messages_and_rules() {
     assert_eq!((&found[0]["FlowCount"], &found[0]["Node"][0]["AggrWin"]), (&json!(150), &json!("00:01:00")));
     assert_eq!(found[1]["Source"], json!([{"Proto": ["tcp"], "IP6": ["2001:db8::6"]}]));
     // A mark is seen by later actions of its rule only, and drop ends all.
-    let rules = "namespace: n\ncustom_actions:\n - {id: out, file: {path: OUT}}\n - {id: mark, mark: {path: _T.Seen, value: 1}}\n\
-        addressgroups: [{id: them, list: [198.51.100.8/32]}]\n\
-        rules:\n - {id: 1, condition: ConnCount == 1, actions: [drop], elseactions: [mark, out]}\n\
-         - {id: 2, condition: Target.IP4 in them, actions: [drop]}\n - {id: 3, condition: Null, actions: [out]}\n";
+    let rules = "
+namespace: n
+custom_actions:
+  - {id: out, file: {path: OUT}}
+  - {id: mark, mark: {path: _T.Seen, value: 1}}
+addressgroups: [{id: them, list: [198.51.100.8/32]}]
+rules:
+  - {id: 1, condition: ConnCount == 1, actions: [drop], elseactions: [mark, out]}
+  - {id: 2, condition: Target.IP4 in them, actions: [drop]}
+  - {id: 3, condition: Null, actions: [out]}
+";
     let found = folder.report("vportscan2idea", rules, &[]);
     let seen: Vec<_> = found.iter().map(|message| message.get("_T").is_some()).collect();
     assert_eq!(seen, [true, true, false]);

@@ -1,7 +1,16 @@
 //! Actions: what rules do with messages, one file each; one word in [`read`] adds one (spec/idea.md section 2.4).
+mod dedup;
+mod delivery;
+mod email;
 mod file;
 mod mark;
+mod mongo;
+mod rate;
+mod stix;
+mod syslog;
 mod trap_output;
+mod warden;
+mod webhook;
 
 use super::config::{ConfigError, Section, SectionError};
 use super::log;
@@ -59,6 +68,8 @@ pub struct Setup<'a> {
     pub warden: Option<&'a Path>,
     pub(super) connections: Vec<Section>,
     pub(super) spool: Option<Section>,
+    /// Of the action that is read.
+    pub(super) id: String,
     /// Nothing is opened, for fuzzing.
     pub(super) is_inert: bool,
 }
@@ -76,7 +87,19 @@ pub struct Action {
 type Read = fn(&Section, &mut Setup<'_>) -> Result<Box<dyn Act>, String>;
 
 /// The registry: key of the configuration, and what reads it.
-const KINDS: &[(&str, Read)] = &[("file", file::read), ("mark", mark::read), ("trap", trap_output::read)];
+const KINDS: &[(&str, Read)] = &[
+    ("dedup", dedup::read),
+    ("email", email::read),
+    ("file", file::read),
+    ("mark", mark::read),
+    ("mongo", mongo::read),
+    ("rate_limit", rate::read),
+    ("stix", stix::read),
+    ("syslog", syslog::read),
+    ("trap", trap_output::read),
+    ("warden", warden::read),
+    ("webhook", webhook::read),
+];
 
 /// Reads an item of `custom_actions`; none for `drop`, which needs none.
 ///
@@ -100,9 +123,10 @@ pub fn read(item: &Section, setup: &mut Setup<'_>) -> Result<Option<Action>, Con
     if item.keys().count() != 2 {
         return Err(undefined());
     }
-    if setup.is_inert && !matches!(*kind, "mark" | "trap") {
+    if setup.is_inert && !matches!(*kind, "mark" | "trap" | "dedup" | "rate_limit") {
         return Err(undefined());
     }
+    setup.id.clone_from(&id);
     let act = read(&item.inner(kind, value), setup).map_err(|why| ConfigError::Action(id.clone(), why))?;
     Ok(Some(Action { id, kind, act, runs: 0, lost: 0 }))
 }
@@ -124,6 +148,7 @@ impl<'a> Setup<'a> {
             warden: None,
             connections: Vec::new(),
             spool: None,
+            id: String::new(),
             is_inert: false,
         }
     }
@@ -166,10 +191,6 @@ impl Action {
         if let Some(told) = self.act.tell() {
             eprintln!("Warning: action {}: {told}", self.id);
         }
-    }
-
-    pub(super) fn lost(&self) -> u64 {
-        self.lost
     }
 
     pub(super) fn show(&self) -> String {

@@ -119,11 +119,6 @@ impl Config {
         }
     }
 
-    /// Alerts that no action could keep.
-    pub fn lost(&self) -> u64 {
-        self.actions.iter().map(Action::lost).sum()
-    }
-
     /// The configuration as `--dry` and SIGUSR2 print it, with what was counted.
     pub fn show(&self) -> String {
         let mut out = format!("Namespace: {}\n----------------\n", self.namespace);
@@ -146,6 +141,7 @@ fn yaml(bytes: &[u8]) -> Result<Value, ConfigError> {
     let text = str::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= FILE_MAX).ok_or(ConfigError::Text)?;
     let options = serde_saphyr::options! {
         duplicate_keys: serde_saphyr::options::DuplicateKeyPolicy::LastWins,
+        strict_booleans: true,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map_err(|why| ConfigError::Yaml(why.to_string()))

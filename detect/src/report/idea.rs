@@ -2,7 +2,7 @@
 use super::time;
 use crate::pyjson::{Json, Text};
 use rustls::crypto::ring;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::net::IpAddr;
 
 /// Begins a message: format, identity, time of making, category and who saw it. `Name` of the node is the runtime's.
@@ -115,11 +115,6 @@ pub fn set_node(message: &mut Value, name: &str) {
         Some(other) => *other = json!({"Name": name}),
         None => nodes.push(json!({"Name": name})),
     }
-}
-
-/// The members of an object; of anything else none.
-pub fn members(value: &Value) -> Option<&Map<String, Value>> {
-    value.as_object()
 }
 
 #[cfg(test)]

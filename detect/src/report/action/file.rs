@@ -6,7 +6,7 @@ use crate::report::idea;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Characters of a name that is made of a message's identity, at the most.
 const NAME_MAX: usize = 128;
@@ -25,10 +25,9 @@ pub(super) struct Folder {
     pub(super) temporary: Option<PathBuf>,
 }
 
-pub(super) fn read(section: &Section, setup: &mut Setup<'_>) -> Result<Box<dyn Act>, String> {
+pub(super) fn read(section: &Section, _setup: &mut Setup<'_>) -> Result<Box<dyn Act>, String> {
     let path = section.need("path")?;
     let temporary = section.text("temp_path")?.map(PathBuf::from);
-    let _ = setup;
     Ok(Box::new(match path.as_str() {
         "-" | "/dev/stdout" => Target::Stdout,
         "/dev/stderr" => Target::Stderr,
@@ -60,7 +59,7 @@ fn print(out: &mut impl Write, line: &str) -> io::Result<()> {
 }
 
 /// The file is opened for each line, so that it may be moved away.
-fn append(path: &PathBuf, line: &str) -> io::Result<()> {
+pub(super) fn append(path: &Path, line: &str) -> io::Result<()> {
     let mut file = OpenOptions::new().create(true).append(true).open(path)?;
     file.lock()?;
     file.write_all(line.as_bytes())
@@ -69,7 +68,12 @@ fn append(path: &PathBuf, line: &str) -> io::Result<()> {
 impl Folder {
     /// Writes `<ID>.idea`.
     pub(super) fn put(&self, message: &Value, text: &str) -> io::Result<()> {
-        let name = format!("{}.idea", name(message));
+        self.put_as(message, "idea", text)
+    }
+
+    /// Writes `<ID>.<ending>`.
+    pub(super) fn put_as(&self, message: &Value, ending: &str, text: &str) -> io::Result<()> {
+        let name = format!("{}.{ending}", name(message));
         let written = self.temporary.as_ref().unwrap_or(&self.path).join(&name);
         let mut file = File::create(&written)?;
         file.write_all(text.as_bytes())?;

@@ -1,7 +1,7 @@
 //! What a condition's constants mean, which depends on what they are compared with.
 use super::ConditionError;
 use super::lexer::Op;
-use super::tree::{Comparison, Function, Node};
+use super::tree::{Comparison, Function, Kind, Node};
 use super::value::Value;
 use crate::report::jpath::Path;
 
@@ -9,17 +9,7 @@ use crate::report::jpath::Path;
 const STEPS_MAX: usize = 100_000;
 
 /// Top-level members that are times.
-pub(super) const TIMES: [&str; 6] =
-    ["CreateTime", "DetectTime", "EventTime", "CeaseTime", "WinStartTime", "WinEndTime"];
-
-/// What a value at a path is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Time,
-    Address,
-    Span,
-    Plain,
-}
+const TIMES: [&str; 6] = ["CreateTime", "DetectTime", "EventTime", "CeaseTime", "WinStartTime", "WinEndTime"];
 
 /// Kind of a path whatever its indices are.
 pub(super) fn kind(path: &Path) -> Kind {
@@ -43,7 +33,7 @@ pub(super) fn compile(node: Node) -> Result<Node, ConditionError> {
             Node::Math(Box::new(compile(*first)?), more.collect::<Result<_, ConditionError>>()?)
         }
         Node::Compare(comparison) => Node::Compare(Box::new(compare(*comparison)?)),
-        Node::Const(_) | Node::List { .. } | Node::Path(_) | Node::Function(_, None) => node,
+        Node::Const(_) | Node::List { .. } | Node::Path(..) | Node::Function(_, None) => node,
     })
 }
 
@@ -60,7 +50,7 @@ fn compare(comparison: Comparison) -> Result<Comparison, ConditionError> {
 /// Kind of a side, and its name for messages.
 fn what(node: &Node) -> Option<(Kind, String)> {
     match node {
-        Node::Path(path) => Some((kind(path), path.names().join("."))),
+        Node::Path(path, kind) => Some((*kind, path.names().join("."))),
         Node::Function(Function::UtcNow, _) => Some((Kind::Time, "utcnow()".into())),
         _ => None,
     }

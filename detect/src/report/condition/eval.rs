@@ -1,7 +1,7 @@
 //! What a condition is for a message.
-use super::compile::{self, Kind};
+use super::compile;
 use super::lexer::Op;
-use super::tree::{Comparison, Function, Node};
+use super::tree::{Comparison, Function, Kind, Node};
 use super::value::{Got, Value};
 use crate::report::jpath::Path;
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ pub(super) fn eval(node: &Node, message: &Json) -> Got {
     match node {
         Node::Const(value) => Got::One(value.clone()),
         Node::List { items, .. } => Got::Many(items.clone()),
-        Node::Path(path) => Got::Many(values(path, message)),
+        Node::Path(path, kind) => Got::Many(values(path, *kind, message)),
         Node::Logical(op, operands) => {
             let mut truths = operands.iter().map(|operand| eval(operand, message).is_truthy());
             Got::bool(match op {
@@ -35,8 +35,7 @@ pub(super) fn eval(node: &Node, message: &Json) -> Got {
 }
 
 /// The values at a path, typed as the path says.
-fn values(path: &Path, message: &Json) -> Vec<Value> {
-    let kind = compile::kind(path);
+fn values(path: &Path, kind: Kind, message: &Json) -> Vec<Value> {
     path.values(message).into_iter().filter_map(|json| typed(json, kind)).collect()
 }
 

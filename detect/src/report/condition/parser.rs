@@ -3,7 +3,7 @@
 use super::lexer::{Op, Token};
 use super::tree::{Comparison, Function, Node};
 use super::value::Value;
-use super::{ConditionError, TEXT_MAX};
+use super::{ConditionError, TEXT_MAX, compile};
 use crate::report::jpath::Path;
 
 /// Brackets inside each other and comparisons in a row, at the most.
@@ -127,7 +127,11 @@ impl Parser<'_> {
         const EXPECTED: &str = "a value, a path or a bracket";
         let Some(token) = self.tokens.get(self.at) else { return Err(self.fail(EXPECTED).into()) };
         let node = match token {
-            Token::Path(path) => Node::Path(Path::parse(path).ok_or_else(|| ConditionError::Path(path.clone()))?),
+            Token::Path(text) => {
+                let path = Path::parse(text).ok_or_else(|| ConditionError::Path(text.clone()))?;
+                let kind = compile::kind(&path);
+                Node::Path(path, kind)
+            }
             Token::Address(text) => {
                 let range = text.parse().map_err(|_| ConditionError::Address(text.clone(), "something".into()))?;
                 Node::Const(Value::Range(range))

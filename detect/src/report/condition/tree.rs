@@ -3,6 +3,15 @@ use super::lexer::Op;
 use super::value::Value;
 use crate::report::jpath::Path;
 
+/// What a value at a path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Time,
+    Address,
+    Span,
+    Plain,
+}
+
 /// A part of a condition. Chains of one operator are one node, so that their length is no depth.
 #[derive(Clone, Debug)]
 pub(super) enum Node {
@@ -12,7 +21,7 @@ pub(super) enum Node {
         items: Vec<Value>,
         is_addresses: bool,
     },
-    Path(Path),
+    Path(Path, Kind),
     /// Any of [`Op::Or`], [`Op::Xor`], [`Op::And`].
     Logical(Op, Vec<Node>),
     Not(Box<Node>),

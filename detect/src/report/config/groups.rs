@@ -1,5 +1,5 @@
 //! Address groups: names for lists of addresses in conditions (spec/idea.md section 2.1).
-use super::{ConfigError, Section};
+use super::{ConfigError, Section, SectionError};
 use crate::lines::Lines;
 use crate::report::condition::AddressRange;
 use crate::report::log;
@@ -31,7 +31,9 @@ impl Group {
                 group.add(&String::from_utf8_lossy(line));
             }
         } else {
-            section.need("list").or_else(|_| section.texts("list").map(|_| String::new()))?;
+            if !section.has("list") {
+                return Err(SectionError::Missing(section.place().to_owned(), "list` or `file".into()).into());
+            }
             section.texts("list")?.iter().for_each(|text| group.add(text));
         }
         if group.ranges.len() > ADDRESSES_MAX {
