@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use support::{Folder, Run, outcome, sonda};
+use support::{Folder, Run, outcome, run, sonda};
 
 fn alert(number: u32, category: &str, source: &str) -> Value {
     json!({
@@ -208,4 +208,33 @@ fn statuses_and_messages_say_what_is_wrong() {
         .says(&["is no alert store of Sonda"]);
     assert!(outcome(&mut sonda(["alerts", "-h"])).must(0).stdout.contains("sonda alerts export"));
     assert!(outcome(&mut sonda(["completions", "bash"])).must(0).stdout.contains("sonda__subcmd__alerts"));
+}
+
+#[test]
+fn an_alert_travels_from_a_detector_s_record_through_a_reporter_to_the_list() {
+    let folder = Folder::new();
+    let text = |name: &str| folder.path(name).to_str().expect("plain path").to_owned();
+    let fields = "ipaddr DST_IP,uint64 BYTES,time TIME_FIRST,time TIME_LAST,uint64 EVENT_ID";
+    let rows = "192.0.2.7,5000000,2026-11-22T10:00:00.0,2026-11-22T10:05:00.0,7\n192.0.2.8,1,2026-11-22T10:00:00.0,2026-11-22T10:06:00.0,8\n";
+    folder.write("records.csv", format!("{fields}\n{rows}"));
+    let records = format!("f:{}", text("records.trapcap"));
+    run(["logreplay", "-i", &records, "-f", &text("records.csv")]).must(0);
+    folder.write(
+        "config.yaml",
+        format!(
+            "namespace: com.example\ncustom_actions:\n  - id: keep\n    store:\n      path: {}\n      days: 30\n      alerts: 1000\n\
+             rules:\n  - id: 1\n    condition: ByteCount > 1000\n    actions: [keep]\n",
+            text("alerts.db")
+        ),
+    );
+    run(["ddos_detector2idea", "-D", "-i", &records, "-c", &text("config.yaml")]).must(0);
+    let listed = json_lines(
+        &said(&folder, &["list", "--json", "--target", "192.0.2.0/28", "-c", "Availability"]).must(0).stdout,
+    );
+    assert_eq!(listed.len(), 1);
+    assert_eq!((&listed[0]["number"], &listed[0]["state"]), (&json!(1), &json!("new")));
+    assert_eq!(listed[0]["alert"]["ByteCount"], 5_000_000);
+    assert_eq!(listed[0]["alert"]["Node"][0]["Name"], "com.example.ddos_detector");
+    assert_eq!(listed[0]["alert"]["DetectTime"], "2026-11-22T10:05:00Z");
+    assert_eq!(json_lines(&said(&folder, &["export"]).must(0).stdout)[0], listed[0]["alert"]);
 }

@@ -149,6 +149,24 @@ const MODULES: &[(&str, &str)] = &[
     ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
     ("pyjson", r##"[[[[""##),
     ("pyjson", "\"\\u00e9\u{e9}\""),
+    (
+        "report_condition",
+        "Source.IP4 in ['192.0.2.0/24', 10.0.0.1-10.0.0.9] and not (ConnCount * 2 > 5 || exists Category)",
+    ),
+    (
+        "report_condition",
+        "DetectTime + 1D00:00:00 > 2023-01-02T10:15:00.5Z xor strlen(Category[#]) == 4 or ID like '^a(?=b)'",
+    ),
+    (
+        "report_config",
+        "namespace: n\ncustom_actions: [{id: m, mark: {path: _T.Seen, value: 1}}]\naddressgroups: [{id: g, list: [192.0.2.0/24]}]\nrules:\n - {id: 1, condition: Source.IP4 in g, actions: [m], elseactions: [drop]}\n - {id: 2, condition: Null}\n",
+    ),
+    ("report_config", "rules: [{id: &a 1, condition: *a}]"),
+    (
+        "report_validate",
+        r##"{"Format": "IDEA0", "ID": "x", "DetectTime": "2023-01-02T10:15:00Z", "Category": ["A.B"], "Source": [{"IP4": ["192.0.2.1-192.0.2.9"], "Port": ["1-2"]}], "Node": [{"AggrWin": "1D00:05:00"}]}"##,
+    ),
+    ("report_validate", r##"{"Confidence": 2, "Target": [7]}"##),
     ("resolver_dns", "\u{0}0"),
     ("resolver_dns", "\u{3}www\u{10}\u{0}\u{0}\u{1}\u{0}\u{1}\u{0}\u{0}\u{0}\u{7}\u{0}\u{4}abcd"),
     ("scalar_rule", "in_1 : count_uniq ( src_ip ): DST_IP in [fe80\\:\\:/8] and BYTES > 5"),
