@@ -40,8 +40,8 @@ pub trait Act {
     /// Goes on with what waits; called while nothing comes, and between messages.
     fn idle(&mut self) {}
 
-    /// Tries what waits for the last time.
-    fn finish(&mut self) {}
+    /// Ends; with `tries` what waits is tried for the last time. What waits in files stays, what waits in memory does not.
+    fn finish(&mut self, _tries: bool) {}
 
     /// What is worth telling: how many wait, were held back, were lost for want of room.
     fn tell(&self) -> Option<String> {
@@ -185,8 +185,8 @@ impl Action {
         self.act.idle();
     }
 
-    pub(super) fn finish(&mut self) {
-        self.act.finish();
+    pub(super) fn finish(&mut self, tries: bool) {
+        self.act.finish(tries);
         if self.lost > 0 {
             eprintln!("Warning: action {} failed for {} of {} alerts.", self.id, self.lost, self.runs);
         }

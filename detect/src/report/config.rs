@@ -85,6 +85,9 @@ impl Config {
             return Err(ConfigError::EmptyRules);
         }
         let groups = root.list("addressgroups")?.unwrap_or_default();
+        if let Some(group) = groups.iter().find(|group| setup.is_inert && group.has("file")) {
+            return Err(ConfigError::Undefined(group.place().to_owned()));
+        }
         let groups = groups.iter().map(Group::read).collect::<Result<Vec<_>, _>>()?;
         setup.connections = root.list("smtp_connections")?.unwrap_or_default();
         setup.spool = root.section("spool")?;
@@ -112,11 +115,9 @@ impl Config {
         self.actions.iter_mut().for_each(Action::idle);
     }
 
-    /// Tries for the last time, and says what the actions did not do.
-    pub fn finish(&mut self) {
-        for action in &mut self.actions {
-            action.finish();
-        }
+    /// Says what the actions did not do; with `tries` they try for the last time.
+    pub fn finish(&mut self, tries: bool) {
+        self.actions.iter_mut().for_each(|action| action.finish(tries));
     }
 
     /// The configuration as `--dry` and SIGUSR2 print it, with what was counted.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use signal_hook::consts::{SIGUSR1, SIGUSR2};
 use signal_hook::flag;
 use std::fs;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,7 +55,7 @@ fn begin(
     };
     let stop = Stop::default();
     if given.is_dry {
-        println!("{}", load(reporter, given, &stop).map_err(|why| failed(&why))?.show());
+        print(&load(reporter, given, &stop).map_err(|why| failed(&why))?.show());
         return Ok(0);
     }
     let spec = given.ifc_spec.clone().unwrap_or_default();
@@ -213,7 +214,7 @@ impl Run<'_> {
             self.watch();
         }
         if self.signals[1].swap(false, Ordering::Relaxed) {
-            println!("{}", self.config.show());
+            print(&self.config.show());
         }
     }
 
@@ -227,7 +228,8 @@ impl Run<'_> {
     fn reload(&mut self) {
         match load(self.reporter, self.given, &self.stop) {
             Ok(config) => {
-                self.config.finish();
+                // The new one has found what waits in files.
+                self.config.finish(false);
                 self.config = config;
             }
             Err(why) => log::error!("the configuration stays as it was: {why}"),
@@ -235,7 +237,7 @@ impl Run<'_> {
     }
 
     fn finish(&mut self) {
-        self.config.finish();
+        self.config.finish(true);
         let Totals { refused, insane, invalid } = self.totals;
         for (count, what) in [
             (refused, "records were not reported"),
@@ -247,6 +249,11 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// A reader of standard output that is gone is of no interest.
+fn print(text: &str) {
+    let _ = writeln!(io::stdout(), "{text}");
 }
 
 /// When a file was written last.

@@ -133,12 +133,15 @@ impl<D: Deliver> Act for Delivery<D> {
         }
     }
 
-    fn finish(&mut self) {
-        self.next = None;
-        while !self.waiting.is_empty() && self.next.is_none() {
-            self.try_waiting();
+    fn finish(&mut self, tries: bool) {
+        let is_memory = self.folder.is_none();
+        if tries || is_memory {
+            self.next = None;
+            while !self.waiting.is_empty() && self.next.is_none() {
+                self.try_waiting();
+            }
         }
-        if self.folder.is_none() {
+        if is_memory {
             self.gone += self.waiting.len() as u64;
             self.waiting.clear();
         }
@@ -294,11 +297,11 @@ mod tests {
         *far.is_up.borrow_mut() = true;
         act.idle();
         assert!(far.got.borrow().is_empty(), "it is not time yet");
-        act.finish();
+        act.finish(true);
         assert_eq!((far.got.borrow().as_slice(), act.tell()), (&[1][..], None));
         *far.is_up.borrow_mut() = false;
         assert_eq!(run(&mut *act, json!({"n": 2})), Ok(Flow::GoOn));
-        act.finish();
+        act.finish(true);
         assert!(act.tell().unwrap().starts_with("1 alerts that waited in memory are lost"));
     }
 }

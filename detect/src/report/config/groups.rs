@@ -4,10 +4,13 @@ use crate::lines::Lines;
 use crate::report::condition::AddressRange;
 use crate::report::log;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 
 /// Addresses of one group, at the most; written out in a condition they take about 20 bytes each.
 const ADDRESSES_MAX: usize = 500_000;
+
+/// Bytes of a group's file, at the most.
+const FILE_MAX: u64 = 64 * 1024 * 1024;
 
 /// A group.
 #[derive(Clone, Debug)]
@@ -26,7 +29,7 @@ impl Group {
         let mut group = Group { id: section.need("id")?, ranges: Vec::new() };
         if let Some(path) = section.text("file")? {
             let failed = |why| ConfigError::Open(path.clone(), why);
-            let mut lines = Lines::new(BufReader::new(File::open(&path).map_err(failed)?));
+            let mut lines = Lines::new(BufReader::new(File::open(&path).map_err(failed)?.take(FILE_MAX)));
             while let Some((line, _)) = lines.next().map_err(failed)? {
                 group.add(&String::from_utf8_lossy(line));
             }

@@ -3,6 +3,7 @@ use crate::argparse::long_value;
 use crate::blacklist::catalog::{self, Catalog, Kind, List};
 use crate::report::{Converted, Given, Refused, Reporter, idea, main as report, messages, time, with};
 use serde_json::{Value, json};
+use std::io::{self, Write};
 use std::path::Path;
 
 /// One line for lists of modules.
@@ -43,7 +44,8 @@ pub(super) fn list<'c>(alert: &Value, catalog: &'c Catalog) -> Option<&'c List> 
     let found = catalog.find(if kind == "ip" { Kind::Ip } else { Kind::Name }, bit);
     if found.is_none() {
         let id = if bit.is_power_of_two() { u64::from(bit.trailing_zeros()) + 1 } else { bit };
-        println!("Reported blacklist '{kind}/{id}' not found in configuration, skipping alert.");
+        // A reader that is gone is of no interest.
+        let _ = writeln!(io::stdout(), "Reported blacklist '{kind}/{id}' not found in configuration, skipping alert.");
     }
     found
 }
