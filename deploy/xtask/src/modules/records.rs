@@ -41,7 +41,8 @@ impl Fields {
             }
             Fields::Dns => ",uint16 DNS_QTYPE,string DNS_NAME,bytes DNS_RDATA",
             Fields::Http => {
-                ",string HTTP_METHOD,string HTTP_HOST,string HTTP_URL,string HTTP_USER_AGENT,string HTTP_REFERER,uint16 HTTP_RESPONSE_CODE"
+                ",string HTTP_REQUEST_METHOD,string HTTP_REQUEST_HOST,string HTTP_REQUEST_URL,string HTTP_REQUEST_AGENT,\
+                 string HTTP_REQUEST_REFERER"
             }
         };
         format!("{BASIC}{more}")
@@ -163,7 +164,7 @@ impl Record {
     }
 
     /// Names and values of all fields; a template has its part of them.
-    fn values(&self) -> [(&'static str, Value<'_>); 28] {
+    fn values(&self) -> [(&'static str, Value<'_>); 27] {
         let time = |nanos: u64| Value::Time(Time(nanos));
         let cseq: &[u8] = if self.sip[0] == 99 { b"1 REGISTER" } else { b"1 INVITE" };
         let text = |text: &'static str| Value::Text(text.as_bytes());
@@ -191,12 +192,11 @@ impl Record {
             ("DNS_QTYPE", Value::Uint(1)),
             ("DNS_NAME", Value::Text(name)),
             ("DNS_RDATA", Value::Bytes(&[192, 0, 2, 1])),
-            ("HTTP_METHOD", text("GET")),
-            ("HTTP_HOST", Value::Text(name)),
-            ("HTTP_URL", Value::Text(url)),
-            ("HTTP_USER_AGENT", text("Mozilla/5.0 (X11; Linux x86_64)")),
-            ("HTTP_REFERER", text("http://www.example.com/")),
-            ("HTTP_RESPONSE_CODE", Value::Uint(200)),
+            ("HTTP_REQUEST_METHOD", text("GET")),
+            ("HTTP_REQUEST_HOST", Value::Text(name)),
+            ("HTTP_REQUEST_URL", Value::Text(url)),
+            ("HTTP_REQUEST_AGENT", text("Mozilla/5.0 (X11; Linux x86_64)")),
+            ("HTTP_REQUEST_REFERER", text("http://www.example.com/")),
         ]
     }
 }
