@@ -89,7 +89,12 @@ fn shown(file: &Path, filter: &str) -> Result<Vec<u64>, String> {
     if !output.status.success() {
         return Err(format!("{said} {}", String::from_utf8_lossy(&output.stderr)));
     }
-    Ok(said.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect())
+    // A flow in a tunnel has a line more, without counts.
+    Ok(said
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok())
+        .filter(|bytes| *bytes > 0)
+        .collect())
 }
 
 const FILTERS: &[&str] = &[
