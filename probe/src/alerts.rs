@@ -405,8 +405,9 @@ impl Filter {
 impl Paint {
     fn of_stdout() -> Paint {
         let is_terminal = io::stdout().is_terminal();
-        let columns =
-            ratatui::crossterm::terminal::size().ok().filter(|_| is_terminal).map(|(columns, _)| columns.into());
+        // A terminal that does not say how wide it is says 0.
+        let columns = ratatui::crossterm::terminal::size().ok().map(|(columns, _)| columns.into());
+        let columns = columns.filter(|columns| is_terminal && *columns > 0);
         // https://no-color.org
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Paint { is_terminal, has_colour: is_terminal && !is_plain, columns }
