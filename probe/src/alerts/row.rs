@@ -76,7 +76,8 @@ impl<'a> Table<'a> {
                 out.write_all(shown.as_bytes())?;
             }
             if !is_last {
-                let gap = self.widths[at].saturating_sub(shown.chars().count()) + 2;
+                let length = shown.chars().count();
+                let gap = (self.widths[at].saturating_sub(length) + 2).min(left.saturating_sub(length));
                 write!(out, "{:gap$}", "")?;
                 left = left.saturating_sub(shown.chars().count() + gap);
             }
