@@ -26,7 +26,7 @@ pub(crate) fn run<S, E: Display>(
         eprintln!("{why}");
         code = u8::from(!matches!(&why, Failure::Receive(error) if matches!(error.code(), 24 | 25)));
     }
-    code.max(sdk::finish(&inputs, &mut outputs))
+    code.max(sdk::finish(&mut outputs))
 }
 
 /// What the originals see of a text: at most `max` bytes, up to a NUL.

@@ -7,12 +7,15 @@ use record::unirec::Template;
 
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
+    ("alert_store", crate::store::fuzzing::fuzz_alert_store),
     ("anonymizer_text", fuzz_anonymizer_text),
     ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
+    ("blacklist_catalog", crate::blacklist::catalog::fuzz_catalog),
     ("bloom_config", crate::modules::bloom_history::fuzz_config),
     ("brute_force_config", crate::modules::brute_force_detector::fuzz_config),
     ("brute_force_whitelist", crate::modules::brute_force_detector::fuzz_whitelist),
+    ("configurator", crate::configurator::fuzz_settings),
     ("debug_edit", crate::modules::debug_sender::fuzz_edit),
     ("device_rules", crate::modules::device_classifier::fuzz_rules),
     ("device_svm", crate::modules::device_classifier::fuzz_svm),
@@ -30,6 +33,9 @@ pub const TARGETS: &[Target] = &[
     ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
     ("prefix_config", fuzz_prefix_config),
     ("pyjson", crate::pyjson::fuzz_pyjson),
+    ("report_condition", crate::report::condition::fuzz_condition),
+    ("report_config", crate::report::config::fuzz_config),
+    ("report_validate", crate::report::validate::fuzz_validate),
     ("resolver_dns", crate::modules::resolver::fuzz_dns),
     ("scalar_rule", crate::modules::scalar_agg::rule::fuzz_rule),
     ("sni_domains", crate::modules::sni_dataset_saver::fuzz_domains),

@@ -5,10 +5,12 @@
 #![forbid(unsafe_code)]
 
 pub mod argparse;
+pub mod blacklist;
 pub mod bloom;
 pub mod bounded;
 pub mod client;
 pub(crate) mod clock;
+pub mod configurator;
 pub(crate) mod detector;
 pub mod filter;
 pub mod fold;
@@ -25,6 +27,10 @@ pub mod pyjson;
 pub(crate) mod pytrap;
 pub mod reading;
 pub mod recast;
+pub mod report;
 pub mod sdk;
 pub mod stats_socket;
+pub mod stix;
+pub mod store;
 pub mod stream;
+pub(crate) mod xml;

@@ -1,4 +1,5 @@
 //! The registry: one word adds one module, which is one file of that name with `ABOUT` and `main`.
+use crate::report::mapping;
 use trap::module::{self, ModuleInfo};
 
 /// A NEMEA module as the multi-call binary starts it.
@@ -16,8 +17,8 @@ macro_rules! modules {
     ($($(#[$gate:meta])? $name:ident),+ $(,)?) => {
         $($(#[$gate])? pub mod $name;)+
 
-        /// All modules, in the order of the documentation.
-        pub const ALL: &[Module] = &[$($(#[$gate])? Module { name: stringify!($name), about: $name::ABOUT, run: $name::main }),+];
+        /// Those that are a file here.
+        const OWN: &[Module] = &[$($(#[$gate])? Module { name: stringify!($name), about: $name::ABOUT, run: $name::main }),+];
     };
 }
 
@@ -31,10 +32,23 @@ modules! {
     waintrusion_detector, smtp_spam_detector,
 }
 
+/// All modules, in the order of the documentation; the reporters are the last.
+pub const ALL: &[Module] = &{
+    let mut all = [OWN[0]; OWN.len() + mapping::ALL.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < OWN.len() { OWN[at] } else { mapping::ALL[at - OWN.len()] };
+        at += 1;
+    }
+    all
+};
+
 /// The module of this name.
 pub fn find(name: &str) -> Option<&'static Module> {
     // Debian and the folder of the original call it so.
     let name = if name == "nfreader" { "nfdump_reader" } else { name };
+    // Scripts in Python are installed with their ending.
+    let name = name.strip_suffix(".py").unwrap_or(name);
     ALL.iter().find(|m| m.name == name)
 }
 

@@ -7,6 +7,7 @@ use std::io;
 
 mod bytes;
 mod compression;
+mod extra;
 pub mod filter;
 mod flow;
 pub mod fuzzing;
@@ -17,6 +18,7 @@ mod sums;
 mod writer;
 
 pub use compression::Compression;
+pub use extra::Extra;
 pub use flow::Flow;
 pub use reader::Reader;
 pub use sums::Sums;

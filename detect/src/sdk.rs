@@ -53,7 +53,7 @@ use crate::options::{self, Given};
 use record::unirec::{MissingField, SpecError};
 use std::process::ExitCode;
 use std::str::FromStr;
-use trap::{TrapError, log};
+use trap::TrapError;
 
 /// A started module.
 #[derive(Debug)]
@@ -164,21 +164,12 @@ pub fn main(info: &ModuleInfo, args: &[String], run: impl FnOnce(&mut Module) ->
         eprintln!("{why}");
         code = 1;
     }
-    code.max(finish(&module.inputs, &mut module.outputs))
+    code.max(finish(&mut module.outputs))
 }
 
-/// Closes all outputs and says what was lost; with `-v` also what was done.
-pub(crate) fn finish(inputs: &[Input], outputs: &mut [Output]) -> u8 {
+/// Closes all outputs and says what was lost. What was done is said by the interfaces themselves, with `-v`.
+pub(crate) fn finish(outputs: &mut [Output]) -> u8 {
     let mut code = 0;
-    for (at, input) in inputs.iter().enumerate() {
-        let stats = input.stats();
-        if log::level() >= 0 {
-            eprintln!(
-                "input {at}: {} messages, {} missed, {} connections",
-                stats.messages, stats.missed, stats.connects
-            );
-        }
-    }
     for (at, output) in outputs.iter_mut().enumerate() {
         match output.finish() {
             Ok(stats) => {
@@ -188,9 +179,6 @@ pub(crate) fn finish(inputs: &[Input], outputs: &mut [Output]) -> u8 {
                 }
                 if stats.abandoned > 0 {
                     eprintln!("Warning: {} records of output {at} did not reach their receivers.", stats.abandoned);
-                }
-                if log::level() >= 0 {
-                    eprintln!("output {at}: {} messages, {} skipped by slow receivers", stats.sent, stats.skipped);
                 }
             }
             Err(why) => {

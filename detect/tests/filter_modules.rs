@@ -3,7 +3,7 @@
 mod common;
 
 use common::{input, module, output};
-use detect::modules::{self, unirecfilter};
+use detect::modules::{self, merger, unirecfilter};
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -209,6 +209,60 @@ fn a_merger_joins_templates() {
     }
     let wrong = bench.input("d", "uint8 A,uint8 B\n1,2\n");
     assert_eq!(module("merger", &["-i", &format!("{a},{wrong},{}", bench.spec("out"))]), 1);
+}
+
+#[test]
+fn a_merger_reads_a_sender_that_waits_at_one_output_while_the_other_has_nothing() {
+    const RECORDS: u16 = 30_000;
+    let folder = TempDir::new().unwrap();
+    let place = Place::with_socket_dir(folder.path());
+    // Far more than an output holds for a client that does not read.
+    let sending = thread::spawn({
+        let place = place.clone();
+        move || {
+            let mut outputs = ["u:one:timeout=WAIT", "u:two:timeout=WAIT"].map(|spec| output(spec, &place));
+            for (output, spec) in outputs.iter_mut().zip(["uint16 A,string S", "uint16 A,uint8 B"]) {
+                output.set_format(Format::UniRec(spec.into())).unwrap();
+            }
+            let text = [b'x'; 1000];
+            for number in 0..RECORDS {
+                let record = [&number.to_le_bytes()[..], &[0, 0, 0xe8, 3], &text].concat();
+                assert_eq!(outputs[0].send(&record), Sent::Sent);
+            }
+            assert_eq!(outputs[1].send(&[7, 0, 1]), Sent::Sent);
+            for output in &mut outputs {
+                let _: Sent = output.send_eof();
+                output.finish().unwrap();
+            }
+        }
+    });
+    let merging = thread::spawn({
+        let place = place.clone();
+        move || {
+            let mut inputs = ["u:one", "u:two"].map(|spec| input(spec, &place));
+            let mut out = output("u:out:timeout=WAIT", &place);
+            let merged = merger::run(&mut inputs, &mut out, &merger::Settings::default()).unwrap();
+            out.finish().unwrap();
+            merged.sent
+        }
+    });
+    let mut reader = input("u:out", &place);
+    reader.require(Format::UniRec(String::new()));
+    let (mut records, mut formats) = (0, Vec::new());
+    loop {
+        match reader.recv().unwrap() {
+            Event::FormatChanged { format, .. } => {
+                formats.push(format.spec().to_owned());
+                records += 1;
+            }
+            Event::Message(_) => records += 1,
+            Event::EndOfStream | Event::Terminated => break,
+            Event::Timeout => {}
+        }
+    }
+    assert_eq!((records, formats), (u32::from(RECORDS) + 1, vec!["uint16 A,uint8 B,string S".to_owned()]));
+    sending.join().unwrap();
+    assert_eq!(merging.join().unwrap(), u64::from(RECORDS) + 1);
 }
 
 #[test]

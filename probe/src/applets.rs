@@ -57,6 +57,11 @@ const OWN: &[Applet] = &[
         about: "follow flow records of a TRAP interface as lines or JSON, with a filter",
         main: Main::Raw(crate::tap::main),
     },
+    Applet {
+        name: "alerts",
+        about: "list, search, follow, acknowledge and export what detectors found",
+        main: Main::Raw(crate::alerts::main),
+    },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
     Applet {
         name: "new-module",
@@ -122,8 +127,9 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
     let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
     sonda = sonda.subcommand(crate::top::Args::command().name("top"));
     sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
+    sonda = sonda.subcommand(crate::alerts::Args::command().name("alerts"));
     sonda = sonda.subcommand(crate::new_module::Args::command().name("new-module"));
-    for a in all().filter(|a| !["probe", "top", "tap", "new-module"].contains(&a.name)) {
+    for a in all().filter(|a| !["probe", "top", "tap", "alerts", "new-module"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

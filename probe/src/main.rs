@@ -1,6 +1,7 @@
 //! `sonda`: one binary, many tools. `sonda NAME ...`, or a link called NAME, runs the tool NAME.
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod applets;
 mod dpdk;
 mod ipfixprobe;

@@ -9,6 +9,7 @@ mod corpus;
 mod docs;
 mod extremes;
 mod fuzz;
+mod modules;
 mod shell;
 mod synth;
 #[expect(dead_code, reason = "the canary is run by the engines only")]
@@ -40,6 +41,7 @@ enum Chore {
     Live(extremes::Live),
     TrapSpeed(trap_speed::Args),
     Chain(chain::Args),
+    Modules(modules::Args),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Chore::Live(args) => extremes::live(&args),
         Chore::TrapSpeed(args) => trap_speed::run(&args),
         Chore::Chain(args) => chain::run(&args),
+        Chore::Modules(args) => modules::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,8 +3,8 @@
 //! Contract: a record is sent, or counted and named as not sent; a server that stalls costs [`LIMITS`] for each of [`PAUSES`] and one
 //! attempts, then the record or the module gives up. Values of records cannot add headers, recipients or commands ([`message`]).
 mod config;
-mod message;
-mod smtp;
+pub(crate) mod message;
+pub(crate) mod smtp;
 
 use super::start;
 use crate::argparse::{self, ArgError, long_flag, long_value, positional};

@@ -2,6 +2,7 @@
 use super::start;
 use crate::options::{self, flag, value};
 use record::unirec::{SpecError, Template};
+use std::time::Duration;
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Event, Format, Input, Output, TrapError, log};
 
@@ -12,6 +13,9 @@ use junction::{Junction, Totals};
 
 /// Inputs, at the most.
 const INPUTS_MAX: usize = 32;
+
+/// Until inputs whose template is not known are looked at again.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// What the user asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -147,9 +151,10 @@ pub fn run(inputs: &mut [Input], output: &mut Output, settings: &Settings) -> Re
         inputs.iter_mut().enumerate().map(|(at, input)| lane::Lane::new(at, input, settings)).collect();
     // With a user's template nothing was waited for, and there are none.
     for (lane, first) in lanes.iter_mut().zip(firsts) {
-        match first.record {
-            Some(record) => lane.first(first.template, &record, &junction)?,
-            None => lane.end(),
+        match first.began {
+            Began::Record(record) => lane.first(first.template, &record, &junction)?,
+            Began::Told => {}
+            Began::Ended => lane.end(),
         }
     }
     let ended = std::thread::scope(|scope| {
@@ -167,29 +172,51 @@ pub fn run(inputs: &mut [Input], output: &mut Output, settings: &Settings) -> Re
 struct First {
     input: usize,
     template: Template,
-    /// `None` if the stream has no record.
-    record: Option<Vec<u8>>,
+    began: Began,
 }
 
-/// Waits for the first record of each input, one after the other, as the original does.
+enum Began {
+    Record(Vec<u8>),
+    /// The sender told its template and has no record yet.
+    Told,
+    /// The stream has no record.
+    Ended,
+}
+
+/// Waits until the template of each input is known. All of them are looked at in turn, and a sender need not have a record: the original
+/// waits for the first record of one after the other, for ever if all come from one sender that waits for us at another output.
 fn firsts(inputs: &mut [Input]) -> Result<Vec<First>, MergerError> {
-    let mut firsts = Vec::with_capacity(inputs.len());
-    for (at, input) in inputs.iter_mut().enumerate() {
-        let first = loop {
-            match input.recv().map_err(|why| MergerError::Receive { input: at, why })? {
-                Event::FormatChanged { first, .. } => break Some(first.to_vec()),
-                Event::EndOfStream | Event::Terminated => break None,
-                // A message without a format does not occur.
-                Event::Timeout | Event::Message(_) => {}
+    let mut firsts: Vec<Option<First>> = inputs.iter().map(|_| None).collect();
+    loop {
+        let mut is_waiting = false;
+        for (at, (input, first)) in inputs.iter_mut().zip(&mut firsts).enumerate() {
+            if first.is_none() {
+                *first = look(at, input)?;
+                is_waiting |= first.is_none();
             }
-        };
-        if first.is_none() && log::level() >= 0 {
-            eprintln!("Interface {at} received ending record, the interface will be closed.");
         }
-        // Also a stream without records told its format; an empty file did not.
-        let spec = input.format().spec();
-        let template = Template::parse(spec).map_err(|why| MergerError::Template { input: at, why })?;
-        firsts.push(First { input: at, template, record: first });
+        if !is_waiting {
+            return Ok(firsts.into_iter().flatten().collect());
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
     }
-    Ok(firsts)
+}
+
+/// What an input began with; `None` if that is not known yet.
+fn look(at: usize, input: &mut Input) -> Result<Option<First>, MergerError> {
+    let began = match input.recv_now().map_err(|why| MergerError::Receive { input: at, why })? {
+        Event::FormatChanged { first, .. } => Began::Record(first.to_vec()),
+        Event::EndOfStream | Event::Terminated => Began::Ended,
+        // A message without a format does not occur.
+        Event::Timeout | Event::Message(_) => Began::Told,
+    };
+    if matches!(began, Began::Told) && input.format().spec().is_empty() {
+        return Ok(None);
+    }
+    if matches!(began, Began::Ended) && log::level() >= 0 {
+        eprintln!("Interface {at} received ending record, the interface will be closed.");
+    }
+    // Also a stream without records told its format; an empty file did not.
+    let template = Template::parse(input.format().spec()).map_err(|why| MergerError::Template { input: at, why })?;
+    Ok(Some(First { input: at, template, began }))
 }

@@ -208,6 +208,7 @@ pub fn run(settings: &Settings, sender: &mut Sender<'_>, stop: &Stop) -> Result<
         progress: Progress::new(settings.print, '.'),
         records: Records::new(&template),
         record: Vec::new(),
+        read: 0,
         flows: 0,
     };
     for path in &settings.files {
@@ -230,6 +231,8 @@ struct Work<'s> {
     progress: Progress,
     records: Records<'s>,
     record: Vec<u8>,
+    /// Flows of all files that were read, and those that were sent.
+    read: u64,
     flows: u64,
 }
 
@@ -241,7 +244,8 @@ impl Work<'_> {
         while !stop.is_set() && self.settings.first.is_none_or(|first| self.flows < first) {
             let flow = reader.next_flow().map_err(|why| ReadError::Read { path: named(), why })?;
             let Some(flow) = flow else { return Ok(true) };
-            if self.settings.filter.as_ref().is_some_and(|filter| !filter.matches(&flow)) {
+            self.read += 1;
+            if self.settings.filter.as_ref().is_some_and(|filter| !filter.matches(&flow, self.read)) {
                 continue;
             }
             self.pace.wait(&flow, sender, stop);

@@ -1,6 +1,6 @@
 //! nfwriter: records as a file of nfdump (spec/modules.md section 8).
 use super::begin;
-use crate::nfdump::{Compression, Flow, NfError, Writer};
+use crate::nfdump::{Compression, Extra, Flow, NfError, Writer};
 use crate::options::{self, flag, value};
 use crate::stream::{ReadError, Reader, Step};
 use record::Kind;
@@ -186,6 +186,7 @@ impl Fields {
             input: 0,
             // The lowest eight links, as the original.
             engine: number(self.link) as u8,
+            extra: Extra::default(),
         }
     }
 }

@@ -4,25 +4,44 @@
 //!
 //! | primitive | meaning |
 //! |---|---|
-//! | `any`, `inet` (`ipv4`), `inet6` (`ipv6`) | all, or those of a family |
-//! | `proto P` | `tcp`, `udp`, `icmp`, `icmp6`, other common names, or a number |
-//! | `[src\|dst] ip A`, `[src\|dst] ip in [A ...]` (`host`) | an address; elements of lists may be networks |
-//! | `[src\|dst] net A/LENGTH`, `net A MASK` | a network |
-//! | `[src\|dst] port [OP] N`, `port in [N ...]` | a port |
-//! | `flags F` | all of these TCP flags are set: letters of `UAPRSF`, `X` for all |
+//! | `any`, `count [OP] N` | all; by the record's number, from 1 on |
+//! | `inet` (`ipv4`), `inet6` (`ipv6`) | those of a family |
+//! | `[tun] proto P` | `tcp`, `udp`, `icmp`, `icmp6`, other common names, or a number; of the tunnel |
+//! | `[END] ip A`, `[END] ip in [A ...]` (`host`) | an address; elements of lists may be networks |
+//! | `[END] net A/LENGTH`, `net A MASK` | a network |
+//! | `[END] tunip A`, `[END] xip A`, `[END] xnet A/LENGTH` (`nip`) | addresses of a tunnel, after translation |
+//! | `next ip A`, `bgpnext ip A`, `router ip A` | the next hop, BGP's, the exporter |
+//! | `[END] port [OP] N`, `[END] port in [N ...]`, `[END] port in pblock` | a port |
+//! | `[END] as [OP] N`, `prev as`, `next as`, `as in [N ...]` | an autonomous system |
+//! | `[END] vlan N`, `[END] mask N`, `[END] tos N`, `[END] xport N` (`nport`) | as named; `tos` alone is that of the source |
+//! | `[in\|out] [src\|dst] mac M` | a MAC address; without more words any of the four |
+//! | `mpls labelN [OP] N`, `mpls expN [OP] N`, `mpls eos [OP] N`, `mpls any N` | a label, its experimental bits, the one at the bottom |
+//! | `flags F` | all of these TCP flags are set: letters of `UAPRSF`, `X` for all; under `not`, none of them is |
 //! | `flags [OP] N` | all TCP flags as a number |
 //! | `icmp-type [OP] N`, `icmp-code [OP] N` | ICMP of either family |
-//! | `in if N`, `engine-id N`, `tos N` | equal numbers |
-//! | `packets`, `bytes`, `duration` (ms), `pps`, `bps`, `bpp` `[OP] N` | counts; `N` may end in k, m, g or t (times 1000 each) |
+//! | `[in\|out] if N`, `flowdir ingress\|egress`, `fwdstat N` | interfaces, direction, what the router did (a number or its short name) |
+//! | `engine-id N`, `engine-type N`, `sysid N` | the exporter |
+//! | `observation domain id N`, `observation point id N` | where it was seen |
+//! | `[in\|out] packets`, `[in\|out] bytes`, `flows` `[OP] N` | counts, `out` is the other direction |
+//! | `duration` (ms), `pps`, `bps`, `bpp` `[OP] N` | computed |
+//! | `client latency`, `server latency`, `app latency` `[OP] N` | microseconds |
+//! | `asa event E`, `asa event denied WHY`, `asa xevent [OP] N`, `ingress acl\|ace\|xace [OP] N`, `egress acl [OP] N` | firewalls |
+//! | `nat event E`, `ingress vrf N`, `egress vrf N`, `pblock start\|end\|step\|size [OP] N` | address translation |
 //!
-//! `OP` is `=`, `==`, `eq`, `<`, `lt`, `>`, `gt`, `<=`, `le`, `>=`, `ge`; none is equality. Without `src` or `dst`, with or without
+//! `N` may be hexadecimal (`0x1f`) or end in k, m, g or t (times 1000 each).
+//! `OP` is `=`, `==`, `eq`, `<`, `lt`, `>`, `gt`, `<=`, `le`, `>=`, `ge`; none is equality. `END` is `src` or `dst`; without it, or with
 //! `or` between the two, either end will do; `src and dst` wants both. `#` starts a comment to the end of its line.
+//!
+//! Not there, and refused: names of hosts, `@include`, `ident`, `geo`, `payload`.
 mod lexer;
+mod measure;
 mod parser;
+mod primitives;
 
 use super::Flow;
 use std::net::IpAddr;
 
+pub use measure::{Measure, Place};
 pub use parser::{FilterError, parse};
 
 /// Nodes of an expression, at the most; nested no deeper than [`DEPTH_MAX`].
@@ -42,12 +61,11 @@ pub enum Filter {
     },
     Protocol(u8),
     /// An address in one of the networks.
-    Address(Ends, Vec<Network>),
-    /// A port that compares so with one of the numbers.
-    Port(Ends, Order, Vec<u64>),
-    /// All of these flags.
+    Address(Place, Ends, Vec<Network>),
+    /// All of these flags; under an odd number of `not` any of them, so that `not flags AF` has neither.
     Flags(u8),
-    Number(Measure, Order, u64),
+    /// A number that compares so with one of these, which are in order.
+    Number(Measure, Order, Vec<u64>),
 }
 
 /// Which end of a flow.
@@ -69,24 +87,6 @@ pub enum Order {
     AtLeast,
 }
 
-/// A number of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Measure {
-    Packets,
-    Bytes,
-    /// Milliseconds.
-    Duration,
-    PacketsPerSecond,
-    BitsPerSecond,
-    BytesPerPacket,
-    Tos,
-    TcpFlags,
-    IcmpType,
-    IcmpCode,
-    InputInterface,
-    Engine,
-}
-
 /// Addresses of one family with a common start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -97,25 +97,45 @@ pub struct Network {
 }
 
 impl Filter {
-    pub fn matches(&self, flow: &Flow) -> bool {
+    /// `number` is that of the record, from 1 on.
+    pub fn matches(&self, flow: &Flow, number: u64) -> bool {
+        self.holds(flow, number, false)
+    }
+
+    /// `is_negated`: an odd number of `not` stands around it.
+    fn holds(&self, flow: &Flow, number: u64, is_negated: bool) -> bool {
         match self {
             Filter::Any => true,
-            Filter::Not(inner) => !inner.matches(flow),
-            Filter::And(all) => all.iter().all(|one| one.matches(flow)),
-            Filter::Or(any) => any.iter().any(|one| one.matches(flow)),
+            Filter::Not(inner) => !inner.holds(flow, number, !is_negated),
+            Filter::And(all) => all.iter().all(|one| one.holds(flow, number, is_negated)),
+            Filter::Or(any) => any.iter().any(|one| one.holds(flow, number, is_negated)),
             Filter::Family { v6 } => flow.source.is_ipv6() == *v6,
             Filter::Protocol(number) => flow.protocol == *number,
-            Filter::Address(ends, networks) => {
-                let is_one = |ip| networks.iter().any(|network| network.has(ip));
-                ends.hold(is_one(flow.source), is_one(flow.destination))
-            }
-            Filter::Port(ends, order, numbers) => {
-                let [source, destination] =
-                    flow.ports.map(|port| numbers.iter().any(|number| order.holds(port.into(), *number)));
+            Filter::Address(place, ends, networks) => {
+                let [source, destination] = place.of(flow).map(|ip| networks.iter().any(|network| network.has(ip)));
                 ends.hold(source, destination)
             }
+            Filter::Flags(flags) if is_negated => flow.tcp_flags & flags != 0,
             Filter::Flags(flags) => flow.tcp_flags & flags == *flags,
-            Filter::Number(measure, order, number) => order.holds(measure.of(flow), *number),
+            Filter::Number(measure, Order::Equal, numbers) => numbers.binary_search(&measure.of(flow, number)).is_ok(),
+            Filter::Number(measure, order, numbers) => {
+                let value = measure.of(flow, number);
+                numbers.iter().any(|number| order.holds(value, *number))
+            }
+        }
+    }
+
+    /// The number of one end, of either or of both.
+    fn of_ends(ends: Ends, pair: [Measure; 2], order: Order, numbers: Vec<u64>) -> Filter {
+        let [source, destination] = pair;
+        match ends {
+            Ends::Source => Filter::Number(source, order, numbers),
+            Ends::Destination => Filter::Number(destination, order, numbers),
+            Ends::Either | Ends::Both => {
+                let both =
+                    vec![Filter::Number(source, order, numbers.clone()), Filter::Number(destination, order, numbers)];
+                if ends == Ends::Both { Filter::And(both) } else { Filter::Or(both) }
+            }
         }
     }
 }
@@ -139,31 +159,6 @@ impl Order {
             Order::Greater => a > b,
             Order::AtMost => a <= b,
             Order::AtLeast => a >= b,
-        }
-    }
-}
-
-impl Measure {
-    /// Rates of a flow without duration are 0, as in nfdump.
-    fn of(self, flow: &Flow) -> u64 {
-        let duration = flow.last.saturating_sub(flow.first);
-        let a_second = |count: u64, times: u128| {
-            let rate = (u128::from(count) * times * 1_000).checked_div(duration.into()).unwrap_or(0);
-            u64::try_from(rate).unwrap_or(u64::MAX)
-        };
-        match self {
-            Measure::Packets => flow.packets,
-            Measure::Bytes => flow.bytes,
-            Measure::Duration => duration,
-            Measure::PacketsPerSecond => a_second(flow.packets, 1),
-            Measure::BitsPerSecond => a_second(flow.bytes, 8),
-            Measure::BytesPerPacket => flow.bytes.checked_div(flow.packets).unwrap_or(0),
-            Measure::Tos => flow.tos.into(),
-            Measure::TcpFlags => flow.tcp_flags.into(),
-            Measure::IcmpType => (flow.ports[1] >> 8).into(),
-            Measure::IcmpCode => (flow.ports[1] & 0xff).into(),
-            Measure::InputInterface => flow.input.into(),
-            Measure::Engine => flow.engine.into(),
         }
     }
 }

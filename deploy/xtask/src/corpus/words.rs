@@ -56,6 +56,17 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
     ),
     ("mux_message", &[b"\x02\0\0\0\x02uint16 A\0", b"\x01\0\x01\0\x02\x09\0\0\0\x02\0hi!", b"\xff\xff\0\0\0"]),
     (
+        "alert_store",
+        &[
+            br#"{"ID": "x", "DetectTime": "2026-11-22T01:02:03.5Z", "Category": ["A.B"], "Node": [{"Name": "n"}], "Source": [{"IP4": ["10.0.0.0/8", "1.2.3.4-1.2.3.9"]}], "Target": {"IP6": "::1"}}"#,
+            b"2001:db8::1..2001:db8::2",
+            b"192.0.2.0/24",
+            b"2026-11-22T14:00",
+            b"2026-11-22T14:00:00+02:00",
+            b"30m",
+        ],
+    ),
+    (
         "nfdump_file",
         &[
             b"\0\x01\0\0\0\x0c\0\0\0\x03\0\0\0\x0b\0\x0c\0\0\0\0\0\0\0\0\0",
@@ -66,6 +77,9 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
     (
         "nfdump_filter",
         &[
+            b"in src mac 0:1:2:3:4:5 or mpls label3 > 0x10 and not mpls eos 4",
+            b"src as in [1 2] and (prev as 7 or next ip 10.0.0.1) or port in pblock",
+            b"asa event denied nosyn or xnet ::/3 and fwdstat drop and tun proto gre",
             b"proto tcp and (src net 192.0.2.0/24 or not dst port in [80 443])",
             b"bytes > 10k and flags SA # comment",
             b"src and dst ip 2001:db8::1",
@@ -144,6 +158,24 @@ const MODULES: &[(&str, &str)] = &[
     ("pyjson", r##"{"a":[1,-0.0,1e400,NaN],"b":"\ud83d\ude00\ud83d","a":null}"##),
     ("pyjson", r##"[[[[""##),
     ("pyjson", "\"\\u00e9\u{e9}\""),
+    (
+        "report_condition",
+        "Source.IP4 in ['192.0.2.0/24', 10.0.0.1-10.0.0.9] and not (ConnCount * 2 > 5 || exists Category)",
+    ),
+    (
+        "report_condition",
+        "DetectTime + 1D00:00:00 > 2023-01-02T10:15:00.5Z xor strlen(Category[#]) == 4 or ID like '^a(?=b)'",
+    ),
+    (
+        "report_config",
+        "namespace: n\ncustom_actions: [{id: m, mark: {path: _T.Seen, value: 1}}]\naddressgroups: [{id: g, list: [192.0.2.0/24]}]\nrules:\n - {id: 1, condition: Source.IP4 in g, actions: [m], elseactions: [drop]}\n - {id: 2, condition: Null}\n",
+    ),
+    ("report_config", "rules: [{id: &a 1, condition: *a}]"),
+    (
+        "report_validate",
+        r##"{"Format": "IDEA0", "ID": "x", "DetectTime": "2023-01-02T10:15:00Z", "Category": ["A.B"], "Source": [{"IP4": ["192.0.2.1-192.0.2.9"], "Port": ["1-2"]}], "Node": [{"AggrWin": "1D00:05:00"}]}"##,
+    ),
+    ("report_validate", r##"{"Confidence": 2, "Target": [7]}"##),
     ("resolver_dns", "\u{0}0"),
     ("resolver_dns", "\u{3}www\u{10}\u{0}\u{0}\u{1}\u{0}\u{1}\u{0}\u{0}\u{0}\u{7}\u{0}\u{4}abcd"),
     ("scalar_rule", "in_1 : count_uniq ( src_ip ): DST_IP in [fe80\\:\\:/8] and BYTES > 5"),

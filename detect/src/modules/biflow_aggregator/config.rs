@@ -1,12 +1,6 @@
 //! The XML configuration (spec/modules.md section 15): sections of fields, of which one is used.
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-
-/// Bytes of a configuration file, at the most.
-const FILE_MAX: u64 = 1 << 20;
-
-/// Elements, attributes and texts of a file, at the most.
-const NODES_MAX: u32 = 1 << 16;
+use crate::xml::{self, XmlError};
+use std::path::Path;
 
 /// What is made of the values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,12 +49,8 @@ pub struct Config {
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("Unable to read file {path}: {source}")]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{0} is longer than {FILE_MAX} bytes")]
-    TooLong(PathBuf),
-    #[error("Invalid file format. {0}")]
-    Xml(#[from] roxmltree::Error),
+    #[error(transparent)]
+    Xml(#[from] XmlError),
     #[error("Invalid file format. Expected '{expected}', given '{given}'")]
     Element { expected: &'static str, given: String },
     #[error("Invalid file format. Expected '<id name=\"NAME\">'")]
@@ -95,20 +85,12 @@ const MIRRORS: [(&str, &str); 4] =
 impl Config {
     /// Reads the section of this name from a file.
     pub fn load(path: &Path, section: &str) -> Result<Config, ConfigError> {
-        let read = |source| ConfigError::Read { path: path.to_owned(), source };
-        let mut text = String::new();
-        let file = std::fs::File::open(path).map_err(read)?;
-        file.take(FILE_MAX + 1).read_to_string(&mut text).map_err(read)?;
-        if text.len() as u64 > FILE_MAX {
-            return Err(ConfigError::TooLong(path.to_owned()));
-        }
-        Config::parse(&text, section)
+        Config::parse(&xml::read(path)?, section)
     }
 
     /// Reads the section of this name.
     pub fn parse(text: &str, section: &str) -> Result<Config, ConfigError> {
-        let options = roxmltree::ParsingOptions { nodes_limit: NODES_MAX, ..Default::default() };
-        let document = roxmltree::Document::parse_with_options(text, options)?;
+        let document = xml::document(text)?;
         let root = document.root_element();
         expect(root, "aggregator")?;
         for id in root.children().filter(roxmltree::Node::is_element) {

@@ -71,6 +71,11 @@ impl From<io::Error> for SmtpError {
 }
 
 impl SmtpError {
+    /// Whether the server could not be reached.
+    pub fn is_connection(&self) -> bool {
+        matches!(self, SmtpError::Connect(_))
+    }
+
     /// Whether the same may succeed a little later.
     pub fn is_passing(&self) -> bool {
         match self {
@@ -82,7 +87,7 @@ impl SmtpError {
 }
 
 /// A connection that is ready for messages.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: Stream,
     /// Bytes that were read and not yet used.
     read: Vec<u8>,
@@ -98,7 +103,7 @@ enum Stream {
 
 impl Client {
     /// Connects, begins TLS and gives the password, as the settings say. `is_shown` prints the conversation to stderr, without passwords.
-    pub(super) fn open(server: &Server, limits: Limits, stop: &Stop, is_shown: bool) -> Result<Client, SmtpError> {
+    pub(crate) fn open(server: &Server, limits: Limits, stop: &Stop, is_shown: bool) -> Result<Client, SmtpError> {
         let timed = Timed::connect(&server.host, server.port, limits, stop).map_err(SmtpError::Connect)?;
         let name = client_name(timed.stream().local_addr().map(|a| a.ip()).unwrap_or(IpAddr::from([127, 0, 0, 1])));
         let stream = if server.encryption == Encryption::Tls { encrypt(timed, server)? } else { Stream::Plain(timed) };
@@ -126,7 +131,7 @@ impl Client {
     }
 
     /// Sends a message. Recipients that the server refused come back, each with its answer; at least one was taken.
-    pub(super) fn send(
+    pub(crate) fn send(
         &mut self,
         from: &Address,
         to: &[Address],
@@ -165,7 +170,7 @@ impl Client {
     }
 
     /// Says goodbye; what a server answers to that changes nothing.
-    pub(super) fn quit(mut self) {
+    pub(crate) fn quit(mut self) {
         let _ = self.command("QUIT", Quit);
         if let Stream::Tls(tls) = &mut self.stream {
             tls.conn.send_close_notify();

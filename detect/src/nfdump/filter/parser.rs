@@ -1,6 +1,6 @@
 //! From text to an expression, by recursive descent.
 use super::lexer::{Token, tokens};
-use super::{DEPTH_MAX, Ends, Filter, Measure, NODES_MAX, Network, Order};
+use super::{DEPTH_MAX, Ends, Filter, Measure, NODES_MAX, Network, Order, Place};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Why a text is no filter.
@@ -48,8 +48,8 @@ pub fn parse(text: &str) -> Result<Filter, FilterError> {
     }
 }
 
-struct Parser<'p, 't> {
-    tokens: &'p [Token<'t>],
+pub(super) struct Parser<'p, 't> {
+    pub(super) tokens: &'p [Token<'t>],
     depth: usize,
 }
 
@@ -88,36 +88,8 @@ impl<'t> Parser<'_, 't> {
         Ok(filter)
     }
 
-    fn primitive(&mut self) -> Result<Filter, FilterError> {
-        let ends = self.ends();
-        let word = self.word("a primitive such as \"proto tcp\" or \"dst port 53\"")?.to_ascii_lowercase();
-        match (word.as_str(), ends) {
-            ("ip" | "host", _) => self.addresses(ends.unwrap_or(Ends::Either)),
-            ("net", _) => Ok(Filter::Address(ends.unwrap_or(Ends::Either), vec![self.network(true)?])),
-            ("port", _) => self.ports(ends.unwrap_or(Ends::Either)),
-            (_, Some(_)) => Err(unexpected("ip, net or port", Some(&word))),
-            ("any", None) => Ok(Filter::Any),
-            ("inet" | "ipv4", None) => Ok(Filter::Family { v6: false }),
-            ("inet6" | "ipv6", None) => Ok(Filter::Family { v6: true }),
-            ("proto", None) => self.protocol(),
-            ("flags", None) => self.tcp_flags(),
-            ("in", None) if self.take_word("if") => self.number(Measure::InputInterface),
-            ("engine-id", None) => self.number(Measure::Engine),
-            ("tos", None) => self.number(Measure::Tos),
-            ("icmp-type", None) => self.icmp(Measure::IcmpType),
-            ("icmp-code", None) => self.icmp(Measure::IcmpCode),
-            ("packets", None) => self.number(Measure::Packets),
-            ("bytes", None) => self.number(Measure::Bytes),
-            ("duration", None) => self.number(Measure::Duration),
-            ("pps", None) => self.number(Measure::PacketsPerSecond),
-            ("bps", None) => self.number(Measure::BitsPerSecond),
-            ("bpp", None) => self.number(Measure::BytesPerPacket),
-            _ => Err(unexpected("a primitive (see the manual)", Some(&word))),
-        }
-    }
-
     /// `src`, `dst`, `src or dst`, `src and dst`, in either order.
-    fn ends(&mut self) -> Option<Ends> {
+    pub(super) fn ends(&mut self) -> Option<Ends> {
         let first = self.end()?;
         let joined = match self.tokens {
             [Token::Word(joint), Token::Word(end), ..] if is_end(end) => match joint.to_ascii_lowercase().as_str() {
@@ -135,21 +107,25 @@ impl<'t> Parser<'_, 't> {
         if self.take_word("src") { Some(Ends::Source) } else { self.take_word("dst").then_some(Ends::Destination) }
     }
 
-    fn addresses(&mut self, ends: Ends) -> Result<Filter, FilterError> {
-        if !self.take_word("in") {
-            return Ok(Filter::Address(ends, vec![self.network(false)?]));
-        }
-        let mut networks = Vec::new();
+    pub(super) fn addresses(&mut self, place: Place, ends: Ends) -> Result<Filter, FilterError> {
+        let networks =
+            if self.take_word("in") { self.list(|one| one.network(false))? } else { vec![self.network(false)?] };
+        Ok(Filter::Address(place, ends, networks))
+    }
+
+    /// `[X Y]` or `[X, Y]`.
+    fn list<T>(&mut self, element: impl Fn(&mut Self) -> Result<T, FilterError>) -> Result<Vec<T>, FilterError> {
         self.need_sign("[", "a list in brackets")?;
+        let mut elements = Vec::new();
         while !self.take_sign("]") {
-            networks.push(self.network(false)?);
+            elements.push(element(self)?);
             self.take_sign(",");
         }
-        Ok(Filter::Address(ends, networks))
+        Ok(elements)
     }
 
     /// `A` or `A/LENGTH`; with `masked` also `A MASK`, and not `A` alone.
-    fn network(&mut self, masked: bool) -> Result<Network, FilterError> {
+    pub(super) fn network(&mut self, masked: bool) -> Result<Network, FilterError> {
         let word = self.word("an address")?;
         let Ok(ip) = word.parse::<IpAddr>() else { return Err(unexpected("an address", Some(word))) };
         let length = if self.take_sign("/") {
@@ -169,29 +145,15 @@ impl<'t> Parser<'_, 't> {
         Network::new(ip, length).ok_or_else(|| unexpected("a length that the family has", Some(word)))
     }
 
-    fn ports(&mut self, ends: Ends) -> Result<Filter, FilterError> {
-        if !self.take_word("in") {
-            let order = self.order();
-            return Ok(Filter::Port(ends, order, vec![self.count()?]));
-        }
-        let mut numbers = Vec::new();
-        self.need_sign("[", "a list in brackets")?;
-        while !self.take_sign("]") {
-            numbers.push(self.count()?);
-            self.take_sign(",");
-        }
-        Ok(Filter::Port(ends, Order::Equal, numbers))
-    }
-
-    fn protocol(&mut self) -> Result<Filter, FilterError> {
+    /// By its name or number.
+    pub(super) fn protocol(&mut self) -> Result<u8, FilterError> {
         let word = self.word("a protocol")?;
         let named = PROTOCOLS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, number)| *number);
-        let number = named.or_else(|| word.parse().ok());
-        number.map(Filter::Protocol).ok_or_else(|| unexpected("a protocol's name or number", Some(word)))
+        named.or_else(|| word.parse().ok()).ok_or_else(|| unexpected("a protocol's name or number", Some(word)))
     }
 
     /// Only TCP has flags.
-    fn tcp_flags(&mut self) -> Result<Filter, FilterError> {
+    pub(super) fn tcp_flags(&mut self) -> Result<Filter, FilterError> {
         Ok(Filter::And(vec![Filter::Protocol(6), self.flags()?]))
     }
 
@@ -200,7 +162,7 @@ impl<'t> Parser<'_, 't> {
         let order = self.order();
         let word = self.word("TCP flags")?;
         if let Ok(number) = word.parse() {
-            return Ok(Filter::Number(Measure::TcpFlags, order, number));
+            return Ok(Filter::Number(Measure::TcpFlags, order, vec![number]));
         }
         let letters = word.chars().try_fold(0, |flags, letter| {
             Some(
@@ -220,18 +182,23 @@ impl<'t> Parser<'_, 't> {
         letters.map(Filter::Flags).ok_or_else(|| unexpected("letters of UAPRSFX, or a number", Some(word)))
     }
 
-    fn number(&mut self, measure: Measure) -> Result<Filter, FilterError> {
+    pub(super) fn number(&mut self, measure: Measure) -> Result<Filter, FilterError> {
+        let (order, numbers) = self.comparison(measure)?;
+        Ok(Filter::Number(measure, order, numbers))
+    }
+
+    /// `OP N`, or `in [N ...]`; no number may be larger than any that is measured.
+    pub(super) fn comparison(&mut self, measure: Measure) -> Result<(Order, Vec<u64>), FilterError> {
+        if self.take_word("in") {
+            let mut numbers = self.list(|one| one.count(measure.most()))?;
+            numbers.sort_unstable();
+            return Ok((Order::Equal, numbers));
+        }
         let order = self.order();
-        Ok(Filter::Number(measure, order, self.count()?))
+        Ok((order, vec![self.count(measure.most())?]))
     }
 
-    /// A number that only ICMP has.
-    fn icmp(&mut self, measure: Measure) -> Result<Filter, FilterError> {
-        let is_icmp = Filter::Or(vec![Filter::Protocol(1), Filter::Protocol(58)]);
-        Ok(Filter::And(vec![is_icmp, self.number(measure)?]))
-    }
-
-    fn order(&mut self) -> Order {
+    pub(super) fn order(&mut self) -> Order {
         let known = [
             (["=", "==", "eq"], Order::Equal),
             (["<", "<", "lt"], Order::Less),
@@ -247,23 +214,29 @@ impl<'t> Parser<'_, 't> {
         Order::Equal
     }
 
-    /// Digits and a factor.
-    fn count(&mut self) -> Result<u64, FilterError> {
+    /// Digits and a factor, or hexadecimal.
+    fn count(&mut self, most: u64) -> Result<u64, FilterError> {
         let word = self.word("a number")?;
         let wrong = || unexpected("a number", Some(word));
-        let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let factor = match &word[digits.len()..] {
-            "" => 1,
-            "k" | "K" => 1_000,
-            "m" | "M" => 1_000_000,
-            "g" | "G" => 1_000_000_000,
-            "t" | "T" => 1_000_000_000_000,
-            _ => return Err(wrong()),
+        let number = if let Some(digits) = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+            u64::from_str_radix(digits, 16).ok()
+        } else {
+            let digits = word.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+            let factor = match &word[digits.len()..] {
+                "" => 1,
+                "k" | "K" => 1_000,
+                "m" | "M" => 1_000_000,
+                "g" | "G" => 1_000_000_000,
+                "t" | "T" => 1_000_000_000_000,
+                _ => return Err(wrong()),
+            };
+            digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor))
         };
-        digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)
+        let number = number.ok_or_else(wrong)?;
+        if number <= most { Ok(number) } else { Err(unexpected("a number that fits", Some(word))) }
     }
 
-    fn word(&mut self, expected: &'static str) -> Result<&'t str, FilterError> {
+    pub(super) fn word(&mut self, expected: &'static str) -> Result<&'t str, FilterError> {
         match self.tokens {
             [Token::Word(word), rest @ ..] => {
                 self.tokens = rest;
@@ -273,7 +246,7 @@ impl<'t> Parser<'_, 't> {
         }
     }
 
-    fn take_word(&mut self, wanted: &str) -> bool {
+    pub(super) fn take_word(&mut self, wanted: &str) -> bool {
         let found = matches!(self.tokens, [Token::Word(word), ..] if word.eq_ignore_ascii_case(wanted));
         if found {
             self.tokens = &self.tokens[1..];
@@ -281,7 +254,7 @@ impl<'t> Parser<'_, 't> {
         found
     }
 
-    fn take_sign(&mut self, wanted: &str) -> bool {
+    pub(super) fn take_sign(&mut self, wanted: &str) -> bool {
         let found = matches!(self.tokens, [Token::Sign(sign), ..] if *sign == wanted);
         if found {
             self.tokens = &self.tokens[1..];
@@ -289,11 +262,11 @@ impl<'t> Parser<'_, 't> {
         found
     }
 
-    fn need_sign(&mut self, wanted: &str, expected: &'static str) -> Result<(), FilterError> {
+    pub(super) fn need_sign(&mut self, wanted: &str, expected: &'static str) -> Result<(), FilterError> {
         if self.take_sign(wanted) { Ok(()) } else { Err(self.expected(expected)) }
     }
 
-    fn expected(&self, expected: &'static str) -> FilterError {
+    pub(super) fn expected(&self, expected: &'static str) -> FilterError {
         let found = self.tokens.first().map(|token| match token {
             Token::Word(text) | Token::Sign(text) => *text,
         });
@@ -306,7 +279,7 @@ fn is_end(word: &str) -> bool {
 }
 
 /// Long texts are cut in the message.
-fn unexpected(expected: &'static str, found: Option<&str>) -> FilterError {
+pub(super) fn unexpected(expected: &'static str, found: Option<&str>) -> FilterError {
     let found = found.map_or("the end".to_owned(), |text| format!("\"{}\"", text.chars().take(40).collect::<String>()));
     FilterError::Unexpected { expected, found }
 }
@@ -349,7 +322,7 @@ mod tests {
             "dst port 443 and src port > 1024",
             "port in [80 443]",
             "src or dst port 443 and not (src and dst port 443)",
-            "flags SA and flags 27 and not flags U and not flags 2 and flags > 26",
+            "flags SA and flags 27 and not flags UR and not flags 2 and flags > 26",
             "in if 3 and engine-id 1 and tos 8",
             "packets = 10 and bytes >= 5k and bytes le 5000 and bytes < 1m",
             "duration 2000 and pps 5 and bps eq 20K and bpp 500",
@@ -357,11 +330,11 @@ mod tests {
             "not proto udp\nand inet",
             "not icmp-type 1 and not icmp-code 187",
         ] {
-            assert!(parse(text).unwrap().matches(&flow()), "{text}");
+            assert!(parse(text).unwrap().matches(&flow(), 1), "{text}");
             assert!(
                 !parse(&format!("not ({text} {})", if text.is_empty() { "any" } else { "\n" }))
                     .unwrap()
-                    .matches(&flow()),
+                    .matches(&flow(), 1),
                 "{text}"
             );
         }
@@ -370,7 +343,7 @@ mod tests {
     #[test]
     fn types_and_codes_of_icmp() {
         let flow = Flow { protocol: 58, ports: [0, 0x8004], ..flow() };
-        assert!(parse("icmp-type 128 and icmp-code = 4 and not icmp-type > 128").unwrap().matches(&flow));
+        assert!(parse("icmp-type 128 and icmp-code = 4 and not icmp-type > 128").unwrap().matches(&flow, 1));
     }
 
     #[test]
@@ -378,14 +351,18 @@ mod tests {
         for (text, said) in [
             ("proto", "filter: expected a protocol, found the end"),
             ("proto xyz", "filter: expected a protocol's name or number, found \"xyz\""),
-            ("src proto tcp", "filter: expected ip, net or port, found \"proto\""),
+            ("src proto tcp", "filter: expected ip, net, port or another that has two ends, found \"proto\""),
             ("any any", "filter: expected and, or, or the end, found \"any\""),
             ("(any", "filter: expected a closing parenthesis, found the end"),
             ("port 5x", "filter: expected a number, found \"5x\""),
             ("net 10.0.0.0 255.0.255.0", "filter: expected a mask such as 255.255.0.0, found \"255.0.255.0\""),
             ("net 10.0.0.0/33", "filter: expected a length that the family has, found \"10.0.0.0\""),
             ("$", "filter: expected a word or a sign, found \"$\""),
-            ("in of 3", "filter: expected a primitive (see the manual), found \"in\""),
+            ("in of 3", "filter: expected another word behind the one before, found \"of\""),
+            ("port 65536", "filter: expected a number that fits, found \"65536\""),
+            ("src or dst mac 1:2:3:4:5:6", "filter: expected src mac or dst mac, one of them, found \"1:2:3:4:5:6\""),
+            ("mac 1:2:3:4:5", "filter: expected a MAC address, found \"1:2:3:4:5\""),
+            ("mpls label11 5", "filter: expected label1 to label10, exp1 to exp10, eos or any, found \"label11\""),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), said, "{text}");
         }
@@ -397,7 +374,7 @@ mod tests {
         #[test]
         fn nearly_valid_texts(text in r"((src|dst|ip|net|port|in|if|proto|tcp|flags|S|and|or|not|bytes|>|<=|10k|10\.0\.0\.0|/|8|\(|\)|\[|\]|,|!|#) ?){0,20}") {
             if let Ok(filter) = parse(&text) {
-                filter.matches(&flow());
+                filter.matches(&flow(), 1);
             }
         }
     }
