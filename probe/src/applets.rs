@@ -75,6 +75,8 @@ const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe")];
 
 pub(crate) fn find(name: &str) -> Option<Applet> {
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);
+    // Scripts in Python are installed with their ending.
+    let name = name.strip_suffix(".py").unwrap_or(name);
     all().find(|a| a.name == name)
 }
 
