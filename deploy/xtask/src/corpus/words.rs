@@ -96,6 +96,11 @@ const MODULES: &[(&str, &str)] = &[
     ("blacklist_catalog", "<c><struct name=\"blacklist_array\"><array type=\"URL/DNS\"><struct/></array></struct></c>"),
     ("blacklist_names", "bad.example.com\\32\nevil.example.org/malware/a.exe\\9\n"),
     ("blacklist_names", "a\\b\\1\n\\1\nx\\-1\nx\n"),
+    ("bl_downloader_lists", "# x\n10.0.0.0/8 ; SBL1\n2001:db8::/32\nhttps://www.b\u{fc}cher.example/x/\n1,a.example\n"),
+    (
+        "bl_downloader_lists",
+        "[{\"ip\": \"10.0.0.1\", \"prefix\": 8, \"ports\": [80, \"443\"]}, {\"ip\": \"::1\", \"ports\": \"1,2\"}]",
+    ),
     (
         "bloom_config",
         r##"[{"id":1,"bloom_fp_error_rate":0.01,"bloom_entries":20000,"api_url":"http://localhost:8081/1"}]"##,
@@ -139,6 +144,8 @@ const MODULES: &[(&str, &str)] = &[
         "email_config",
         "unirec=uint8 B # c\nserver=x\nport=1\nstarttls=1\nlogin=u:p\nca=/y\n\n\nFrom: N <a@b.c>\nBcc: d@e.f (x)\nContent-Type: text/html\n\n.\n$B\u{e9}",
     ),
+    ("http_body", "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"),
+    ("http_body", "abcdef"),
     ("http_client", r##"https://user.example:8081/a/b?c#d"##),
     ("http_client", r##"http://[::1]:80"##),
     ("http_client", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 307 Moved\r\nLocation: /x\r\n\r\n"),
