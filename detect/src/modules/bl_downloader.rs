@@ -211,9 +211,11 @@ impl Downloader {
             Err(why) => self.warn(&format!("cannot write {}: {why}", path.display())),
         }
         let Some(repository) = &self.repository else { return };
-        let kept = of_target
-            .map(|(source, known)| store::keep(repository, target, &source.name, &known.entries))
-            .collect::<Result<(), _>>();
+        let mut of_target = of_target;
+        let keep = |(source, known): (&settings::Source, &Known)| {
+            store::keep(repository, target, &source.name, &known.entries)
+        };
+        let kept = of_target.try_for_each(keep);
         if let Err(why) = kept.and_then(|()| store::commit(repository, target)) {
             self.warn(&format!("cannot keep the history in {}: {why}", repository.display()));
         }

@@ -69,8 +69,15 @@ struct Key {
     protocol: u8,
     /// One bit.
     list: u64,
-    /// Host and URL; none for an event of an address.
-    name: Option<(Box<[u8]>, Box<[u8]>)>,
+    /// None for an event of an address.
+    name: Option<Name>,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Name {
+    host: Box<[u8]>,
+    url: Box<[u8]>,
 }
 
 #[derive(Debug)]
@@ -126,7 +133,7 @@ impl Events {
         let begin = alert.host.iter().position(|byte| !matches!(byte, b'w' | b'.')).unwrap_or(alert.host.len());
         let host = &alert.host[begin..];
         for list in bits(alert.lists) {
-            let name = Some((host.into(), alert.url.into()));
+            let name = Some(Name { host: host.into(), url: alert.url.into() });
             let key = Key { source: alert.server, protocol: alert.protocol, list, name };
             let referer = || String::from_utf8_lossy(alert.referer).into_owned();
             self.change(key, alert.times, referer, |event| {
@@ -189,7 +196,7 @@ impl Event {
     }
 
     fn weight(&self) -> usize {
-        let name = self.key.name.as_ref().map_or(0, |(host, url)| host.len() + url.len());
+        let name = self.key.name.as_ref().map_or(0, |name| name.host.len() + name.url.len());
         1 + (2 * name + self.referer.len()) / TEXT_UNIT
     }
 
@@ -209,7 +216,7 @@ impl Event {
                 let names = ["src_sent_bytes", "src_sent_flows", "src_sent_packets"];
                 members.extend(self.by_source.members(names));
             }
-            Some((host, url)) => {
+            Some(Name { host, url }) => {
                 let is_host = url.len() <= 1;
                 let name = if is_host { host.to_vec() } else { [&host[..], &url[..]].concat() };
                 members.extend([
@@ -226,7 +233,7 @@ impl Event {
         }
         members.extend(self.by_targets.members(["tgt_sent_bytes", "tgt_sent_flows", "tgt_sent_packets"]));
         members.extend(end);
-        if let Some((_, url)) = &self.key.name {
+        if let Some(Name { url, .. }) = &self.key.name {
             members.push(("is_only_fqdn", Json::Bool(url.len() <= 1)));
         }
         Json::Object(members.into_iter().map(|(name, value)| (Text::new(name), value)).collect())
