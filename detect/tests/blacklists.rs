@@ -185,12 +185,7 @@ fn alerts_about_one_listed_address_are_one_message() {
     folder.replay("urls", &format!("{header}{},48,\"www.zstresser.com\",\"\",\"/\"\n", row.trim()));
     let interfaces = ["ips", "urls", "out"].map(|name| folder.ifc(name)).join(",");
     assert_eq!(module("blacklist_aggregator", &["-i", &interfaces, "-t", "0.5"]), 0);
-    let mut messages = input(&folder.ifc("out"), &Place::default());
-    messages.require(Format::Json("aggregated_blacklist".into()));
-    let mut texts = Vec::new();
-    while let Event::Message(text) | Event::FormatChanged { first: text, .. } = messages.recv().unwrap() {
-        texts.push(String::from_utf8(text.to_vec()).unwrap());
-    }
+    let mut texts = texts(&folder, "out", "aggregated_blacklist");
     texts.sort();
     let url = |list: u8| {
         format!(
@@ -200,6 +195,51 @@ fn alerts_about_one_listed_address_are_one_message() {
     let ip = r#"{"type": "ip", "ts_first": 1540633764.959, "ts_last": 1540633771.997, "protocol": 6, "source_ports": [], "source": "244.67.210.182", "targets": ["12.69.59.88", "12.68.18.79", "12.68.16.157"], "src_sent_bytes": 600, "src_sent_flows": 3, "src_sent_packets": 10, "tgt_sent_bytes": 0, "tgt_sent_flows": 0, "tgt_sent_packets": 0, "blacklist_id": 8, "agg_win_minutes": 0.5}"#;
     assert_eq!(texts, [ip.to_owned(), url(16), url(32)]);
     assert_eq!(module("blacklist_aggregator", &["-i", &interfaces, "-t", "x"]), 2);
+}
+
+#[test]
+fn evidence_of_botnets_and_names() {
+    let folder = Folder::new();
+    let catalog = folder.write(
+        "catalog",
+        "<c><struct name=\"blacklist_array\"><array type=\"IP\"><struct><element name=\"id\">4</element>\
+         <element name=\"category\">Intrusion.Botnet</element></struct></array></struct></c>",
+    );
+    let event = |list: u8, target: &str| {
+        format!(r#"{{"type": "ip", "source": "192.0.2.7", "targets": ["{target}"], "blacklist_id": {list}}}"#)
+    };
+    let events = [event(8, "10.0.0.1"), event(16, "10.0.0.1"), event(8, "10.0.0.2"), "[]".into()];
+    let mut messages = output(&format!("{}:w", folder.ifc("messages")), &Place::default());
+    messages.set_format(Format::Json("aggregated_blacklist".into())).unwrap();
+    for event in &events {
+        let _ = messages.send(event.as_bytes());
+    }
+    let _ = messages.send_eof();
+    messages.finish().unwrap();
+    folder.replay("names", "uint16 DNS_ID,string DNS_NAME\n7,\"www.LOCALHOST\"\n");
+    let interfaces = ["messages", "names", "reports", "evidence"].map(|name| folder.ifc(name)).join(",");
+    let list = folder.path("adaptive");
+    assert_eq!(module("adaptive_filter", &["-i", &interfaces, "-c", &catalog, "-a", &list, "-l", "40"]), 0);
+    assert_eq!(texts(&folder, "reports", "aggregated_blacklist"), [&events[1][..], "[]"]);
+    let evidence = texts(&folder, "evidence", "blacklist_evidence");
+    let botnet = evidence.iter().find(|text| text.contains("BotnetDetection")).unwrap();
+    assert!(botnet.contains(&format!(r#""grouped_events": [{}, {}], "grouped_events_cnt": 2"#, events[0], events[2])));
+    let name = evidence.iter().find(|text| text.contains("DNSDetection")).unwrap();
+    let report = r#""grouped_events": [{"DNS_ID": 7, "DNS_NAME": "www.LOCALHOST"}]"#;
+    assert!(evidence.len() == 2 && name.contains(report) && name.contains(r#""key": "localhost""#), "{name}");
+    assert_eq!(module("adaptive_filter", &["-i", &interfaces, "-c", "/nonexist/c"]), 1);
+    assert_eq!(module("adaptive_filter", &["-i", &interfaces, "-x"]), 2);
+}
+
+/// Messages of a file.
+fn texts(folder: &Folder, file: &str, format: &str) -> Vec<String> {
+    let mut messages = input(&folder.ifc(file), &Place::default());
+    messages.require(Format::Json(format.into()));
+    let mut texts = Vec::new();
+    while let Event::Message(text) | Event::FormatChanged { first: text, .. } = messages.recv().unwrap() {
+        texts.push(String::from_utf8(text.to_vec()).unwrap());
+    }
+    texts
 }
 
 fn miner_settings<'a>(list: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
