@@ -45,7 +45,7 @@ fn read(name: impl Display, text: impl BufRead, mut each: impl FnMut(&str) -> Re
     let (mut lines, mut number, mut wrong, mut left_out) = (Lines::new(text), 0_u64, 0, 0_u64);
     while let Some((line, is_whole)) = lines.next()? {
         number += 1;
-        // Names of domains and URLs are ASCII; a line that is not is none that is looked for.
+        // Entries are ASCII; a line that is no text at all is damaged.
         let line = str::from_utf8(line).ok().filter(|_| is_whole).map(str::trim);
         let taken = match line {
             Some("") => continue,
