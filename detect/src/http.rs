@@ -1,6 +1,9 @@
-//! The little of HTTP/1.1 that a module needs: one POST of bytes over TCP or TLS, redirects followed (RFC 9112).
+//! The little of HTTP/1.1 that a module needs: one POST of bytes, or one GET of a file, over TCP or TLS, redirects followed (RFC 9112).
 //!
-//! Contract: an answer or an error comes within a bounded time, and no server makes us read more than [`HEAD_MAX`] bytes.
+//! Contract: an answer or an error comes within a bounded time, and no server makes us read more than [`HEAD_MAX`] bytes of a head, and of
+//! a body what the caller says.
+pub mod get;
+
 use crate::client::{Limits, Timed, Trust, TrustError};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -31,6 +34,10 @@ pub enum HttpError {
     Answer,
     #[error("more than {REDIRECTS_MAX} redirects")]
     Redirects,
+    #[error("the server answers {0}")]
+    Status(u16),
+    #[error("the file is longer than {0} bytes")]
+    TooLong(usize),
 }
 
 /// A URL in its parts.
@@ -122,7 +129,7 @@ impl<T: Read + Write> Stream for T {}
 
 /// One request; answers status and `Location`.
 fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, Option<String>), HttpError> {
-    let mut stream = connect(url)?;
+    let mut stream = connect(url, LIMITS, &Stop::default())?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut head = format!(
         "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nConnection: close\r\n",
@@ -137,14 +144,14 @@ fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, 
     let written = written.and_then(|()| stream.flush());
     // A server that refuses early answers and closes: its answer tells more than the failed write.
     match (read_head(&mut *stream), written) {
-        (Ok(answer), _) => Ok(answer),
+        (Ok((head, _)), _) => Ok((head.status, head.value("location").map(str::to_owned))),
         (Err(_), Err(why)) => Err(why.into()),
         (Err(why), Ok(())) => Err(why),
     }
 }
 
-fn connect(url: &Url) -> Result<Box<dyn Stream>, HttpError> {
-    let stream = Timed::connect(&url.host, url.port, LIMITS, &Stop::default())?;
+fn connect(url: &Url, limits: Limits, stop: &Stop) -> Result<Box<dyn Stream>, HttpError> {
+    let stream = Timed::connect(&url.host, url.port, limits, stop)?;
     if !url.is_tls {
         return Ok(Box::new(stream));
     }
@@ -153,27 +160,41 @@ fn connect(url: &Url) -> Result<Box<dyn Stream>, HttpError> {
     Ok(Box::new(StreamOwned::new(connection, stream)))
 }
 
-/// Reads the head of the answer; the rest is not looked at.
-fn read_head(stream: &mut dyn Read) -> Result<(u16, Option<String>), HttpError> {
-    let mut head = Vec::new();
+/// The head of an answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Head {
+    status: u16,
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    /// The first value of a header, without blanks around it.
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value.as_str())
+    }
+}
+
+/// Reads the head of the answer; what came of the body with it is the second answer.
+fn read_head(stream: &mut dyn Read) -> Result<(Head, Vec<u8>), HttpError> {
+    let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
     loop {
-        match parse_head(&head) {
-            Some(Ok((status, _))) if status / 100 == 1 => {
-                // 100 Continue and its like: the answer comes behind them.
-                let end = end_of_head(&head).unwrap_or(head.len());
-                head.drain(..end);
-                continue;
+        if let Some(end) = end_of_head(&bytes) {
+            let head = parse_head(&bytes[..end])?;
+            bytes.drain(..end);
+            if head.status / 100 != 1 {
+                return Ok((head, bytes));
             }
-            Some(answer) => return answer,
-            None => {}
+            // 100 Continue and its like: the answer comes behind them.
+            continue;
         }
-        if head.len() > HEAD_MAX {
+        if bytes.len() > HEAD_MAX {
             return Err(HttpError::Answer);
         }
         match stream.read(&mut buffer)? {
             0 => return Err(HttpError::Answer),
-            count => head.extend_from_slice(&buffer[..count]),
+            count => bytes.extend_from_slice(&buffer[..count]),
         }
     }
 }
@@ -182,18 +203,16 @@ fn end_of_head(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4)
 }
 
-/// Status and `Location` of a whole head; `None` while it is not whole.
-fn parse_head(bytes: &[u8]) -> Option<Result<(u16, Option<String>), HttpError>> {
-    let head = String::from_utf8_lossy(&bytes[..end_of_head(bytes)?]).into_owned();
-    let mut lines = head.split("\r\n");
+fn parse_head(bytes: &[u8]) -> Result<Head, HttpError> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut lines = text.split("\r\n");
     let mut words = lines.next().unwrap_or("").split(' ');
     let is_http = words.next().is_some_and(|word| word.starts_with("HTTP/1."));
-    let status =
-        words.next().and_then(|word| word.parse().ok()).filter(|status| is_http && (100..600).contains(status));
+    let status = words.next().and_then(|word| word.parse().ok());
+    let status = status.filter(|status| is_http && (100..600).contains(status)).ok_or(HttpError::Answer)?;
     let headers = lines.filter_map(|line| line.split_once(':'));
-    let mut locations = headers.filter(|(name, _)| name.eq_ignore_ascii_case("location"));
-    let location = locations.next().map(|(_, value)| value.trim().to_owned());
-    Some(status.map(|status| (status, location)).ok_or(HttpError::Answer))
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect();
+    Ok(Head { status, headers })
 }
 
 /// Any bytes as a URL and as the head of an answer.
@@ -245,10 +264,9 @@ mod tests {
     #[test]
     fn heads_of_answers() {
         let read = |text: &str| read_head(&mut io::Cursor::new(text));
-        assert_eq!(
-            read("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 302\r\nlocation:  /x \r\n\r\nbody").unwrap(),
-            (302, Some("/x".into()))
-        );
+        let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 302\r\nlocation:  /x \r\n\r\nbody";
+        let (head, rest) = read(answer).unwrap();
+        assert_eq!((head.status, head.value("Location"), &rest[..]), (302, Some("/x"), &b"body"[..]));
         assert!(read("HTTP/1.1 200 OK\r\n").is_err() && read("SSH-2.0\r\n\r\n").is_err());
     }
 

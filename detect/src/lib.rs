@@ -11,6 +11,7 @@ pub mod bounded;
 pub mod client;
 pub(crate) mod clock;
 pub mod configurator;
+pub(crate) mod csv;
 pub(crate) mod detector;
 pub mod filter;
 pub mod fold;
