@@ -140,7 +140,7 @@ pub fn main(args: &[String]) -> u8 {
             code = 1;
         }
     }
-    code.max(sdk::finish(&inputs, &mut outputs))
+    code.max(sdk::finish(&mut outputs))
 }
 
 impl Settings {
