@@ -11,10 +11,10 @@ use crate::modules;
 use crate::options::value;
 use crate::pyjson::{self, Json, Text};
 use crate::pytrap;
+use crate::report::idea;
 use crate::sdk::{self, Failure, GO_ON, Reader, Step, Str, View};
 use cases::{Cases, Scenario};
 use record::fields;
-use rustls::crypto::SecureRandom;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -228,7 +228,7 @@ fn take_alerts(input: &mut Input, shared: &Mutex<Shared<'_>>) -> Result<(), Fail
 impl Shared<'_> {
     fn add(&mut self, key: (Scenario, String), report: (Json, usize), entities: Vec<Ipv4Addr>) -> Step {
         let now = now();
-        self.cases.add(key, report, entities, now, uuid);
+        self.cases.add(key, report, entities, now, idea::id);
         // Only what must go for others: the rest ends with the interval.
         self.end_cases(Some(f64::NEG_INFINITY))
     }
@@ -298,17 +298,6 @@ impl List<'_> {
     }
 }
 
-/// A random name for a suspicion (RFC 9562 section 5.4).
-fn uuid() -> String {
-    let random: &dyn SecureRandom = rustls::crypto::ring::default_provider().secure_random;
-    let mut bytes = [0; 16];
-    // The system's source of randomness fails at start or never; zeros would still be a name.
-    let _: Result<(), _> = random.fill(&mut bytes);
-    let bits = u128::from_be_bytes(bytes) & !(0xf << 76 | 0x3 << 62) | 4 << 76 | 2 << 62;
-    let hex = format!("{bits:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 /// Seconds of the machine's clock.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
@@ -336,16 +325,6 @@ mod tests {
         let targets = vec![Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
         assert_eq!(event("ip", 1), Some(("192.0.2.7".into(), targets)));
         assert_eq!((event("url", 1), event("ip", 2), event("ip", 4)), (None, None, None));
-    }
-
-    #[test]
-    fn names_are_random_and_well_formed() {
-        let (one, two) = (uuid(), uuid());
-        assert_ne!(one, two);
-        for id in [one, two] {
-            assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
-            assert!("89ab".contains(&id[19..20]) && id.matches('-').count() == 4, "{id}");
-        }
     }
 
     #[test]

@@ -122,6 +122,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn identities_are_random_and_well_formed() {
+        let (one, two) = (id(), id());
+        assert_ne!(one, two);
+        for id in [one, two] {
+            assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
+            assert!("89ab".contains(&id[19..20]) && id.matches('-').count() == 4, "{id}");
+        }
+    }
+
+    #[test]
     fn identities_differ_and_say_what_they_are() {
         let (a, b) = (id(), id());
         assert!(a != b && a.len() == 36);

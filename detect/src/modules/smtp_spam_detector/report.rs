@@ -1,10 +1,10 @@
 //! Reports as IDEA messages, and the log.
 use super::entity::{Entity, Verdict};
 use crate::pyjson::{Json, Text};
+use crate::report;
 use crate::sdk::{IpAddr, Time};
 use jiff::{Timestamp, Zoned};
 use std::fs::{File, OpenOptions};
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -24,7 +24,7 @@ pub(super) fn idea(address: IpAddr, entity: &Entity, verdict: &Verdict, detected
     ]);
     let message = object(vec![
         ("Format", text("IDEA0")),
-        ("ID", text(&random_id())),
+        ("ID", text(&report::idea::id())),
         ("DetectTime", text(&time(detected))),
         ("CreateTime", text(&Timestamp::now().strftime(FORMAT).to_string())),
         ("EventTime", text(&time(entity.first))),
@@ -70,19 +70,6 @@ fn time(time: Time) -> String {
     Timestamp::from_second(time.secs() as i64).unwrap_or_default().strftime(FORMAT).to_string()
 }
 
-/// A random UUID (RFC 9562, version 4).
-fn random_id() -> String {
-    let [high, low] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0xfff,
-        ((low >> 48) & 0x3fff) | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
-}
-
 /// The log of what was looked at. What cannot be written is said once.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -115,19 +102,5 @@ impl Log {
             eprintln!("Warning: the log cannot be written, it ends here: {why}");
             self.file = None;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_random_ones() {
-        let (one, other) = (random_id(), random_id());
-        assert_ne!(one, other);
-        let lengths: Vec<_> = one.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12], "{one}");
-        assert!(one.as_bytes()[14] == b'4' && b"89ab".contains(&one.as_bytes()[19]), "{one}");
     }
 }
