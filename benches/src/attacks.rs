@@ -24,46 +24,85 @@ pub struct Attack {
     pub doc: &'static str,
     /// The address that an alert has to name.
     pub culprit: Ipv4Addr,
-    tell: fn(&mut Rng) -> Vec<Scene>,
+    /// When it begins, after [`EPOCH`](crate::EPOCH). What its victim does else may come before.
+    pub begins: Nanos,
+    tell: fn(Nanos, &mut Rng) -> Vec<Scene>,
 }
 
 /// All of them.
 pub const ATTACKS: &[Attack] = &[
-    Attack { name: "port_scan", doc: "SYNs to 60 ports of a host", culprit: attacker(10), tell: scans::ports },
-    Attack { name: "host_scan", doc: "SYNs to a port of 60 hosts", culprit: attacker(11), tell: scans::hosts },
+    Attack {
+        name: "port_scan",
+        doc: "SYNs to 60 ports of a host",
+        culprit: attacker(10),
+        begins: 30 * SECOND,
+        tell: scans::ports,
+    },
+    Attack {
+        name: "host_scan",
+        doc: "SYNs to a port of 60 hosts",
+        culprit: attacker(11),
+        begins: 30 * SECOND,
+        tell: scans::hosts,
+    },
     Attack {
         name: "flood",
         doc: "200 networks send 1 MB/s to a server that gets 10 kB/s else",
         culprit: victim(20),
+        begins: 320 * SECOND,
         tell: floods::volume,
     },
     Attack {
         name: "amplification",
         doc: "a name server answers 420 forged queries with 4 kB each, to who did not ask",
         culprit: victim(21),
+        begins: 10 * SECOND,
         tell: floods::amplification,
     },
-    Attack { name: "ssh_guessing", doc: "45 logins over SSH", culprit: attacker(12), tell: guesses::ssh },
+    Attack {
+        name: "ssh_guessing",
+        doc: "45 logins over SSH",
+        culprit: attacker(12),
+        begins: 40 * SECOND,
+        tell: guesses::ssh,
+    },
     Attack {
         name: "sip_guessing",
         doc: "60 registrations that are refused",
         culprit: attacker(13),
+        begins: 50 * SECOND,
         tell: guesses::sip,
     },
     Attack {
         name: "toll_fraud",
         doc: "calls to one number behind 30 prefixes",
         culprit: attacker(14),
+        begins: 60 * SECOND,
         tell: guesses::prefixes,
     },
-    Attack { name: "dns_tunnel", doc: "240 names that are data", culprit: attacker(15), tell: content::dns_tunnel },
+    Attack {
+        name: "dns_tunnel",
+        doc: "240 names that are data",
+        culprit: attacker(15),
+        begins: 70 * SECOND,
+        tell: content::dns_tunnel,
+    },
     Attack {
         name: "web_attack",
         doc: "requests that ask for files and tables",
         culprit: attacker(16),
+        begins: 80 * SECOND,
         tell: content::web,
     },
 ];
+
+impl Attack {
+    /// One source of chance for each attack: what is told of one does not depend on which others are.
+    fn scenes(&self, seed: u64) -> Vec<Scene> {
+        let number = ATTACKS.iter().position(|known| known.name == self.name).unwrap_or_default() as u64;
+        (self.tell)(self.begins, &mut Rng::new(seed ^ ((number + 1) << 32)))
+    }
+}
 
 /// Who attacks.
 const fn attacker(number: u8) -> Ipv4Addr {
@@ -84,10 +123,7 @@ pub const SPAN: Nanos = 1_200 * SECOND;
 /// Writes a pcap of `flows` flows of background over [`SPAN`] with these attacks in between.
 pub fn write_attacks(attacks: &[Attack], flows: u64, seed: u64, out: &mut impl Write) -> io::Result<Totals> {
     let mut sink = CaptureSink::new(out)?;
-    // One source of chance for each attack: what is told of one does not depend on which others are.
-    let told = ATTACKS.iter().zip(1..).filter(|(known, _)| attacks.iter().any(|asked| asked.name == known.name));
-    let mut scenes: Vec<Scene> =
-        told.flat_map(|(attack, number)| (attack.tell)(&mut Rng::new(seed ^ (number << 32)))).collect();
+    let mut scenes: Vec<Scene> = attacks.iter().flat_map(|attack| attack.scenes(seed)).collect();
     scenes.sort_by_key(|(at, _)| *at);
     let others = background(seed, flows, SPAN / flows.max(1)).take(flows as usize);
     let mut others = others.map(|(at, flow)| (at, Box::new(flow) as Box<dyn Dialog>)).peekable();

@@ -12,7 +12,7 @@ mod export;
 mod look;
 mod row;
 
-use row::{Paint, Table};
+pub(crate) use row::{Paint, Table};
 
 /// Time between two looks for new alerts.
 const LOOK: Duration = Duration::from_millis(500);
@@ -403,7 +403,7 @@ impl Filter {
 }
 
 impl Paint {
-    fn of_stdout() -> Paint {
+    pub(crate) fn of_stdout() -> Paint {
         let is_terminal = io::stdout().is_terminal();
         // A terminal that does not say how wide it is says 0.
         let columns = ratatui::crossterm::terminal::size().ok().map(|(columns, _)| columns.into());

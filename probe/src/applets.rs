@@ -62,6 +62,11 @@ const OWN: &[Applet] = &[
         about: "list, search, follow, acknowledge and export what detectors found",
         main: Main::Raw(crate::alerts::main),
     },
+    Applet {
+        name: "demo",
+        about: "make traffic with attacks in it, find them, show the alerts and why",
+        main: Main::Raw(crate::demo::main),
+    },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
     Applet {
         name: "new-module",
@@ -130,8 +135,9 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
     sonda = sonda.subcommand(crate::top::Args::command().name("top"));
     sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
     sonda = sonda.subcommand(crate::alerts::Args::command().name("alerts"));
+    sonda = sonda.subcommand(crate::demo::Args::command().name("demo"));
     sonda = sonda.subcommand(crate::new_module::Args::command().name("new-module"));
-    for a in all().filter(|a| !["probe", "top", "tap", "alerts", "new-module"].contains(&a.name)) {
+    for a in all().filter(|a| !["probe", "top", "tap", "alerts", "demo", "new-module"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

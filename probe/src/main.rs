@@ -3,6 +3,7 @@
 
 mod alerts;
 mod applets;
+mod demo;
 mod dpdk;
 mod ipfixprobe;
 mod isolate;

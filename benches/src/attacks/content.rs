@@ -2,26 +2,26 @@
 use super::{Scene, attacker, connection, datagrams, victim};
 use crate::dialog::dns::{self, Message, rtype};
 use crate::dialog::http::Transaction;
-use crate::{MILLISECOND, Rng, SECOND};
+use crate::{MILLISECOND, Nanos, Rng, SECOND};
 
 /// What the labels of a tunnel are made of (RFC 4648, base 32).
 const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Letters in each of the three labels that are data.
 const LABEL: usize = 30;
 
-pub(super) fn dns_tunnel(rng: &mut Rng) -> Vec<Scene> {
+pub(super) fn dns_tunnel(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
     let query = |number: u16| {
         let mut label = || -> String { (0..LABEL).map(|_| char::from(rng.pick(LETTERS))).collect() };
         let name = format!("{}.{}.{}.t.example.net", label(), label(), label());
         let query = Message::query(number, &name, rtype::A);
         let turns = dns::exchange(query, query.answer(3, &[]));
         let flow = datagrams((attacker(15), 10_000 + number), (victim(53), 53), turns);
-        (70 * SECOND + u64::from(number) * 100 * MILLISECOND, Box::new(flow) as _)
+        (begins + u64::from(number) * 100 * MILLISECOND, Box::new(flow) as _)
     };
     (0..240).map(query).collect()
 }
 
-pub(super) fn web(_rng: &mut Rng) -> Vec<Scene> {
+pub(super) fn web(begins: Nanos, _rng: &mut Rng) -> Vec<Scene> {
     let targets = [
         "/show.php?id=1%27%20UNION%20SELECT%20name,password%20FROM%20users--",
         "/view?page=../../../../etc/passwd",
@@ -39,7 +39,7 @@ pub(super) fn web(_rng: &mut Rng) -> Vec<Scene> {
             ..Transaction::default()
         };
         let session = connection((attacker(16), 50_000 + number), (victim(80), 80), asked.turns());
-        (80 * SECOND + u64::from(number) * SECOND, Box::new(session) as _)
+        (begins + u64::from(number) * SECOND, Box::new(session) as _)
     };
     (0..).zip(&targets).map(request).collect()
 }

@@ -5,7 +5,7 @@ use crate::dialog::{Side, Turn};
 use crate::{MILLISECOND, Nanos, Rng, SECOND};
 
 /// Logins that are as long as one failed attempt: key exchange, a password, no.
-pub(super) fn ssh(rng: &mut Rng) -> Vec<Scene> {
+pub(super) fn ssh(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
     let attempt = |number: u16| {
         let mut turns = vec![Turn::client("SSH-2.0-libssh_0.9.6\r\n"), Turn::server("SSH-2.0-OpenSSH_9.2p1\r\n")];
         for bytes in [600, 48, 16, 52, 68, 148] {
@@ -13,12 +13,12 @@ pub(super) fn ssh(rng: &mut Rng) -> Vec<Scene> {
         }
         let mut session = connection((attacker(12), 40_000 + number), (victim(22), 22), turns);
         session.isn = [rng.draw() as u32, rng.draw() as u32];
-        (40 * SECOND + u64::from(number) * 1_500 * MILLISECOND, Box::new(session) as _)
+        (begins + u64::from(number) * 1_500 * MILLISECOND, Box::new(session) as _)
     };
     (0..45).map(attempt).collect()
 }
 
-pub(super) fn sip(_rng: &mut Rng) -> Vec<Scene> {
+pub(super) fn sip(begins: Nanos, _rng: &mut Rng) -> Vec<Scene> {
     let (client, server) = ((attacker(13), 5060), (victim(60), 5060));
     let contact = format!("{}:{}", client.0, client.1);
     let call = |call_id: &str| {
@@ -28,11 +28,11 @@ pub(super) fn sip(_rng: &mut Rng) -> Vec<Scene> {
         [asked, Turn::server(call.reply(401, "Unauthorized", "REGISTER", 1, ""))]
     };
     let turns = (0..60).flat_map(|number| call(&format!("guess-{number}@pbx.example.net"))).collect();
-    vec![(50 * SECOND, Box::new(datagrams(client, server, turns)))]
+    vec![(begins, Box::new(datagrams(client, server, turns)))]
 }
 
 /// The same number abroad with every prefix that might lead out of the house.
-pub(super) fn prefixes(rng: &mut Rng) -> Vec<Scene> {
+pub(super) fn prefixes(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
     let (client, server) = ((attacker(14), 5060), (victim(60), 5060));
     let contact = format!("{}:{}", client.0, client.1);
     let call = |number: u64| {
@@ -42,7 +42,7 @@ pub(super) fn prefixes(rng: &mut Rng) -> Vec<Scene> {
         let asked = Turn::client(call.request("INVITE", 1, "")).after(PAUSE);
         [asked, Turn::server(call.reply(404, "Not Found", "INVITE", 1, ""))]
     };
-    vec![(60 * SECOND, Box::new(datagrams(client, server, (0..30).flat_map(call).collect())))]
+    vec![(begins, Box::new(datagrams(client, server, (0..30).flat_map(call).collect())))]
 }
 
 /// Between two calls.

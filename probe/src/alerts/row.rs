@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 /// How lines are shown.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Paint {
+pub(crate) struct Paint {
     pub(super) is_terminal: bool,
     pub(super) has_colour: bool,
     /// Of the terminal; without one lines are as long as they are.
@@ -20,7 +20,7 @@ const USUAL: [usize; COLUMNS] = [6, 19, 5, 24, 24, 24, 0];
 /// No column but the last one is wider.
 const WIDEST: usize = 40;
 
-pub(super) struct Table<'a> {
+pub(crate) struct Table<'a> {
     alerts: &'a [Alert],
     widths: [usize; COLUMNS],
     paint: Paint,
@@ -28,7 +28,7 @@ pub(super) struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// As wide as these alerts need it.
-    pub(super) fn of(alerts: &'a [Alert], paint: Paint) -> Table<'a> {
+    pub(crate) fn of(alerts: &'a [Alert], paint: Paint) -> Table<'a> {
         let mut widths = HEAD.map(str::len);
         for alert in alerts {
             for (width, cell) in widths.iter_mut().zip(cells(alert)) {
@@ -43,7 +43,7 @@ impl<'a> Table<'a> {
         Table { alerts: &[], widths: USUAL, paint }
     }
 
-    pub(super) fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         if self.alerts.is_empty() {
             return Ok(());
         }

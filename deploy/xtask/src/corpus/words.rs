@@ -154,6 +154,11 @@ const MODULES: &[(&str, &str)] = &[
         "hoststats_config",
         "# comment\nrules-generic = 1\nrules-ssh=true\ntable-size = 70000\ntimeout-active = 60s\nsyn-scan-threshold = 2.5\nno line\n",
     ),
+    (
+        "waintrusion_signatures",
+        "(?i)^(?!(?:get|post)$) ** HTTP_METHOD\n[^]a\\<]{2,}(?=x)\\1 ** HTTP_URL,HTTP_URL_ARGS\n",
+    ),
+    ("dnstunnel_whitelist", "example.com\n192.0.2.1; 2001:db8::1\nx.org\n"),
     ("dnstunnel_packet", "1672654500.25;10.0.0.1,192.0.2.53;;0;80;www.example.com\n"),
     (
         "dnstunnel_packet",
