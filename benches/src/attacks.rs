@@ -7,8 +7,10 @@ mod floods;
 mod guesses;
 mod scans;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::Ipv4Addr;
+use std::str::FromStr;
 
 use crate::dialog::{Datagrams, Dialog, Host, Route, TcpSession, Turn};
 use crate::frame::Frame;
@@ -95,6 +97,27 @@ pub const ATTACKS: &[Attack] = &[
         tell: content::web,
     },
 ];
+
+impl FromStr for Attack {
+    type Err = UnknownAttack;
+
+    fn from_str(name: &str) -> Result<Attack, UnknownAttack> {
+        ATTACKS.iter().copied().find(|attack| attack.name == name).ok_or_else(|| UnknownAttack(name.to_owned()))
+    }
+}
+
+/// A name that is no attack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownAttack(pub String);
+
+impl fmt::Display for UnknownAttack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "unknown attack {:?}; there are:", self.0)?;
+        ATTACKS.iter().try_for_each(|attack| write!(f, "\n  {}: {}", attack.name, attack.doc))
+    }
+}
+
+impl std::error::Error for UnknownAttack {}
 
 impl Attack {
     /// One source of chance for each attack: what is told of one does not depend on which others are.

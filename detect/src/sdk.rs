@@ -159,12 +159,18 @@ pub fn main(info: &ModuleInfo, args: &[String], run: impl FnOnce(&mut Module) ->
     };
     let mut module =
         Module { options: Options(given), inputs: started.inputs, outputs: started.outputs, stop: started.stop };
+    let ended = run(&mut module);
+    end(ended, &mut module.outputs)
+}
+
+/// Says what ended a module that did not end in order, and [finishes](finish) its outputs. Answers its exit status.
+pub(crate) fn end(ended: Result<(), impl std::fmt::Display>, outputs: &mut [Output]) -> u8 {
     let mut code = 0;
-    if let Err(why) = run(&mut module) {
+    if let Err(why) = ended {
         eprintln!("{why}");
         code = 1;
     }
-    code.max(finish(&mut module.outputs))
+    code.max(finish(outputs))
 }
 
 /// Closes all outputs and says what was lost. What was done is said by the interfaces themselves, with `-v`.

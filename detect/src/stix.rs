@@ -11,6 +11,8 @@
 //!
 //! Identities are made of what they name (UUID version 5), so the same alert, exported twice, is one object. Ranges `A-B`, which STIX has no
 //! object for, are left out of the pattern and stand in the description only.
+use crate::store::{items, texts};
+use crate::uuid;
 use serde_json::{Map, Value, json};
 use sha1::{Digest, Sha1};
 
@@ -207,11 +209,9 @@ fn time(message: &Value, keys: &[&str]) -> Option<String> {
 /// The identity of an object: its kind and the UUID of what it is made of (RFC 9562 section 5.5).
 fn name(kind: &str, made_of: &str) -> String {
     let hash = Sha1::new().chain_update(NAMESPACE.to_be_bytes()).chain_update(made_of).finalize();
-    let mut bits = [0; 16];
-    bits.copy_from_slice(&hash[..16]);
-    let bits = u128::from_be_bytes(bits) & !(0xf << 76) & !(0x3 << 62) | 0x5 << 76 | 0x2 << 62;
-    let hex = format!("{bits:032x}");
-    format!("{kind}--{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash[..16]);
+    format!("{kind}--{}", uuid::of(bytes, 5))
 }
 
 fn with(object: Value, more: Value) -> Value {
@@ -220,19 +220,6 @@ fn with(object: Value, more: Value) -> Value {
         _ => None,
     });
     Value::Object(members.flatten().collect::<Map<_, _>>())
-}
-
-fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
-    match value {
-        Some(Value::Array(items)) => items.as_slice(),
-        Some(other) => std::slice::from_ref(other),
-        None => &[],
-    }
-    .iter()
-}
-
-fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
-    items(value).filter_map(Value::as_str)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ mod when;
 
 pub use address::{Range, RangeError};
 pub use document::{Document, Role, Side};
+pub(crate) use document::{items, texts};
 pub use query::{Alert, Note, Order, Query, State};
 pub use when::{WhenError, parse as when};
 

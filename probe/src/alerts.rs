@@ -1,4 +1,5 @@
 //! `sonda alerts`: what detectors found, from the alert store: as a table, one by one, as it comes, for other programs; and what people did about it.
+use crate::applets;
 use clap::{Args as Options, Parser, Subcommand, ValueEnum};
 use detect::store::{self, Alert, Noted, Order, Query, Range, Role, State, Store, StoreError};
 use std::ffi::OsString;
@@ -172,13 +173,9 @@ enum AlertsError {
 }
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let argv = std::iter::once(OsString::from("alerts")).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(argv) {
+    let args: Args = match applets::parse("alerts", args) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { 2 } else { 0 };
-        }
+        Err(status) => return status,
     };
     match run(args) {
         Ok(()) => 0,

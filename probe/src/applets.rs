@@ -1,7 +1,10 @@
 //! The tools in the box: one entry adds one.
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write;
+
+/// The exit status of a wrong command line.
+const USAGE: u8 = 2;
 
 /// A tool: its name, what it does in a line, and what runs it.
 pub(crate) struct Applet {
@@ -120,9 +123,19 @@ pub(crate) fn help_of(name: &str) -> u8 {
     }
 }
 
+/// Reads the arguments behind a tool's `name`. When there is nothing to run, help or what is wrong was printed, and the exit status is answered.
+pub(crate) fn parse<A: Parser>(name: &str, args: &[OsString]) -> Result<A, u8> {
+    let name = OsString::from(name);
+    A::try_parse_from(std::iter::once(&name).chain(args)).map_err(|why| {
+        // Nobody is left to tell if this fails.
+        let _unread = why.print();
+        if why.use_stderr() { USAGE } else { 0 }
+    })
+}
+
 pub(crate) fn unknown(name: &str) -> u8 {
     eprintln!("sonda: there is no tool '{name}'; `sonda help` lists them");
-    2
+    USAGE
 }
 
 /// Prints the completion script of the whole binary.

@@ -2,6 +2,7 @@
 //!
 //! Every step is a program of this box, run as its users run it, over files: `ipfixprobe`, detectors, aggregators, reporters, the store.
 use crate::alerts::{Paint, Table};
+use crate::applets;
 use benches::attacks::{ATTACKS, Attack, SPAN, write_attacks};
 use benches::{EPOCH, Nanos};
 use clap::Parser;
@@ -32,7 +33,7 @@ Exit status: 0 every attack was found, and nothing else; 1 one was not, or a ste
 )]
 pub(crate) struct Args {
     /// Only these attacks (default: all)
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = known)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<Attack>,
     /// No attack at all
     #[arg(long, conflicts_with = "only")]
@@ -46,11 +47,6 @@ pub(crate) struct Args {
     /// Leave the capture, flows, alerts and the store in this folder, which must not have any yet
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
-}
-
-fn known(name: &str) -> Result<Attack, String> {
-    let names = || ATTACKS.iter().map(|attack| attack.name).collect::<Vec<_>>().join(", ");
-    ATTACKS.iter().copied().find(|attack| attack.name == name).ok_or_else(|| format!("there are {}", names()))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -68,13 +64,9 @@ enum DemoError {
 }
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let argv = std::iter::once(OsString::from("demo")).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(argv) {
+    let args: Args = match applets::parse("demo", args) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { 2 } else { 0 };
-        }
+        Err(status) => return status,
     };
     match run(&args) {
         Ok(true) => 0,

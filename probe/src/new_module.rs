@@ -1,6 +1,7 @@
 //! `sonda new-module`: the beginnings of a module, as a crate that builds or as Python that runs.
 //!
 //! What it begins with is the example module of the NEMEA tutorial: the very file that Sonda's own tests build and run.
+use crate::applets;
 use clap::Parser;
 use std::ffi::OsString;
 use std::fs;
@@ -85,14 +86,9 @@ const RESERVED: &[&str] = &[
 ];
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let program = OsString::from("sonda new-module");
-    let args = match Args::try_parse_from(std::iter::once(&program).chain(args)) {
+    let args: Args = match applets::parse("sonda new-module", args) {
         Ok(args) => args,
-        Err(why) => {
-            // Nobody is left to tell if this fails.
-            let _unread = why.print();
-            return if why.use_stderr() { 2 } else { 0 };
-        }
+        Err(status) => return status,
     };
     match write(&args) {
         Ok(folder) => {

@@ -1,6 +1,7 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
 mod interfaces;
 
+use crate::applets;
 use crate::isolate;
 use crate::live::Backend;
 use crate::outputs::collector;
@@ -29,13 +30,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trap::{Place, Stop};
 
-/// Exit statuses, stable: scripts may rely on them.
+/// Exit statuses, stable: scripts may rely on them. A wrong command line is `applets::USAGE`.
 mod exit {
     pub(super) const OK: u8 = 0;
     /// An input or output cannot be opened, an option cannot be used.
     pub(super) const CANNOT_START: u8 = 1;
-    /// The command line is wrong.
-    pub(super) const USAGE: u8 = 2;
     /// The capture is broken; what could be read was processed.
     pub(super) const BROKEN_INPUT: u8 = 3;
     /// An output lost records.
@@ -211,13 +210,9 @@ fn default_l7() -> Vec<String> {
 }
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let argv = std::iter::once(OsString::from("probe")).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(argv) {
+    let args: Args = match applets::parse("probe", args) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { exit::USAGE } else { exit::OK };
-        }
+        Err(status) => return status,
     };
     let quiet = args.quiet;
     if args.isolate && !isolate::is_reader() {

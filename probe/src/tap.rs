@@ -1,4 +1,5 @@
 //! `sonda tap`: flow records as they leave a probe, one line each, those that a filter lets through.
+use crate::applets;
 use clap::Parser;
 use record::unirec::{Datum, Template, View};
 use record::{json, text};
@@ -58,13 +59,9 @@ enum TapError {
 }
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let argv = std::iter::once(OsString::from("tap")).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(argv) {
+    let args: Args = match applets::parse("tap", args) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { 2 } else { 0 };
-        }
+        Err(status) => return status,
     };
     match run(args) {
         Ok(()) => 0,

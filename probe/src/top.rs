@@ -1,4 +1,5 @@
 //! `sonda top`: what a running probe does, from its page: in a terminal, as a plain table, or as JSON. Reads only; the probe never waits for it.
+use crate::applets;
 use crate::page::{is_alive, is_plain, readable_folders};
 use clap::Parser;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
@@ -69,13 +70,9 @@ pub(crate) enum TopError {
 }
 
 pub(crate) fn main(args: &[OsString]) -> u8 {
-    let argv = std::iter::once(OsString::from("top")).chain(args.iter().cloned());
-    let args = match Args::try_parse_from(argv) {
+    let args: Args = match applets::parse("top", args) {
         Ok(args) => args,
-        Err(e) => {
-            let _ = e.print();
-            return if e.use_stderr() { 2 } else { 0 };
-        }
+        Err(status) => return status,
     };
     match run(&args) {
         Ok(()) => 0,

@@ -3,6 +3,7 @@ use crate::Outcome;
 use benches::mix::UnknownProfile;
 use benches::{ATTACKS, Attack, Profile, Totals, write_attacks, write_capture};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -15,7 +16,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 100_000)]
     packets: u64,
     /// Only these attacks (default: all)
-    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = attack)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<Attack>,
     /// Flows; 0 lets the profile choose
     #[arg(long, default_value_t = 0)]
@@ -40,20 +41,13 @@ impl FromStr for What {
     }
 }
 
-fn attack(name: &str) -> Result<Attack, String> {
-    let known = || ATTACKS.iter().map(|a| format!("\n  {}: {}", a.name, a.doc)).collect::<String>();
-    ATTACKS.iter().copied().find(|a| a.name == name).ok_or_else(|| format!("there are:{}", known()))
-}
-
 pub(crate) fn run(args: &Args) -> Outcome {
     let totals = match args.profile {
         What::Profile(profile) => write(profile, args.packets, args.flows, args.seed, &args.out)?,
         What::Attacks => {
-            let told = |e: std::io::Error| format!("cannot write {}: {e}", args.out.display());
             let flows = if args.flows == 0 { args.packets / 12 } else { args.flows };
             let attacks = if args.only.is_empty() { ATTACKS } else { &args.only };
-            let mut file = File::create(&args.out).map_err(told)?;
-            write_attacks(attacks, flows, args.seed, &mut file).map_err(told)?
+            into(&args.out, |file| write_attacks(attacks, flows, args.seed, file))?
         }
     };
     let Totals { packets, bytes, ip_bytes, flows } = totals;
@@ -62,7 +56,9 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 pub(crate) fn write(profile: Profile, packets: u64, flows: u64, seed: u64, out: &Path) -> Result<Totals, String> {
-    let told = |e: std::io::Error| format!("cannot write {}: {e}", out.display());
-    let mut file = File::create(out).map_err(told)?;
-    write_capture(profile, packets, flows, seed, &mut file).map_err(told)
+    into(out, |file| write_capture(profile, packets, flows, seed, file))
+}
+
+fn into(out: &Path, write: impl FnOnce(&mut File) -> io::Result<Totals>) -> Result<Totals, String> {
+    File::create(out).and_then(|mut file| write(&mut file)).map_err(|e| format!("cannot write {}: {e}", out.display()))
 }

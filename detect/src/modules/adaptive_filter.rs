@@ -9,17 +9,16 @@ use crate::argparse::{self, ArgError};
 use crate::blacklist::catalog::{self, Catalog, Kind};
 use crate::modules;
 use crate::options::value;
+use crate::pair;
 use crate::pyjson::{self, Json, Text};
 use crate::pytrap;
-use crate::report::idea;
 use crate::sdk::{self, Failure, GO_ON, Reader, Step, Str, View};
+use crate::uuid;
 use cases::{Cases, Scenario};
 use record::fields;
 use std::net::{IpAddr, Ipv4Addr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Event, Format, Input, Output, log};
@@ -89,12 +88,8 @@ pub fn main(args: &[String]) -> u8 {
     };
     // Declared with two of each.
     let ([messages, alerts], [reports, evidence]) = (&mut inputs[..], &mut outputs[..]) else { return 1 };
-    let mut code = 0;
-    if let Err(why) = run([messages, alerts], [reports, evidence], &settings, resolve) {
-        eprintln!("{why}");
-        code = 1;
-    }
-    code.max(sdk::finish(&mut outputs))
+    let ended = run([messages, alerts], [reports, evidence], &settings, resolve);
+    sdk::end(ended, &mut outputs)
 }
 
 impl Settings {
@@ -142,37 +137,25 @@ fn run(
     let shared = &Mutex::new(Shared { cases, evidence, text: String::new() });
     let mut list = List { path: &settings.list, written: None };
     let catalog = &catalog;
-    let ended = thread::scope(|scope| {
-        let (ending, ended) = mpsc::channel::<()>();
-        let also_ending = ending.clone();
-        let readers = [
-            scope.spawn(move || {
-                let _until_the_end = ending;
-                take_messages(messages, reports, catalog, shared)
-            }),
-            scope.spawn(move || {
-                let _until_the_end = also_ending;
-                take_alerts(alerts, shared)
-            }),
-        ];
-        let mut due = Instant::now() + settings.interval;
-        // Nothing is ever sent: the channel tells when both threads have ended.
-        while ended.recv_timeout(due.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout) {
-            due = Instant::now() + settings.interval;
+    let ended = pair::read(
+        || take_messages(messages, reports, catalog, shared),
+        || take_alerts(alerts, shared),
+        Instant::now() + settings.interval,
+        || {
+            let due = Instant::now() + settings.interval;
             refresh(shared, due, &resolve);
             let _: Step = lock(shared).end_cases(Some(now()));
             list.write(lock(shared).cases.list(), settings.level);
-        }
-        // A panic of a reader is a mistake of ours and is not hidden.
-        readers.map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
+            due
+        },
+    );
     let mut shared = lock(shared);
     let _: Step = shared.end_cases(None);
     list.write(shared.cases.list(), settings.level);
     if shared.cases.early > 0 {
         eprintln!("Warning: {} suspicions ended early: {WEIGHT_MAX} bytes of reports are kept.", shared.cases.early);
     }
-    ended.into_iter().collect()
+    ended
 }
 
 /// Takes the messages of the aggregator: those of botnets are reports, all others go on as they are.
@@ -228,7 +211,7 @@ fn take_alerts(input: &mut Input, shared: &Mutex<Shared<'_>>) -> Result<(), Fail
 impl Shared<'_> {
     fn add(&mut self, key: (Scenario, String), report: (Json, usize), entities: Vec<Ipv4Addr>) -> Step {
         let now = now();
-        self.cases.add(key, report, entities, now, idea::id);
+        self.cases.add(key, report, entities, now, uuid::random);
         // Only what must go for others: the rest ends with the interval.
         self.end_cases(Some(f64::NEG_INFINITY))
     }

@@ -4,12 +4,11 @@ mod events;
 use crate::argparse::{self, ArgError};
 use crate::modules;
 use crate::options::value;
+use crate::pair;
 use crate::sdk::{self, Failure, GO_ON, IpAddr, Reader, Step, Str, Time};
 use events::{Events, IpAlert, Sums, UrlAlert};
 use record::fields;
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Format, Input, Output};
@@ -88,12 +87,8 @@ pub fn main(args: &[String]) -> u8 {
     };
     // Declared with two inputs and one output.
     let ([ips, urls], [output]) = (&mut inputs[..], &mut outputs[..]) else { return 1 };
-    let mut code = 0;
-    if let Err(why) = run(ips, urls, output, minutes) {
-        eprintln!("{why}");
-        code = 1;
-    }
-    code.max(sdk::finish(&mut outputs))
+    let ended = run(ips, urls, output, minutes);
+    sdk::end(ended, &mut outputs)
 }
 
 /// The interval in minutes.
@@ -112,29 +107,16 @@ fn run(ips: &mut Input, urls: &mut Input, output: &mut Output, minutes: f64) -> 
     let interval = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(Duration::ZERO).max(INTERVAL_MIN);
     let aggregator = Mutex::new(Aggregator { events: Events::new(minutes, WEIGHT_MAX), output, text: String::new() });
     let aggregator = &aggregator;
-    let ended = thread::scope(|scope| {
-        let (ending, ended) = mpsc::channel::<()>();
-        let also_ending = ending.clone();
-        let readers = [
-            scope.spawn(move || {
-                let _until_the_end = ending;
-                take_ips(ips, aggregator)
-            }),
-            scope.spawn(move || {
-                let _until_the_end = also_ending;
-                take_urls(urls, aggregator)
-            }),
-        ];
-        let mut due = Instant::now() + interval;
-        // Nothing is ever sent: the channel tells when both threads have ended.
-        while ended.recv_timeout(due.saturating_duration_since(Instant::now())) == Err(RecvTimeoutError::Timeout) {
+    let ended = pair::read(
+        || take_ips(ips, aggregator),
+        || take_urls(urls, aggregator),
+        Instant::now() + interval,
+        || {
             // A receiver that is gone is counted by the output.
             let _: Step = lock(aggregator).send();
-            due = Instant::now() + interval;
-        }
-        // A panic of a reader is a mistake of ours and is not hidden.
-        readers.map(|reader| reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-    });
+            Instant::now() + interval
+        },
+    );
     let mut aggregator = lock(aggregator);
     let _: Step = aggregator.send();
     if aggregator.events.early > 0 {
@@ -143,7 +125,7 @@ fn run(ips: &mut Input, urls: &mut Input, output: &mut Output, minutes: f64) -> 
             aggregator.events.early
         );
     }
-    ended.into_iter().collect()
+    ended
 }
 
 fn take_ips(input: &mut Input, aggregator: &Mutex<Aggregator<'_>>) -> Result<(), Failure> {

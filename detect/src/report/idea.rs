@@ -1,7 +1,7 @@
 //! IDEA messages as mappings make them (spec/idea.md sections 1 and 3).
 use super::time;
 use crate::pyjson::{Json, Text};
-use rustls::crypto::ring;
+use crate::uuid;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -11,7 +11,7 @@ pub fn begin(category: &[&str], software: &str, kinds: &[&str]) -> Value {
     if !kinds.is_empty() {
         node["Type"] = json!(kinds);
     }
-    json!({"Format": "IDEA0", "ID": id(), "CreateTime": time::now(), "Category": category, "Node": [node]})
+    json!({"Format": "IDEA0", "ID": uuid::random(), "CreateTime": time::now(), "Category": category, "Node": [node]})
 }
 
 /// Adds members.
@@ -68,16 +68,6 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A random identity: UUID version 4 (RFC 9562).
-pub fn id() -> String {
-    let mut bytes = [0; 16];
-    // The system's source of chance does not fail once it was read; if it does, zeros with a version are still an identity.
-    let _ = ring::default_provider().secure_random.fill(&mut bytes);
-    let n = u128::from_be_bytes(bytes) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let hex = format!("{n:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
-}
-
 /// The message as Python's `json.dumps` writes it.
 pub fn dump(message: &Value) -> String {
     let mut out = String::new();
@@ -120,24 +110,6 @@ pub fn set_node(message: &mut Value, name: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn identities_are_random_and_well_formed() {
-        let (one, two) = (id(), id());
-        assert_ne!(one, two);
-        for id in [one, two] {
-            assert_eq!((id.len(), &id[14..15]), (36, "4"), "{id}");
-            assert!("89ab".contains(&id[19..20]) && id.matches('-').count() == 4, "{id}");
-        }
-    }
-
-    #[test]
-    fn identities_differ_and_say_what_they_are() {
-        let (a, b) = (id(), id());
-        assert!(a != b && a.len() == 36);
-        assert_eq!((a.as_bytes()[14], a.as_bytes()[8]), (b'4', b'-'));
-        assert!(matches!(a.as_bytes()[19], b'8' | b'9' | b'a' | b'b'));
-    }
 
     #[test]
     fn written_as_python_does() {

@@ -106,7 +106,7 @@ fn time(document: &Value, key: &str) -> Option<i64> {
 }
 
 /// The elements of a list; something else is a list of one.
-fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
+pub(crate) fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     match value {
         Some(Value::Array(items)) => items.as_slice(),
         Some(other) => std::slice::from_ref(other),
@@ -115,7 +115,8 @@ fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     .iter()
 }
 
-pub(super) fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
+/// The texts among [`items`].
+pub(crate) fn texts(value: Option<&Value>) -> impl Iterator<Item = &str> {
     items(value).filter_map(Value::as_str)
 }
 

@@ -1,9 +1,10 @@
 //! Reports as IDEA messages, and the log.
 use super::entity::{Entity, Verdict};
 use crate::pyjson::{Json, Text};
-use crate::report;
+use crate::report::time;
 use crate::sdk::{IpAddr, Time};
-use jiff::{Timestamp, Zoned};
+use crate::uuid;
+use jiff::Zoned;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
@@ -24,11 +25,11 @@ pub(super) fn idea(address: IpAddr, entity: &Entity, verdict: &Verdict, detected
     ]);
     let message = object(vec![
         ("Format", text("IDEA0")),
-        ("ID", text(&report::idea::id())),
-        ("DetectTime", text(&time(detected))),
-        ("CreateTime", text(&Timestamp::now().strftime(FORMAT).to_string())),
-        ("EventTime", text(&time(entity.first))),
-        ("CeaseTime", text(&time(entity.last))),
+        ("ID", text(&uuid::random())),
+        ("DetectTime", text(&time::of_record(detected))),
+        ("CreateTime", text(&time::now())),
+        ("EventTime", text(&time::of_record(entity.first))),
+        ("CeaseTime", text(&time::of_record(entity.last))),
         ("Category", Json::Array(vec![text("Abusive.Spam")])),
         ("Note", text(&note(entity, verdict))),
         ("Confidence", text(&format!("{:.2}", verdict.confidence))),
@@ -61,13 +62,6 @@ fn note(entity: &Entity, verdict: &Verdict) -> String {
     let tags: Vec<_> = verdict.tags.iter().map(|tag| format!("'{tag}'")).collect();
     let features = features.map(|feature| format!("'{feature:.4}'"));
     format!("Tags : {{{}}}, FV : [{}]", tags.join(", "), features.join(", "))
-}
-
-const FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
-
-/// A time in UTC; the original says that of its own zone.
-fn time(time: Time) -> String {
-    Timestamp::from_second(time.secs() as i64).unwrap_or_default().strftime(FORMAT).to_string()
 }
 
 /// The log of what was looked at. What cannot be written is said once.

@@ -3,6 +3,7 @@
 use super::{Act, Flow, Scene, Setup};
 use crate::report::config::Section;
 use crate::report::idea;
+use crate::uuid;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -87,7 +88,7 @@ impl Folder {
 /// The identity as a name that stays in its folder; a message without one gets one.
 fn name(message: &Value) -> String {
     let id = message.get("ID").and_then(Value::as_str).filter(|id| !id.is_empty());
-    let id = id.map_or_else(idea::id, str::to_owned);
+    let id = id.map_or_else(uuid::random, str::to_owned);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let name: String = id.chars().take(NAME_MAX).map(|c| if is_plain(c) { c } else { '_' }).collect();
     if name.starts_with('.') { format!("_{name}") } else { name }
