@@ -5,6 +5,7 @@
 mod content;
 mod floods;
 mod guesses;
+mod insiders;
 mod scans;
 
 use std::fmt;
@@ -95,6 +96,41 @@ pub const ATTACKS: &[Attack] = &[
         culprit: attacker(16),
         begins: 80 * SECOND,
         tell: content::web,
+    },
+    Attack {
+        name: "generated_domains",
+        doc: "60 domains of random letters, none of which exists",
+        culprit: victim(90),
+        begins: 90 * SECOND,
+        tell: insiders::domains,
+    },
+    Attack {
+        name: "beacon",
+        doc: "a host asks for orders every 45 seconds, two more or less",
+        culprit: victim(91),
+        begins: 100 * SECOND,
+        tell: insiders::beacon,
+    },
+    Attack {
+        name: "exfiltration",
+        doc: "a host that sends 20 kB a minute sends 5 MB",
+        culprit: victim(92),
+        begins: 900 * SECOND,
+        tell: insiders::upload,
+    },
+    Attack {
+        name: "new_service",
+        doc: "a port opens on a host that had none",
+        culprit: victim(93),
+        begins: 700 * SECOND,
+        tell: insiders::back_door,
+    },
+    Attack {
+        name: "reflection",
+        doc: "30 devices answer 80 kB each over SSDP, to who did not ask",
+        culprit: victim(23),
+        begins: 110 * SECOND,
+        tell: floods::reflection,
     },
 ];
 

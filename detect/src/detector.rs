@@ -1,6 +1,7 @@
 //! How detectors run: start, settings, exit codes, a clock for what the originals do by the clock of the machine.
 use crate::modules;
-use crate::sdk::{self, Failure};
+use crate::sdk::{self, ControlFlow, Failure, Reader, Record, View, Writer};
+use record::unirec::Fields;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 use trap::module::{Module, ModuleInfo};
@@ -82,4 +83,41 @@ impl Window {
         }
         is_over
     }
+}
+
+/// A detector of ours: it takes flows one by one and says what it found. Its time is that of the flows.
+pub(crate) trait Watch {
+    /// What it reads.
+    type Flow: Fields;
+    /// What it says.
+    type Alert: Record;
+    /// Takes a flow; alerts are appended.
+    fn take(&mut self, flow: &Self::Flow, record: &View<'_>, alerts: &mut Vec<Self::Alert>);
+    /// Says what was left out for want of room, when no more flows come.
+    ///
+    /// # Errors
+    /// What was to be kept could not be.
+    fn close(&mut self) -> Result<(), Failure>;
+}
+
+/// Runs a detector of ours with one input and one output. Receivers hear of the end if the sender said it.
+pub(crate) fn watch<W: Watch, E: Display>(
+    info: &ModuleInfo,
+    args: &[String],
+    parse: impl FnOnce(&[String]) -> Result<W, E>,
+) -> u8 {
+    run(info, args, parse, |_| 1, |input, output, mut watch| {
+        let mut writer = Writer::new(output)?;
+        let mut alerts = Vec::new();
+        let ended = Reader::new(input).for_each(|flow: &W::Flow, record| {
+            watch.take(flow, record, &mut alerts);
+            alerts.drain(..).try_fold(ControlFlow::Continue(()), |step, alert| match step {
+                ControlFlow::Continue(()) => writer.send(&alert),
+                broken => Ok(broken),
+            })
+        });
+        let closed = watch.close();
+        writer.end(ended?)?;
+        closed
+    })
 }

@@ -9,7 +9,6 @@ use record::unirec::Template;
 pub const TARGETS: &[Target] = &[
     ("alert_store", crate::store::fuzzing::fuzz_alert_store),
     ("anonymizer_text", fuzz_anonymizer_text),
-    ("backscatter_networks", crate::modules::backscatter::fuzz_networks),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
     ("blacklist_addresses", crate::blacklist::addresses::fuzz_addresses),
     ("blacklist_catalog", crate::blacklist::catalog::fuzz_catalog),
@@ -35,6 +34,8 @@ pub const TARGETS: &[Target] = &[
     ("miner_answer", crate::modules::miner_detector::stratum::fuzz_answer),
     ("miner_pools", crate::modules::miner_detector::pools::fuzz_pools),
     ("mux_message", fuzz_mux_message),
+    ("networks", crate::networks::fuzz_networks),
+    ("new_service_state", crate::modules::new_service_detector::fuzz_state),
     ("nfdump_file", nfdump::fuzzing::fuzz_nfdump_file),
     ("nfdump_filter", nfdump::fuzzing::fuzz_nfdump_filter),
     ("prefix_config", fuzz_prefix_config),

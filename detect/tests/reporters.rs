@@ -2,39 +2,10 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::{Folder, fixtures, module};
+use common::{Folder, PLAIN, fixtures, module, read_lines};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-
-/// A configuration with one rule that appends to a file.
-const PLAIN: &str = "namespace: cz.cesnet.nemea\ncustom_actions: [{id: out, file: {path: OUT}}]\nrules: [{id: 1, condition: Null, actions: [out]}]\n";
-
-impl Folder {
-    /// Writes a configuration, in which OUT is a file of the folder.
-    fn config(&self, text: &str) -> String {
-        self.write("config.yaml", &text.replace("OUT", &self.path("out")))
-    }
-
-    /// Makes a TRAP file of JSON messages.
-    fn replay_json(&self, name: &str, format: &str, lines: &str) {
-        let from = self.write(&format!("{name}.json"), lines);
-        assert_eq!(module("json_replay", &["-i", &self.ifc(name), "-f", format, &from]), 0);
-    }
-
-    /// Runs a reporter on the TRAP file `in` and answers what it wrote.
-    fn report(&self, name: &str, config: &str, args: &[&str]) -> Vec<Value> {
-        let _ = fs::remove_file(self.path("out"));
-        let config = self.config(config);
-        assert_eq!(module(name, &[&["-i", &self.ifc("in"), "-c", &config, "-D"], args].concat()), 0, "{name}");
-        read_lines(Path::new(&self.path("out")))
-    }
-}
-
-fn read_lines(path: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// Messages without what differs from run to run.
 fn stable(mut messages: Vec<Value>, more: &[&str]) -> Vec<Value> {

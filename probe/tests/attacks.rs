@@ -17,6 +17,11 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("toll_fraud", "Attempt.Login"),
     ("dns_tunnel", "Anomaly.Connection"),
     ("web_attack", "Attempt.Exploit"),
+    ("generated_domains", "Intrusion.Botnet"),
+    ("beacon", "Anomaly.Connection"),
+    ("exfiltration", "Anomaly.Traffic"),
+    ("new_service", "Anomaly.Connection"),
+    ("reflection", "Availability.DDoS"),
 ];
 
 #[test]

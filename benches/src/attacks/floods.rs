@@ -48,3 +48,15 @@ pub(super) fn amplification(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
     };
     (0..420).map(scene).collect()
 }
+
+/// Answers of devices in many networks, each to another port of the victim; what made them answer goes another way.
+pub(super) fn reflection(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
+    let scene = |number: u8| {
+        let device = (Ipv4Addr::new(100, 96 + number % 7, number, rng.draw() as u8), 1900);
+        let victim = (victim(23), rng.between(1024, 65_535) as u16);
+        let mut flow = datagrams(victim, device, vec![Turn::filler(Side::Server, 60 * DATAGRAM)]);
+        flow.pace = 400 * MILLISECOND;
+        (begins + u64::from(number) * 100 * MILLISECOND, Box::new(flow) as _)
+    };
+    (0..30).map(scene).collect()
+}

@@ -5,10 +5,12 @@ use dataplane::export::RecordDrop;
 use dataplane::flow::Basic;
 use dataplane::packet::PacketDrop;
 use dataplane::registry::PluginId;
+use detect::modules::reflection_detector;
+use detect::pages::{PAGES, Page};
 use record::{Record, Schema, docs};
 use std::fs;
 
-/// Write docs/fields.md and docs/drops.md from the declarations
+/// Write docs/fields.md, docs/drops.md and docs/detectors.md from the declarations
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail where a page is not what the declarations say
@@ -18,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut drifted = Vec::new();
-    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops())] {
+    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops()), ("docs/detectors.md", detectors())] {
         let path = shell::top().join(name);
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             continue;
@@ -57,6 +59,38 @@ fn drops() -> String {
     let packets = docs::reasons::<PacketDrop>("Why a packet did not reach the flow cache.");
     let records = docs::reasons::<RecordDrop>("Why a record did not leave through an output.");
     page(head, &(capture + &packets + &records))
+}
+
+fn detectors() -> String {
+    let head = "# Detectors of our own\n\n\
+        Detectors that NEMEA lacks. Each reads flow records, judges by their times alone, keeps a bounded state whose evictions are counted and\n\
+        told at the end, and has a reporter. Flows that lie more than an hour ahead of all others are passed over until 100 in a row do. The\n\
+        scenarios are attacks that the generator tells (`cargo xtask synth attacks`, `sonda demo`); how the originals of NEMEA differ is in\n\
+        [compatibility.md](compatibility.md#detectors).\n\n";
+    let sections: Vec<String> = PAGES.iter().map(detector).collect();
+    let mut protocols = "## Protocols of reflection_detector\n\n\
+        | port | protocol | amplification of bytes (TA14-017A) |\n|---|---|---|\n"
+        .to_owned();
+    for (port, name, [least, greatest]) in reflection_detector::protocols() {
+        let factor = if least < greatest { format!("{least} to {greatest}") } else { least.to_string() };
+        protocols.push_str(&format!("| {port} | {name} | {factor} |\n"));
+    }
+    page(head, &(sections.concat() + &protocols))
+}
+
+/// Method, options and alert of one.
+fn detector(page: &Page) -> String {
+    let mut text = format!("## {}\n\n{}\n| option | | meaning |\n|---|---|---|\n", page.info.name, page.method);
+    for param in page.info.params {
+        let letter = param.short.map_or_else(String::new, |letter| format!("`-{letter}` "));
+        text.push_str(&format!("| {letter}`--{}` | {} | {} |\n", param.long, param.argument_type, param.description.trim()));
+    }
+    text.push_str("\n| alert | | meaning |\n|---|---|---|\n");
+    for field in page.alert.fields {
+        let Some(name) = field.unirec else { continue };
+        text.push_str(&format!("| `{name}` | {} | {} |\n", field.kind.unirec_name(), field.doc.trim()));
+    }
+    text + "\n"
 }
 
 /// One line end at the end of the file.

@@ -43,6 +43,12 @@ const MODULES: &[(&str, Fields, &[&str])] = &[
     ("voip_fraud_detection", Fields::Sip, &["-e", "disabled", "-c", "disabled"]),
     ("dnstunnel_detection", Fields::Dns, &["-E", "@scratch"]),
     ("waintrusion_detector", Fields::Http, &[]),
+    ("dga_detector", Fields::Dns, &[]),
+    ("beacon_detector", Fields::Flows, &[]),
+    // Of the usual hosts the clients, of the new ones half.
+    ("exfiltration_detector", Fields::Flows, &["-n", "0.0.0.0/1"]),
+    ("new_service_detector", Fields::Flows, &["-n", "0.0.0.0/0"]),
+    ("reflection_detector", Fields::Flows, &[]),
 ];
 
 const SETS: [(&str, Hosts); 2] = [("usual", Hosts::Usual), ("all new", Hosts::AllNew)];

@@ -26,10 +26,33 @@ pub enum Fetched {
 /// # Errors
 /// See [`HttpError`]; any status but 200 and 304 is one.
 pub fn get(url: &str, known: &Version, limits: Limits, size_max: usize, stop: &Stop) -> Result<Fetched, HttpError> {
+    let headers = [("If-None-Match", known.tag.as_deref()), ("If-Modified-Since", known.modified.as_deref())];
+    fetch(url, &headers, REDIRECTS_MAX, limits, size_max, stop)
+}
+
+/// Gets what a server has for who knows a key. Redirects are not followed: the key is for this server.
+///
+/// # Errors
+/// See [`HttpError`]; any status but 200 is one.
+pub fn get_with_key(url: &str, key: &str, limits: Limits, size_max: usize, stop: &Stop) -> Result<Vec<u8>, HttpError> {
+    match fetch(url, &[("Authorization", Some(key))], 0, limits, size_max, stop)? {
+        Fetched::File(body, _) => Ok(body),
+        Fetched::Same => Err(HttpError::Status(304)),
+    }
+}
+
+fn fetch(
+    url: &str,
+    headers: &[(&str, Option<&str>)],
+    redirects_max: usize,
+    limits: Limits,
+    size_max: usize,
+    stop: &Stop,
+) -> Result<Fetched, HttpError> {
     let mut url = Url::parse(url)?;
-    for _ in 0..=REDIRECTS_MAX {
+    for _ in 0..=redirects_max {
         let mut stream = connect(&url, limits, stop)?;
-        stream.write_all(request(&url, known).as_bytes())?;
+        stream.write_all(request(&url, headers).as_bytes())?;
         stream.flush()?;
         let (head, begun) = read_head(&mut *stream)?;
         match (head.status, head.value("location")) {
@@ -42,22 +65,22 @@ pub fn get(url: &str, known: &Version, limits: Limits, size_max: usize, stop: &S
                 return Ok(Fetched::File(body, Version { tag: value("etag"), modified: value("last-modified") }));
             }
             (304, _) => return Ok(Fetched::Same),
-            (301..=303 | 307 | 308, Some(location)) => url = url.join(location)?,
+            (301..=303 | 307 | 308, Some(location)) if redirects_max > 0 => url = url.join(location)?,
             (status, _) => return Err(HttpError::Status(status)),
         }
     }
     Err(HttpError::Redirects)
 }
 
-fn request(url: &Url, known: &Version) -> String {
+fn request(url: &Url, headers: &[(&str, Option<&str>)]) -> String {
     let mut head = format!(
         "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nAccept-Encoding: identity\r\nConnection: close\r\n",
         url.path,
         url.authority()
     );
-    for (name, value) in [("If-None-Match", &known.tag), ("If-Modified-Since", &known.modified)] {
-        // What a server said goes back to it, as one line.
-        if let Some(value) = value.as_ref().filter(|value| !value.contains(char::is_control)) {
+    for (name, value) in headers {
+        // What a server or a user said goes out as one line.
+        if let Some(value) = value.filter(|value| !value.contains(char::is_control)) {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
     }

@@ -3,21 +3,21 @@
 //!
 //! A flow that looks like an answer waits until the history knows all flows of its time; if its addresses did not talk the other way,
 //! it counts for the event of its source and protocol. The networks that are watched are an option here (`-n`).
+mod cesnet;
 mod event;
 mod history;
-mod networks;
 mod tracker;
 
 use super::begin;
 use crate::bloom::SizeError;
+use crate::networks::{NetworkError, Networks};
 use crate::options::{self, flag, value};
 use crate::reading::{self, Next, ReadError, Reader};
 use event::Flow;
 use history::History;
-pub use networks::{NetworkError, Networks, fuzz_networks};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use tracker::Tracker;
 use trap::module::{Count, Module, ModuleInfo, Param};
 use trap::{Input, Output, TrapError};
@@ -65,7 +65,7 @@ impl Default for Settings {
             window_future: 30,
             outage: 0,
             print: false,
-            networks: Networks::default(),
+            networks: cesnet::networks(),
         }
     }
 }
@@ -372,7 +372,7 @@ impl<'s> Watch<'s> {
 
     fn add(&mut self, mut flow: Flow) {
         let networks = &self.settings.networks;
-        if !networks.contains(flow.src) && !networks.contains(flow.dst) {
+        if ![flow.src, flow.dst].into_iter().any(|ip| networks.contains(Ipv4Addr::from_bits(ip).into())) {
             self.totals.outside += 1;
             return;
         }

@@ -3,8 +3,9 @@
 mod panics;
 
 use detect::modules;
+use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use trap::{Input, InputDefaults, Output, OutputDefaults, Place, Spec};
@@ -21,6 +22,9 @@ pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// A configuration with one rule that appends to a file.
+pub(crate) const PLAIN: &str = "namespace: cz.cesnet.nemea\ncustom_actions: [{id: out, file: {path: OUT}}]\nrules: [{id: 1, condition: Null, actions: [out]}]\n";
 
 /// Runs a module with these arguments; answers its exit code.
 pub(crate) fn module(name: &str, args: &[&str]) -> u8 {
@@ -95,4 +99,29 @@ impl Folder {
         let ifcs = format!("{},{}", self.ifc(from), self.ifc(to));
         module(name, &[&["-i", &ifcs], args].concat())
     }
+
+    /// Writes a configuration, in which OUT is a file of the folder.
+    pub(crate) fn config(&self, text: &str) -> String {
+        self.write("config.yaml", &text.replace("OUT", &self.path("out")))
+    }
+
+    /// Makes a TRAP file of JSON messages.
+    pub(crate) fn replay_json(&self, name: &str, format: &str, lines: &str) {
+        let from = self.write(&format!("{name}.json"), lines);
+        assert_eq!(module("json_replay", &["-i", &self.ifc(name), "-f", format, &from]), 0);
+    }
+
+    /// Runs a reporter on the TRAP file `in` and answers what it wrote.
+    pub(crate) fn report(&self, name: &str, config: &str, args: &[&str]) -> Vec<Value> {
+        let _ = fs::remove_file(self.path("out"));
+        let config = self.config(config);
+        assert_eq!(module(name, &[&["-i", &self.ifc("in"), "-c", &config, "-D"], args].concat()), 0, "{name}");
+        read_lines(Path::new(&self.path("out")))
+    }
+}
+
+/// The messages of a file that a reporter wrote.
+pub(crate) fn read_lines(path: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with('{')).map(|line| serde_json::from_str(line).unwrap()).collect()
 }

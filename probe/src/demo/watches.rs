@@ -77,4 +77,40 @@ pub(super) const WATCHES: &[Watch] = &[
         reporters: &["amplification2idea"],
         why: "300 answers of a name server were more than 10 times as long as what was asked",
     },
+    Watch {
+        attack: "generated_domains",
+        detector: &["dga_detector"],
+        plugin: "dns",
+        reporters: &["dgadetection2idea"],
+        why: "12 domains that a host asked for have pairs of letters that names hardly have",
+    },
+    Watch {
+        attack: "beacon",
+        detector: &["beacon_detector"],
+        plugin: "",
+        reporters: &["beacon2idea"],
+        why: "12 contacts with one port of a server, as regular as no person is",
+    },
+    Watch {
+        attack: "exfiltration",
+        // Windows of a minute: the capture has no day to learn from.
+        detector: &["exfiltration_detector", "-n", "198.51.100.0/24", "-w", "60", "-l", "5", "-b", "2000000"],
+        plugin: "",
+        reporters: &["exfiltration2idea"],
+        why: "a host sent 10 times what it usually sends in a minute, and hardly got anything",
+    },
+    Watch {
+        attack: "new_service",
+        detector: &["new_service_detector", "-n", "198.51.100.0/24", "-l", "600"],
+        plugin: "",
+        reporters: &["new_service2idea"],
+        why: "after ten minutes of learning a port answered that never did",
+    },
+    Watch {
+        attack: "reflection",
+        detector: &["reflection_detector"],
+        plugin: "",
+        reporters: &["reflection2idea"],
+        why: "a megabyte in a minute from port 1900 of more than 10 hosts that were not asked",
+    },
 ];

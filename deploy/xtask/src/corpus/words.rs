@@ -95,9 +95,14 @@ const MODELS: &[&str] = &["ipfix_encode", "record_json", "fragments", "flow_tabl
 
 /// Configurations and small languages of modules.
 const MODULES: &[(&str, &str)] = &[
-    ("backscatter_networks", r##"147.32.0.0/15, 10.0.0.1"##),
-    ("backscatter_networks", "# all\n0.0.0.0/0"),
-    ("backscatter_networks", r##"1.2.3.4/33"##),
+    (
+        "new_service_state",
+        "sonda new_service_detector 1\nlearning-from 1700000000\n192.0.2.80 443 6\n2001:db8::53 53 17\n192.0.2.80 443 6\n",
+    ),
+    ("new_service_state", "sonda new_service_detector 1\nlearning-from x\n"),
+    ("networks", r##"147.32.0.0/15, 10.0.0.1 2001:db8::/32"##),
+    ("networks", "# all\n0.0.0.0/0"),
+    ("networks", r##"1.2.3.4/33"##),
     (
         "blacklist_addresses",
         "192.0.2.0/24,8\n198.51.100.5,9;1:80,443;4:25\n203.0.113.9,999,one-id,two-id\n0.0.0.0/1,1\n192.0.2.0/24,1;1:80\n",

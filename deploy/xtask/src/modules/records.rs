@@ -39,7 +39,7 @@ impl Fields {
                 ",uint16 SIP_MSG_TYPE,uint16 SIP_STATUS_CODE,string SIP_CALLED_PARTY,string SIP_CALLING_PARTY,string SIP_CALL_ID,\
                  string SIP_CSEQ,string SIP_REQUEST_URI,string SIP_USER_AGENT"
             }
-            Fields::Dns => ",uint16 DNS_QTYPE,string DNS_NAME,bytes DNS_RDATA",
+            Fields::Dns => ",uint16 DNS_QTYPE,uint8 DNS_RCODE,string DNS_NAME,bytes DNS_RDATA",
             Fields::Http => {
                 ",string HTTP_REQUEST_METHOD,string HTTP_REQUEST_HOST,string HTTP_REQUEST_URL,string HTTP_REQUEST_AGENT,\
                  string HTTP_REQUEST_REFERER"
@@ -99,6 +99,8 @@ struct Record {
     times: [u64; 2],
     /// 1 is an INVITE, 99 an answer.
     sip: [u64; 2],
+    /// DNS: 3 in one of ten answers.
+    code: u64,
     /// What the application's texts are made of.
     user: String,
     name: String,
@@ -152,6 +154,7 @@ impl Record {
             packets,
             bytes: packets * (60 + dice.below(900)),
             times: [begin, end],
+            code: if is_answer && number % 20 == 1 { 3 } else { 0 },
             sip: if is_answer { [99, if number % 4 == 1 { 401 } else { 200 }] } else { [1, 0] },
             name: if fields == Fields::Sip {
                 format!("sip:{user}@host{}.example.com", site % 100)
@@ -164,7 +167,7 @@ impl Record {
     }
 
     /// Names and values of all fields; a template has its part of them.
-    fn values(&self) -> [(&'static str, Value<'_>); 27] {
+    fn values(&self) -> [(&'static str, Value<'_>); 28] {
         let time = |nanos: u64| Value::Time(Time(nanos));
         let cseq: &[u8] = if self.sip[0] == 99 { b"1 REGISTER" } else { b"1 INVITE" };
         let text = |text: &'static str| Value::Text(text.as_bytes());
@@ -190,6 +193,7 @@ impl Record {
             ("SIP_REQUEST_URI", Value::Text(name)),
             ("SIP_USER_AGENT", text("agent 1.0")),
             ("DNS_QTYPE", Value::Uint(1)),
+            ("DNS_RCODE", Value::Uint(self.code)),
             ("DNS_NAME", Value::Text(name)),
             ("DNS_RDATA", Value::Bytes(&[192, 0, 2, 1])),
             ("HTTP_REQUEST_METHOD", text("GET")),
