@@ -72,6 +72,11 @@ impl Networks {
         behind > 0 && ip <= self.0[behind - 1].1
     }
 
+    /// How many addresses are watched, one at least.
+    pub fn addresses(&self) -> u64 {
+        self.0.iter().map(|(first, last)| u64::from(last - first) + 1).sum::<u64>().max(1)
+    }
+
     fn merged(mut ranges: Vec<(u32, u32)>) -> Networks {
         ranges.sort_unstable();
         let mut merged: Vec<(u32, u32)> = Vec::new();
