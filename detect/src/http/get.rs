@@ -1,6 +1,6 @@
 //! A file from a server, if it is another one than is known (RFC 9110 section 13.1, RFC 9112 section 7.1).
 use super::{HttpError, REDIRECTS_MAX, Stream, Url, connect, read_head};
-use crate::client::Limits;
+use crate::client::{Limits, Trust};
 use std::io::{self, Read};
 use trap::Stop;
 
@@ -25,10 +25,16 @@ pub enum Fetched {
 ///
 /// # Errors
 /// See [`HttpError`]; any status but 200 and 304 is one.
-pub fn get(url: &str, known: &Version, limits: Limits, size_max: usize, stop: &Stop) -> Result<Fetched, HttpError> {
+pub fn get(
+    url: &str,
+    known: &Version,
+    (limits, trust): (Limits, &Trust),
+    size_max: usize,
+    stop: &Stop,
+) -> Result<Fetched, HttpError> {
     let mut url = Url::parse(url)?;
     for _ in 0..=REDIRECTS_MAX {
-        let mut stream = connect(&url, limits, stop)?;
+        let mut stream = connect(&url, limits, trust, stop)?;
         stream.write_all(request(&url, known).as_bytes())?;
         stream.flush()?;
         let (head, begun) = read_head(&mut *stream)?;
