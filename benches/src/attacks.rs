@@ -132,6 +132,13 @@ pub const ATTACKS: &[Attack] = &[
         begins: 110 * SECOND,
         tell: floods::reflection,
     },
+    Attack {
+        name: "mining",
+        doc: "a host mines in a pool for ten minutes",
+        culprit: attacker(17),
+        begins: 90 * SECOND,
+        tell: content::mining,
+    },
 ];
 
 impl FromStr for Attack {
@@ -156,6 +163,11 @@ impl fmt::Display for UnknownAttack {
 impl std::error::Error for UnknownAttack {}
 
 impl Attack {
+    /// Conversations that it is told in.
+    pub fn flows(&self, seed: u64) -> u64 {
+        self.scenes(seed).len() as u64
+    }
+
     /// One source of chance for each attack: what is told of one does not depend on which others are.
     fn scenes(&self, seed: u64) -> Vec<Scene> {
         let number = ATTACKS.iter().position(|known| known.name == self.name).unwrap_or_default() as u64;

@@ -106,18 +106,24 @@ pub(crate) fn watch<W: Watch, E: Display>(
     args: &[String],
     parse: impl FnOnce(&[String]) -> Result<W, E>,
 ) -> u8 {
-    run(info, args, parse, |_| 1, |input, output, mut watch| {
-        let mut writer = Writer::new(output)?;
-        let mut alerts = Vec::new();
-        let ended = Reader::new(input).for_each(|flow: &W::Flow, record| {
-            watch.take(flow, record, &mut alerts);
-            alerts.drain(..).try_fold(ControlFlow::Continue(()), |step, alert| match step {
-                ControlFlow::Continue(()) => writer.send(&alert),
-                broken => Ok(broken),
-            })
-        });
-        let closed = watch.close();
-        writer.end(ended?)?;
-        closed
-    })
+    run(
+        info,
+        args,
+        parse,
+        |_| 1,
+        |input, output, mut watch| {
+            let mut writer = Writer::new(output)?;
+            let mut alerts = Vec::new();
+            let ended = Reader::new(input).for_each(|flow: &W::Flow, record| {
+                watch.take(flow, record, &mut alerts);
+                alerts.drain(..).try_fold(ControlFlow::Continue(()), |step, alert| match step {
+                    ControlFlow::Continue(()) => writer.send(&alert),
+                    broken => Ok(broken),
+                })
+            });
+            let closed = watch.close();
+            writer.end(ended?)?;
+            closed
+        },
+    )
 }

@@ -9,6 +9,8 @@ use record::unirec::Template;
 pub const TARGETS: &[Target] = &[
     ("alert_store", crate::store::fuzzing::fuzz_alert_store),
     ("anonymizer_text", fuzz_anonymizer_text),
+    ("backscatter_model", crate::modules::backscatter_classifier::fuzz_model),
+    ("backscatter_training", crate::modules::backscatter_classifier::fuzz_training),
     ("biflow_config", crate::modules::biflow_aggregator::config::fuzz_biflow_config),
     ("blacklist_addresses", crate::blacklist::addresses::fuzz_addresses),
     ("blacklist_catalog", crate::blacklist::catalog::fuzz_catalog),

@@ -111,10 +111,17 @@ impl Url {
 
 /// Sends `body` and answers the status of the last response. Redirects 301 to 303 go on as GET, as with curl; 307 and 308 as POST.
 pub fn post(url: &str, content_type: &str, body: &[u8]) -> Result<u16, HttpError> {
+    post_with(url, &[("Content-Type", content_type)], &Trust::System, body)
+}
+
+/// As [`post`], with these headers and this trust. Another host than the first is told no header but the type of the content.
+pub(crate) fn post_with(url: &str, headers: &[(&str, &str)], trust: &Trust, body: &[u8]) -> Result<u16, HttpError> {
     let mut url = Url::parse(url)?;
+    let first = url.authority();
     let mut body = Some(body);
     for _ in 0..=REDIRECTS_MAX {
-        let (status, location) = exchange(&url, content_type, body)?;
+        let told = headers.iter().filter(|(name, _)| *name == "Content-Type" || url.authority() == first);
+        let (status, location) = exchange(&url, &told.copied().collect::<Vec<_>>(), trust, body)?;
         match (status, location) {
             (301..=303, Some(location)) => (url, body) = (url.join(&location)?, None),
             (307 | 308, Some(location)) => url = url.join(&location)?,
@@ -128,16 +135,25 @@ trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// One request; answers status and `Location`.
-fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, Option<String>), HttpError> {
-    let mut stream = connect(url, LIMITS, &Stop::default())?;
+fn exchange(
+    url: &Url,
+    headers: &[(&str, &str)],
+    trust: &Trust,
+    body: Option<&[u8]>,
+) -> Result<(u16, Option<String>), HttpError> {
+    let mut stream = connect(url, LIMITS, trust, &Stop::default())?;
     let method = if body.is_some() { "POST" } else { "GET" };
     let mut head = format!(
-        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nAccept: */*\r\nConnection: close\r\n",
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: sonda\r\nConnection: close\r\n",
         url.path,
         url.authority()
     );
+    if !headers.iter().any(|(name, _)| *name == "Accept") {
+        head.push_str("Accept: */*\r\n");
+    }
     if let Some(body) = body {
-        head.push_str(&format!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
+        headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
     let written = stream.write_all(head.as_bytes()).and_then(|()| body.map_or(Ok(()), |body| stream.write_all(body)));
@@ -150,13 +166,13 @@ fn exchange(url: &Url, content_type: &str, body: Option<&[u8]>) -> Result<(u16, 
     }
 }
 
-fn connect(url: &Url, limits: Limits, stop: &Stop) -> Result<Box<dyn Stream>, HttpError> {
+fn connect(url: &Url, limits: Limits, trust: &Trust, stop: &Stop) -> Result<Box<dyn Stream>, HttpError> {
     let stream = Timed::connect(&url.host, url.port, limits, stop)?;
     if !url.is_tls {
         return Ok(Box::new(stream));
     }
     let name = ServerName::try_from(url.host.clone()).map_err(|_| HttpError::Url(url.host.clone()))?;
-    let connection = ClientConnection::new(Trust::System.client()?, name)?;
+    let connection = ClientConnection::new(trust.client()?, name)?;
     Ok(Box::new(StreamOwned::new(connection, stream)))
 }
 

@@ -30,7 +30,7 @@ modules! {
     vportscan_detector, vportscan_aggregator, haddrscan_detector, haddrscan_aggregator, amplification_detection,
     brute_force_detector, ddos_detector, hoststatsnemea, sip_bf_detector, dnstunnel_detection, voip_fraud_detection,
     waintrusion_detector, smtp_spam_detector, ipblacklistfilter, urlblacklistfilter, dnsblacklistfilter,
-    blacklist_aggregator, bl_downloader, adaptive_filter, miner_detector,
+    blacklist_aggregator, bl_downloader, adaptive_filter, miner_detector, backscatter_classifier,
     dga_detector, beacon_detector, exfiltration_detector, new_service_detector, reflection_detector, evaluator,
 }
 

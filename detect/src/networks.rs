@@ -1,6 +1,6 @@
 //! Sets of networks that options name: whose flows are looked at, who is one of us.
 use crate::settings::Setting;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Addresses that are never routed on the Internet (RFC 1918, RFC 6598, RFC 3927, RFC 4193, RFC 4291).
 const PRIVATE: [&str; 7] =
@@ -74,6 +74,16 @@ impl Networks {
         let ip = bits(ip);
         let behind = self.0.partition_point(|(first, _)| *first <= ip);
         behind > 0 && ip <= self.0[behind - 1].1
+    }
+
+    /// How many IPv4 addresses are in them, one at least.
+    pub fn v4_addresses(&self) -> u64 {
+        let [low, high] = [Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST].map(|ip| bits(ip.into()));
+        let of = |(first, last): &(u128, u128)| {
+            let (first, last) = ((*first).max(low), (*last).min(high));
+            if first > last { 0 } else { (last - first + 1) as u64 }
+        };
+        self.0.iter().map(of).sum::<u64>().max(1)
     }
 
     fn merged(mut ranges: Vec<(u128, u128)>) -> Networks {

@@ -3,16 +3,16 @@
 mod common;
 #[allow(dead_code, reason = "each suite uses its part")]
 mod mail_server;
+#[allow(dead_code, reason = "each suite uses its part")]
+mod web_server;
 
 use common::{Folder, PATIENCE, module};
 use mail_server::{Behaviour, MailServer};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
-use std::sync::mpsc;
-use std::thread;
+use web_server::WebServer;
 
 const RULE: &str = "rules: [{id: 1, condition: null, actions: [a]}]\n";
 
@@ -90,35 +90,6 @@ fn wardens_filer() {
     assert_eq!(fs::read_dir(folder.path("filer/tmp")).unwrap().count(), 0);
 }
 
-/// Answers each request with the next status, and hands over the bodies.
-fn hook(listener: TcpListener, statuses: Vec<u16>) -> mpsc::Receiver<Value> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        for status in statuses {
-            let Ok((stream, _)) = listener.accept() else { return };
-            let body = answer(stream, status);
-            // The test has seen enough.
-            let _ = sender.send(body);
-        }
-    });
-    receiver
-}
-
-fn answer(stream: TcpStream, status: u16) -> Value {
-    let mut reader = BufReader::new(&stream);
-    let (mut line, mut length) = (String::new(), 0);
-    while reader.read_line(&mut line).unwrap() > 2 {
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap();
-        }
-        line.clear();
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).unwrap();
-    (&stream).write_all(format!("HTTP/1.1 {status} x\r\nContent-Length: 0\r\n\r\n").as_bytes()).unwrap();
-    serde_json::from_slice(&body).unwrap()
-}
-
 #[test]
 fn a_webhook_that_is_down_loses_nothing() {
     let folder = Folder::new();
@@ -135,9 +106,12 @@ fn a_webhook_that_is_down_loses_nothing() {
     let waiting = folder.path("spool/idea2idea/a");
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 2);
     // Up again: first what waited. A server that is busy is asked again, one that refuses for good is not.
-    let got = hook(TcpListener::bind(("127.0.0.1", port)).unwrap(), vec![200, 503, 200, 400, 200]);
+    let mut statuses = [200, 503, 200, 400, 200].into_iter();
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let server = WebServer::on(listener, None, move |_| (statuses.next().unwrap(), Vec::new(), String::new()));
     assert_eq!(report(&folder, &[alert(3), alert(4)], &config(0), &[]), 0);
-    let ids: Vec<_> = (0..5).map(|_| got.recv_timeout(PATIENCE).unwrap()["ID"].as_str().unwrap().to_owned()).collect();
+    let id = |body: &str| serde_json::from_str::<Value>(body).unwrap()["ID"].as_str().unwrap().to_owned();
+    let ids: Vec<_> = server.asked().iter().map(|asked| id(&asked.body)).collect();
     assert_eq!(ids, ["id-1", "id-2", "id-2", "id-3", "id-4"]);
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 0);
 }

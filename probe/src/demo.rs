@@ -7,19 +7,27 @@ use benches::attacks::{ATTACKS, Attack, SPAN, write_attacks};
 use benches::{EPOCH, Nanos};
 use clap::Parser;
 use detect::store::{Alert, Order, Query, Store, StoreError};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
+use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Output, Stdio};
 
 mod watches;
 use watches::{WATCHES, Watch};
 
 /// Alerts of one attack that are shown; a long one is told again and again.
 const SHOWN_MAX: u64 = 1_000;
+/// Flows of other people: 20 million packets or more.
+const FLOWS_MAX: u64 = 10_000_000;
+/// Slots of the probe's table, as a power of two, at the least.
+const CACHE_MIN: u32 = 12;
+/// A flow is in the table for so long, with what comes after its last packet.
+const LIVE_SECS: u64 = 120;
+const SPAN_SECS: u64 = SPAN / (1_000 * MILLION);
 const MILLION: Nanos = 1_000_000;
 
 /// Make traffic with attacks in it, find them, and show the alerts with the reason of each.
@@ -39,8 +47,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "only")]
     background_only: bool,
     /// Flows of other people, over 20 minutes
-    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=FLOWS_MAX))]
     flows: u64,
+    /// So many of them for each flow of an attack, all attacks together
+    #[arg(long, value_name = "N", conflicts_with = "flows", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    mix: Option<u64>,
     /// The same seed makes the same traffic
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -91,20 +102,25 @@ fn run(args: &Args) -> Result<bool, DemoError> {
     let folder = args.keep.as_deref().unwrap_or(temporary.path());
     let mut site = Site::new(folder)?;
     let mut out = io::stdout().lock();
-    site.capture(told, args)?;
+    // The background alone is as large as that among which attacks are found.
+    let mixed: &[Attack] = if args.background_only { ATTACKS } else { told };
+    let of_attacks = || mixed.iter().map(|attack| attack.flows(args.seed)).sum::<u64>();
+    let others = args.mix.map_or(args.flows, |mix| (mix * of_attacks()).min(FLOWS_MAX));
+    site.capture(told, others, args)?;
     let paint = Paint::of_stdout();
     let mut lines = Vec::new();
     let mut is_right = true;
     for watch in WATCHES {
         let attack = told.iter().find(|attack| attack.name == watch.attack);
         let alerts = site.watch(watch)?;
-        let outcome = match (attack, alerts.first()) {
+        let is_true = |alert: &&Alert| attack.is_some_and(|attack| names(alert, attack.culprit));
+        let outcome = match (attack, alerts.iter().find(is_true)) {
+            (None, _) if alerts.is_empty() => continue,
+            _ if !alerts.iter().all(|alert| is_true(&alert)) => "FALSE ALERT".into(),
             (Some(attack), Some(alert)) => format!("found, {}", delay(alert, attack.begins)),
-            (Some(_), None) => "NOT FOUND".into(),
-            (None, Some(_)) => "FALSE ALERT".into(),
-            (None, None) => continue,
+            _ => "NOT FOUND".into(),
         };
-        is_right &= attack.is_some() && !alerts.is_empty();
+        is_right &= outcome.starts_with("found");
         writeln!(out, "{}: {}", watch.attack, attack.map_or("was not told", |attack| attack.doc))?;
         Table::of(&alerts, paint).write(&mut out)?;
         writeln!(out, "  why: {} ({})\n", watch.why, watch.detector[0])?;
@@ -115,12 +131,17 @@ fn run(args: &Args) -> Result<bool, DemoError> {
         writeln!(out, "{attack:14}  {detector:24}  {outcome}")?;
     }
     let found = lines.iter().filter(|(.., outcome)| outcome.starts_with("found")).count();
-    writeln!(out, "{found} of {} attacks found among {} flows of others", told.len(), args.flows)?;
+    writeln!(out, "{found} of {} attacks found among {others} flows of others", told.len())?;
     if args.keep.is_some() {
         writeln!(out, "next: sonda alerts --store {} list", site.path("alerts.db").display())?;
     }
     out.flush()?;
     Ok(is_right)
+}
+
+/// Whether an alert is about this address.
+fn names(alert: &Alert, address: Ipv4Addr) -> bool {
+    alert.document.contains(&format!("\"{address}\""))
 }
 
 /// From the beginning of an attack to the end of what its first alert speaks of, by the time of the traffic.
@@ -138,15 +159,13 @@ fn delay(alert: &Alert, begin: Nanos) -> String {
 struct Site<'a> {
     folder: &'a Path,
     sonda: PathBuf,
-    /// Flow records, by the plugin that they were made with.
-    flows: BTreeMap<&'static str, PathBuf>,
     /// Number of the last alert that was shown.
     seen: i64,
 }
 
 impl<'a> Site<'a> {
     fn new(folder: &'a Path) -> Result<Site<'a>, DemoError> {
-        let site = Site { folder, sonda: std::env::current_exe()?, flows: BTreeMap::new(), seen: 0 };
+        let site = Site { folder, sonda: std::env::current_exe()?, seen: 0 };
         fs::create_dir_all(folder).map_err(|why| DemoError::File { path: folder.into(), why })?;
         for name in ["attacks.pcap", "alerts.db"] {
             if site.path(name).exists() {
@@ -172,16 +191,45 @@ impl<'a> Site<'a> {
         .to_string()
     }
 
-    fn capture(&self, attacks: &[Attack], args: &Args) -> Result<(), DemoError> {
+    /// Tells the traffic to the probe, which writes a file of flow records for each plugin that a detector needs, each direction its own as
+    /// detectors want them. The cache is as small as the traffic is, because its sweep goes by packets: a large one tells of quiet flows many
+    /// minutes late at few packets a second. The traffic itself is many times as large, and is left only where that is asked for.
+    fn capture(&self, attacks: &[Attack], others: u64, args: &Args) -> Result<(), DemoError> {
+        let plugins: BTreeSet<&str> = WATCHES.iter().map(|watch| watch.plugin).collect();
+        let interfaces =
+            plugins.iter().map(|plugin| format!("{}:w:buffer=off:timeout=WAIT", file(&self.flows(plugin))));
+        let interfaces = interfaces.collect::<Vec<_>>().join(",");
+        let map = plugins.iter().copied().collect::<Vec<_>>().join(",");
+        let output = format!("unirec;ifc={interfaces};id=0;plugins={map}");
+        let mut command = Command::new(&self.sonda);
+        let cache = format!("cache;split;size={}", CACHE_MIN.max((4 * others * LIVE_SECS / SPAN_SECS).max(1).ilog2()));
+        command.args(["ipfixprobe", "-i", "pcap;file=-", "-s", &cache, "-o", &output]);
+        command.args(plugins.iter().filter(|plugin| **plugin != "basic").flat_map(|plugin| ["-p", *plugin]));
+        let mut probe = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let path = self.path("attacks.pcap");
-        let written = File::create(&path).and_then(|mut file| write_attacks(attacks, args.flows, args.seed, &mut file));
-        written.map(drop).map_err(|why| DemoError::File { path, why })
+        let kept = args.keep.as_ref().map(|_| File::create(&path)).transpose();
+        let kept = kept.map_err(|why| DemoError::File { path, why })?;
+        let mut told = BufWriter::new(Told { probe: probe.stdin.take(), kept });
+        let written = write_attacks(attacks, others, args.seed, &mut told).and_then(|_| told.flush());
+        // The end of the capture.
+        drop(told);
+        // A probe that ended early says why; the pipe only says that it did.
+        ended("ipfixprobe", &probe.wait_with_output()?, &[0])?;
+        Ok(written?)
+    }
+
+    /// Where the flow records of a plugin are.
+    fn flows(&self, plugin: &str) -> PathBuf {
+        self.path(&format!("flows_{plugin}.trapcap"))
     }
 
     /// Lets one detector look at the traffic, and its reporters make of it what they do. Answers the alerts that came.
     fn watch(&mut self, watch: &Watch) -> Result<Vec<Alert>, DemoError> {
-        let flows = self.flows(watch.plugin)?;
-        let mut alerts = self.pass_on(watch.detector, &flows)?;
+        for (name, content) in watch.files {
+            let path = self.path(name);
+            fs::write(&path, self.placed(content)).map_err(|why| DemoError::File { path, why })?;
+        }
+        let mut alerts = self.pass_on(watch.detector, &self.flows(watch.plugin))?;
         let Some((reporter, between)) = watch.reporters.split_last() else { return Ok(Vec::new()) };
         for module in between {
             alerts = match alerts {
@@ -192,7 +240,7 @@ impl<'a> Site<'a> {
         let Some(alerts) = alerts else { return Ok(Vec::new()) };
         let config = self.path("reporters.yaml").to_string_lossy().into_owned();
         // -D: the traffic is from 2020, and messages of other days are passed over otherwise.
-        self.step(reporter, &["-i", &file(&alerts), "-c", &config, "-D"], &[])?;
+        self.step(reporter, ["-i", &file(&alerts), "-c", &config, "-D"])?;
         let mut found = Vec::new();
         if !self.path("alerts.db").exists() {
             return Ok(found);
@@ -206,24 +254,6 @@ impl<'a> Site<'a> {
         Ok(found)
     }
 
-    /// The flow records that a plugin makes of the capture, each direction its own as the detectors want them. The cache is small because its
-    /// sweep goes by packets: a large one tells of quiet flows many minutes late at so few packets a second.
-    fn flows(&mut self, plugin: &'static str) -> Result<PathBuf, DemoError> {
-        if let Some(flows) = self.flows.get(plugin) {
-            return Ok(flows.clone());
-        }
-        let out = self.path(&format!("flows{plugin}.trapcap"));
-        let input = format!("pcap;file={}", self.path("attacks.pcap").display());
-        let output = format!("unirec;ifc={}:w:buffer=off:timeout=WAIT;id=0", file(&out));
-        let mut args = vec!["-i", &input, "-s", "cache;split;size=12", "-o", &output];
-        if !plugin.is_empty() {
-            args.extend(["-p", plugin]);
-        }
-        self.step("ipfixprobe", &args, &[])?;
-        self.flows.insert(plugin, out.clone());
-        Ok(out)
-    }
-
     /// Runs a module from one file to another; `None` if it said nothing.
     fn pass_on(&self, module: &[&str], from: &Path) -> Result<Option<PathBuf>, DemoError> {
         // Without a record a file has no format either, and nobody can read it.
@@ -232,23 +262,52 @@ impl<'a> Site<'a> {
         }
         let out = self.path(&format!("{}.trapcap", module[0]));
         let interfaces = format!("{},{}:w:buffer=off", file(from), file(&out));
-        // amplification_detection ends with 1 when all went well, as the original.
-        self.step(module[0], &["-i", &interfaces], &module[1..])?;
+        let options: Vec<_> = module[1..].iter().map(|option| self.placed(option)).collect();
+        let args = ["-i", &interfaces].into_iter().chain(options.iter().map(String::as_str));
+        self.step(module[0], args)?;
         Ok(is_written(&out).then_some(out))
     }
 
-    fn step(&self, name: &str, args: &[&str], more: &[&str]) -> Result<(), DemoError> {
-        let mut command = Command::new(&self.sonda);
-        command.arg(name).args(args).args(more).stdin(Stdio::null());
-        let ended = command.output()?;
-        let fine: &[i32] = if name == "amplification_detection" { &[0, 1] } else { &[0] };
-        if ended.status.code().is_some_and(|code| fine.contains(&code)) {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&ended.stderr);
-        let said = said.lines().last().map_or_else(String::new, |line| format!(": {line}"));
-        Err(DemoError::Step { step: format!("sonda {name}"), status: ended.status.to_string(), said })
+    /// A text of a [`Watch`] with the folder in its place.
+    fn placed(&self, text: &str) -> String {
+        text.replace("{}", &self.folder.to_string_lossy())
     }
+
+    fn step<'s>(&self, name: &str, args: impl IntoIterator<Item = &'s str>) -> Result<(), DemoError> {
+        let output = Command::new(&self.sonda).arg(name).args(args).stdin(Stdio::null()).output()?;
+        // amplification_detection ends with 1 when all went well, as the original.
+        ended(name, &output, if name == "amplification_detection" { &[0, 1] } else { &[0] })
+    }
+}
+
+/// Where the capture goes.
+struct Told {
+    probe: Option<ChildStdin>,
+    kept: Option<File>,
+}
+
+impl Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(kept) = &mut self.kept {
+            kept.write_all(bytes)?;
+        }
+        self.probe.as_mut().map_or(Ok(()), |probe| probe.write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.probe.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+/// Whether a program ended as it should.
+fn ended(name: &str, output: &Output, fine: &[i32]) -> Result<(), DemoError> {
+    if output.status.code().is_some_and(|code| fine.contains(&code)) {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().map_or_else(String::new, |line| format!(": {line}"));
+    Err(DemoError::Step { step: format!("sonda {name}"), status: output.status.to_string(), said })
 }
 
 fn is_written(path: &Path) -> bool {
@@ -263,7 +322,6 @@ fn file(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
 
     #[test]
     fn each_attack_has_its_watch() {

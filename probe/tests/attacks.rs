@@ -22,6 +22,7 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("exfiltration", "Anomaly.Traffic"),
     ("new_service", "Anomaly.Connection"),
     ("reflection", "Availability.DDoS"),
+    ("mining", "Suspicious.Miner"),
 ];
 
 #[test]
@@ -57,4 +58,27 @@ fn the_background_alone_is_no_attack() {
         let said = run(["demo", "--background-only", "--seed", seed]).must(0).stdout;
         assert_eq!(said, "0 of 0 attacks found among 2000 flows of others\n");
     }
+}
+
+/// The table that people read is what the command says.
+#[test]
+fn the_table_of_the_specification_is_true() {
+    let specification = include_str!("../../SPECIFICATION.md");
+    let said = run(["demo"]).must(0).stdout;
+    let table: Vec<_> = said.lines().filter(|line| line.contains("  found, ")).collect();
+    assert_eq!(table.len(), ATTACKS.len());
+    assert!(specification.contains(&table.join("\n")), "{said}");
+}
+
+/// Those of few flows: a test has not the minutes that all of them take (`sonda demo --mix 1000`).
+#[test]
+fn attacks_are_found_among_a_thousand_times_as_many_flows() {
+    let few: Vec<_> = ATTACKS.iter().filter(|attack| attack.flows(3) < 10).collect();
+    let flows = 1_000 * few.iter().map(|attack| attack.flows(3)).sum::<u64>();
+    let names = few.iter().map(|attack| attack.name).collect::<Vec<_>>().join(",");
+    let said = run(["demo", "--seed", "3", "--mix", "1000", "--only", &names]).must(0).stdout;
+    let found = format!("{} of {0} attacks found among {flows} flows of others\n", few.len());
+    assert!(few.len() >= 4 && said.ends_with(&found), "{said}");
+    let alone = run(["demo", "--seed", "3", "--flows", &flows.to_string(), "--background-only"]).must(0).stdout;
+    assert_eq!(alone, format!("0 of 0 attacks found among {flows} flows of others\n"));
 }

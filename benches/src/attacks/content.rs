@@ -2,6 +2,7 @@
 use super::{Scene, attacker, connection, datagrams, victim};
 use crate::dialog::dns::{self, Message, rtype};
 use crate::dialog::http::Transaction;
+use crate::dialog::{Side, Turn};
 use crate::{MILLISECOND, Nanos, Rng, SECOND};
 
 /// What the labels of a tunnel are made of (RFC 4648, base 32).
@@ -42,4 +43,29 @@ pub(super) fn web(begins: Nanos, _rng: &mut Rng) -> Vec<Scene> {
         (begins + u64::from(number) * SECOND, Box::new(session) as _)
     };
     (0..).zip(&targets).map(request).collect()
+}
+
+/// A miner with its pool, in the language of Stratum: it gets work twice a minute, and hands in a share for each.
+pub(super) fn mining(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
+    let mut number = 0;
+    let mut ask = |method: &str, params: &str| {
+        number += 1;
+        Turn::client(format!("{{\"id\": {number}, \"method\": \"{method}\", \"params\": [{params}]}}\n"))
+    };
+    let done = || Turn::server("{\"id\": 1, \"result\": true, \"error\": null}\n");
+    let mut turns = vec![ask("mining.subscribe", "\"cpuminer/2.5.1\""), done()];
+    turns.extend([ask("mining.authorize", "\"worker.1\", \"x\""), done()]);
+    for _ in 0..20 {
+        let job = format!("{:08x}", rng.draw() as u32);
+        // The header of a block, two parts of its first transaction, branches of the tree.
+        turns.push(
+            Turn::server(format!("{{\"method\": \"mining.notify\", \"params\": [\"{job}\", ")).after(20 * SECOND),
+        );
+        turns.extend([Turn::filler(Side::Server, 600), Turn::server("]}\n")]);
+        turns.push(ask("mining.submit", &format!("\"worker.1\", \"{job}\"")).after(rng.between(1, 9) * SECOND));
+        turns.push(done());
+    }
+    let mut session = connection((attacker(17), 43_210), (victim(33), 3333), turns);
+    session.isn = [rng.draw() as u32, rng.draw() as u32];
+    vec![(begins, Box::new(session))]
 }

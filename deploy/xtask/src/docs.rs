@@ -83,7 +83,12 @@ fn detector(page: &Page) -> String {
     let mut text = format!("## {}\n\n{}\n| option | | meaning |\n|---|---|---|\n", page.info.name, page.method);
     for param in page.info.params {
         let letter = param.short.map_or_else(String::new, |letter| format!("`-{letter}` "));
-        text.push_str(&format!("| {letter}`--{}` | {} | {} |\n", param.long, param.argument_type, param.description.trim()));
+        text.push_str(&format!(
+            "| {letter}`--{}` | {} | {} |\n",
+            param.long,
+            param.argument_type,
+            param.description.trim()
+        ));
     }
     text.push_str("\n| alert | | meaning |\n|---|---|---|\n");
     for field in page.alert.fields {

@@ -1,6 +1,6 @@
 //! A file from a server, if it is another one than is known (RFC 9110 section 13.1, RFC 9112 section 7.1).
 use super::{HttpError, REDIRECTS_MAX, Stream, Url, connect, read_head};
-use crate::client::Limits;
+use crate::client::{Limits, Trust};
 use std::io::{self, Read};
 use trap::Stop;
 
@@ -25,9 +25,15 @@ pub enum Fetched {
 ///
 /// # Errors
 /// See [`HttpError`]; any status but 200 and 304 is one.
-pub fn get(url: &str, known: &Version, limits: Limits, size_max: usize, stop: &Stop) -> Result<Fetched, HttpError> {
+pub fn get(
+    url: &str,
+    known: &Version,
+    terms: (Limits, &Trust),
+    size_max: usize,
+    stop: &Stop,
+) -> Result<Fetched, HttpError> {
     let headers = [("If-None-Match", known.tag.as_deref()), ("If-Modified-Since", known.modified.as_deref())];
-    fetch(url, &headers, REDIRECTS_MAX, limits, size_max, stop)
+    fetch(url, &headers, REDIRECTS_MAX, terms, size_max, stop)
 }
 
 /// Gets what a server has for who knows a key. Redirects are not followed: the key is for this server.
@@ -35,7 +41,7 @@ pub fn get(url: &str, known: &Version, limits: Limits, size_max: usize, stop: &S
 /// # Errors
 /// See [`HttpError`]; any status but 200 is one.
 pub fn get_with_key(url: &str, key: &str, limits: Limits, size_max: usize, stop: &Stop) -> Result<Vec<u8>, HttpError> {
-    match fetch(url, &[("Authorization", Some(key))], 0, limits, size_max, stop)? {
+    match fetch(url, &[("Authorization", Some(key))], 0, (limits, &Trust::System), size_max, stop)? {
         Fetched::File(body, _) => Ok(body),
         Fetched::Same => Err(HttpError::Status(304)),
     }
@@ -45,13 +51,13 @@ fn fetch(
     url: &str,
     headers: &[(&str, Option<&str>)],
     redirects_max: usize,
-    limits: Limits,
+    (limits, trust): (Limits, &Trust),
     size_max: usize,
     stop: &Stop,
 ) -> Result<Fetched, HttpError> {
     let mut url = Url::parse(url)?;
     for _ in 0..=redirects_max {
-        let mut stream = connect(&url, limits, stop)?;
+        let mut stream = connect(&url, limits, trust, stop)?;
         stream.write_all(request(&url, headers).as_bytes())?;
         stream.flush()?;
         let (head, begun) = read_head(&mut *stream)?;

@@ -3,7 +3,7 @@
 //!
 //! A flow that looks like an answer waits until the history knows all flows of its time; if its addresses did not talk the other way,
 //! it counts for the event of its source and protocol. The networks that are watched are an option here (`-n`).
-mod cesnet;
+pub(crate) mod cesnet;
 mod event;
 mod history;
 mod tracker;

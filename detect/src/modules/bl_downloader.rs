@@ -7,9 +7,9 @@ pub(crate) mod extract;
 mod settings;
 mod store;
 
-use crate::argparse::{self, ArgError, long_flag};
+use crate::argparse::{self, ArgError, long_flag, long_value};
 use crate::blacklist::catalog::{self, Catalog};
-use crate::client::Limits;
+use crate::client::{Limits, Trust};
 use crate::http::get::{self, Fetched, Version};
 use crate::options::value;
 use extract::Entries;
@@ -37,7 +37,7 @@ const SHIPPED: &str = include_str!("../blacklist/bl_downloader_config.xml");
 /// One line for lists of modules.
 pub const ABOUT: &str = "Fetches public blacklists for the blacklist filters.";
 
-const USAGE: &str = "Usage: bl_downloader [-c FILE] [-r FOLDER] [-l LEVEL] [--print-config]";
+const USAGE: &str = "Usage: bl_downloader [-c FILE] [-r FOLDER] [-l LEVEL] [--ca FILE] [--print-config]";
 
 const PARAMS: &[Param] = &[
     value(
@@ -48,6 +48,7 @@ const PARAMS: &[Param] = &[
     ),
     value('r', "repo-path", "string", "Keep the history of all lists in this git repository."),
     value('l', "log-level", "int32", "Tell progress up to level 20, warnings up to level 30 (default 20)."),
+    long_value("ca", "string", "Trust the certificates of this PEM file in place of the system's."),
     long_flag("print-config", "Print the catalog that comes with the program, and exit."),
 ];
 
@@ -56,6 +57,7 @@ struct Line {
     config: PathBuf,
     repository: Option<PathBuf>,
     level: i32,
+    trust: Trust,
     prints: bool,
 }
 
@@ -88,7 +90,9 @@ pub fn main(args: &[String]) -> u8 {
     let catalog = Catalog::load(&line.config).map_err(settings::SettingsError::from);
     match catalog.and_then(|catalog| Settings::of(&catalog)) {
         Ok(settings) => {
-            Downloader::new(settings, line.repository, line.level).run(&stop);
+            let lists = settings.sources.iter().map(|_| Known::default()).collect();
+            let Line { repository, level, trust, .. } = line;
+            Downloader { settings, repository, level, trust, lists }.run(&stop);
             0
         }
         Err(why) => {
@@ -100,13 +104,19 @@ pub fn main(args: &[String]) -> u8 {
 
 impl Line {
     fn parse(args: &[String]) -> Result<Line, ArgError> {
-        let mut line =
-            Line { config: catalog::DEFAULT_PATH.into(), repository: None, level: INFO_LEVEL, prints: false };
+        let mut line = Line {
+            config: catalog::DEFAULT_PATH.into(),
+            repository: None,
+            level: INFO_LEVEL,
+            trust: Trust::System,
+            prints: false,
+        };
         for (name, value) in argparse::parse(args, PARAMS)?.options {
             match name {
                 "config-file" => line.config = value.into(),
                 "repo-path" => line.repository = Some(value.into()),
                 "log-level" => line.level = argparse::atoi(&value),
+                "ca" => line.trust = Trust::File(value.into()),
                 _ => line.prints = true,
             }
         }
@@ -120,6 +130,7 @@ struct Downloader {
     settings: Settings,
     repository: Option<PathBuf>,
     level: i32,
+    trust: Trust,
     /// In the order of the sources.
     lists: Vec<Known>,
 }
@@ -134,11 +145,6 @@ struct Known {
 }
 
 impl Downloader {
-    fn new(settings: Settings, repository: Option<PathBuf>, level: i32) -> Downloader {
-        let lists = settings.sources.iter().map(|_| Known::default()).collect();
-        Downloader { settings, repository, level, lists }
-    }
-
     /// Fetches what is due, again and again until it is to stop.
     fn run(&mut self, stop: &Stop) {
         while !stop.is_set() {
@@ -175,7 +181,7 @@ impl Downloader {
             return Vec::new();
         }
         let limits = Limits { idle: self.settings.patience, total: TOTAL };
-        let (file, version) = match fetch(&source.place, &known.version, limits, stop) {
+        let (file, version) = match fetch(&source.place, &known.version, (limits, &self.trust), stop) {
             Ok(Fetched::File(file, version)) => (file, version),
             Ok(Fetched::Same) => {
                 known.asked = Some(now);
@@ -229,9 +235,9 @@ impl Downloader {
 }
 
 /// A list from a server, or from a file here: `file:///PATH` or a path.
-fn fetch(place: &str, known: &Version, limits: Limits, stop: &Stop) -> Result<Fetched, String> {
+fn fetch(place: &str, known: &Version, terms: (Limits, &Trust), stop: &Stop) -> Result<Fetched, String> {
     if place.starts_with("http://") || place.starts_with("https://") {
-        return get::get(place, known, limits, FILE_MAX, stop).map_err(|why| why.to_string());
+        return get::get(place, known, terms, FILE_MAX, stop).map_err(|why| why.to_string());
     }
     read(Path::new(place.strip_prefix("file://").unwrap_or(place)), known).map_err(|why| why.to_string())
 }

@@ -3,9 +3,10 @@ mod floods;
 mod victim;
 
 use crate::detector;
-use crate::options::{self, value};
-use crate::sdk::{Failure, IpAddr, Reader, Step, Time, Writer};
+use crate::options::{self, flag, value};
+use crate::sdk::{ControlFlow, Failure, GO_ON, IpAddr, Reader, Step, Time, View, Writer};
 use floods::{Floods, Flow};
+use record::unirec::MissingField;
 use record::{fields, record};
 use trap::module::{Count, ModuleInfo, Param};
 use trap::{Input, Output};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub destination_mask: u8,
     /// Destinations with no more bytes in all windows are forgotten.
     pub kept_bytes_min: u64,
+    /// The way back of a biflow is a flow of its own.
+    pub is_biflow: bool,
 }
 
 /// Why the command line was refused; the original answers -1.
@@ -81,6 +84,11 @@ const PARAMS: &[Param] = &[
         "uint64",
         "Destinations with less traffic on average (kb/s) are forgotten. Default value is 10 kb/s.",
     ),
+    flag(
+        'B',
+        "biflow",
+        "Records are biflows: BYTES_REV is what the source got. The original knows one direction only.",
+    ),
 ];
 
 fields! {
@@ -90,6 +98,7 @@ fields! {
         bytes: u64 = "BYTES",
         first: Time = "TIME_FIRST",
         last: Time = "TIME_LAST",
+        bytes_back: Option<u64> = "BYTES_REV",
     }
 }
 
@@ -135,6 +144,7 @@ impl Default for Settings {
             source_mask: 24,
             destination_mask: 32,
             kept_bytes_min: 0,
+            is_biflow: false,
         };
         for (option, kilobits) in [('m', 1_000), ('b', 1), ('p', 10)] {
             settings.set_bytes(option, kilobits);
@@ -156,6 +166,7 @@ impl Settings {
                 number.ok_or(UsageError::Number(given.short))
             };
             match given.short {
+                'B' => settings.is_biflow = true,
                 't' => settings.bytes_factor = number(u16::MAX.into())? as u16,
                 'c' => settings.sources_factor = number(u16::MAX.into())? as u16,
                 's' => settings.source_mask = number(u8::MAX.into())? as u8,
@@ -183,26 +194,39 @@ fn run(input: &mut Input, output: &mut Output, settings: Settings) -> Result<(),
     let mut floods = Floods::new(settings);
     let mut send = |alert: &Alert| -> Step { alerts.send(alert) };
     let ended = Reader::new(input).for_each(|fields: &Fields, record| {
-        let IpAddr::V4(destination) = fields.destination(record) else { return crate::sdk::GO_ON };
-        let source = match fields.source(record) {
-            IpAddr::V4(ip) => ip.to_bits(),
-            // The original takes the part where an IPv4 address would be.
-            IpAddr::V6(ip) => (ip.to_bits() >> 32) as u32,
-        };
-        let flow = Flow {
-            destination: destination.to_bits(),
-            source,
-            bytes: fields.bytes(record),
-            // UniRec has 32 bits for them.
-            first: fields.first(record).secs() as u32,
-            last: fields.last(record).secs() as u32,
-        };
-        floods.add(&flow, &mut send)
+        let ends = [fields.source(record), fields.destination(record)];
+        // UniRec has 32 bits for them.
+        let times = [fields.first(record).secs() as u32, fields.last(record).secs() as u32];
+        let back = if settings.is_biflow { Some(bytes_back(fields, record)?) } else { None };
+        let there = flow(ends, fields.bytes(record), times);
+        let back = back.filter(|bytes| *bytes > 0).and_then(|bytes| flow([ends[1], ends[0]], bytes, times));
+        for flow in there.into_iter().chain(back) {
+            if floods.add(&flow, &mut send)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        GO_ON
     });
     // The original's receivers hear of floods that go on, but nothing of the end.
     let _: Step = floods.finish(&mut send);
     floods.tell();
     ended.map(|_| ())
+}
+
+/// A direction of a record, if it goes to an address of IPv4.
+fn flow([source, destination]: [IpAddr; 2], bytes: u64, [first, last]: [u32; 2]) -> Option<Flow> {
+    let IpAddr::V4(destination) = destination else { return None };
+    let source = match source {
+        IpAddr::V4(ip) => ip.to_bits(),
+        // The original takes the part where an IPv4 address would be.
+        IpAddr::V6(ip) => (ip.to_bits() >> 32) as u32,
+    };
+    Some(Flow { destination: destination.to_bits(), source, bytes, first, last })
+}
+
+fn bytes_back(fields: &Fields, record: &View<'_>) -> Result<u64, Failure> {
+    let missing = MissingField { name: "BYTES_REV", kind: "uint64" };
+    fields.bytes_back(record).ok_or(Failure::Missing(missing))
 }
 
 #[cfg(test)]

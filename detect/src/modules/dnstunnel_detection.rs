@@ -196,11 +196,13 @@ fn run_file(options: &sdk::Options) -> Result<(), Failure> {
         if !whitelist.has_address(packet.address) && !whitelist.has_name(packet.message.name) {
             match &mut measured {
                 Some(measured) => measured.add(&packet.message),
-                None => detector.take(packet.address, &packet.message, unix_secs()),
+                None => {
+                    let _: ControlFlow<()> = detector.take(packet.address, &packet.message, unix_secs())?;
+                }
             }
         }
+        // Here nothing is sent that could be broken off.
         if measured.is_none() && packet.time - begin > session {
-            // Nothing is sent that could be broken off.
             let _: ControlFlow<()> = detector.end_session(unix_secs())?;
             began = None;
         }
@@ -246,8 +248,9 @@ fn run(module: &mut Module) -> Result<(), Failure> {
         progress.count();
         let (address, message) = message(fields, record, &mut name);
         let now = unix_secs();
-        if !whitelist.has_address(address) && !whitelist.has_name(message.name) {
-            detector.take(address, &message, now);
+        let is_usual = whitelist.has_address(address) || whitelist.has_name(message.name);
+        if !is_usual && detector.take(address, &message, now)?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         detector.end_session_if_due(now)
     })?;
@@ -322,9 +325,17 @@ impl<'o> Detector<'o> {
         Ok(Detector { settings, sinks, log, hosts, totals, ids, began, sessions: 0, unstored: 0 })
     }
 
-    fn take(&mut self, address: IpAddr, message: &Message<'_>, now: u64) {
+    fn take(&mut self, address: IpAddr, message: &Message<'_>, now: u64) -> Step {
         self.totals.add(message);
+        // Who makes room is looked at before the session is over: it may have said enough.
+        let oldest = self.hosts.oldest().map(|(oldest, _)| *oldest);
+        if let Some(oldest) = oldest.filter(|_| self.hosts.len() >= HOSTS_MAX && self.hosts.get(&address).is_none())
+            && self.look(oldest, now, &mut false)?.is_break()
+        {
+            return Ok(ControlFlow::Break(()));
+        }
         self.hosts.entry(address, Host::default).0.take(message, &self.settings.limits, now);
+        GO_ON
     }
 
     fn end_session_if_due(&mut self, now: u64) -> Step {

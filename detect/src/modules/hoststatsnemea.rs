@@ -43,6 +43,8 @@ struct Settings {
     config: Config,
     is_offline: bool,
     is_end_sent: bool,
+    /// The way back of a record is a flow of its own.
+    is_biflow: bool,
 }
 
 /// Why the command line was refused.
@@ -76,6 +78,11 @@ const PARAMS: &[Param] = &[
         "Run module in OFFLINE mode. It is used for analysis of already captured flows: time is that of the flows.",
     ),
     flag('n', "no_message", "Don't send end-of-stream message."),
+    flag(
+        'B',
+        "biflow",
+        "Records are biflows: PACKETS_REV, BYTES_REV and TCP_FLAGS_REV are a flow of their own. The original knows one direction only.",
+    ),
 ];
 
 fields! {
@@ -93,6 +100,9 @@ fields! {
         protocol: u8 = "PROTOCOL",
         flags: u8 = "TCP_FLAGS",
         direction_flags: Option<u8> = "DIRECTION_FLAGS",
+        packets_back: Option<u32> = "PACKETS_REV",
+        bytes_back: Option<u64> = "BYTES_REV",
+        flags_back: Option<u8> = "TCP_FLAGS_REV",
     }
 }
 
@@ -129,17 +139,18 @@ pub fn main(args: &[String]) -> u8 {
 
 impl Settings {
     fn parse(args: &[String]) -> Result<Settings, UsageError> {
-        let (mut file, mut is_offline, mut is_end_sent) = (None, false, true);
+        let (mut file, mut is_offline, mut is_end_sent, mut is_biflow) = (None, false, true, false);
         for given in options::parse(args, PARAMS)? {
             match given.short {
                 'c' => file = Some(PathBuf::from(given.value)),
                 'F' => is_offline = true,
+                'B' => is_biflow = true,
                 _ => is_end_sent = false,
             }
         }
         let file = file.unwrap_or_else(find_config);
         let config = Config::load(&file).map_err(|why| UsageError::Config(file, why))?;
-        Ok(Settings { config, is_offline, is_end_sent })
+        Ok(Settings { config, is_offline, is_end_sent, is_biflow })
     }
 }
 
@@ -156,7 +167,7 @@ fn find_config() -> PathBuf {
 
 fn run(input: &mut Input, output: &mut Output, settings: Settings) -> Result<(), Failure> {
     output.set_timeout(Timeout::NoWait);
-    let Settings { config, is_offline, is_end_sent } = settings;
+    let Settings { config, is_offline, is_end_sent, is_biflow } = settings;
     if !is_offline {
         input.set_timeout(Timeout::Micros(u64::from(POLL_SECS) * 1_000_000));
     }
@@ -168,6 +179,7 @@ fn run(input: &mut Input, output: &mut Output, settings: Settings) -> Result<(),
         events: Vec::new(),
         times: None,
         is_offline,
+        is_biflow,
         sink: Sink { journal: Journal::new(config.log_folder.clone()), alerts: Writer::new(output)? },
         config: &config,
     };
@@ -193,6 +205,8 @@ fn say(upto: Level, level: Level, text: &dyn Display) {
 struct Detection<'a> {
     config: &'a Config,
     is_offline: bool,
+    /// The way back of a record is a flow of its own.
+    is_biflow: bool,
     table: Table,
     /// None before the first flow.
     times: Option<Times>,
@@ -219,34 +233,36 @@ impl Handler<Fields> for Detection<'_> {
             eprintln!("Hint: without a module for directions in front, set 'port-flowdir' in the configuration file.");
             return Err(Failure::Missing(MissingField { name: "DIRECTION_FLAGS", kind: "uint8" }));
         }
+        for (name, kind) in [("PACKETS_REV", "uint32"), ("BYTES_REV", "uint64"), ("TCP_FLAGS_REV", "uint8")] {
+            if self.is_biflow && template.index_of(name).is_none() {
+                return Err(Failure::Missing(MissingField { name, kind }));
+            }
+        }
         GO_ON
     }
 
     fn record(&mut self, fields: &Fields, record: &View<'_>) -> Step {
         let ends = fields.last(record).secs() as u32;
-        let now = self.follow(ends);
-        let ports = [fields.source_port(record), fields.destination_port(record)];
-        let protocol = fields.protocol(record);
-        // Fragments of flows.
-        if !(ports == [0, 0] && protocol == UDP) {
-            let direction = if self.config.is_direction_guessed {
-                Direction::of_ports(ports[0], ports[1])
-            } else {
-                Direction::of_flags(fields.direction_flags(record).unwrap_or_default())
-            };
-            let flow = Flow {
-                source: fields.source(record),
-                destination: fields.destination(record),
-                ports,
-                protocol,
-                flags: fields.flags(record),
-                packets: fields.packets(record),
-                bytes: fields.bytes(record),
-                direction,
-            };
-            self.table.add(&flow, now, self.config, &mut self.events);
+        let flow = self.flow(fields, record);
+        let packets_back = fields.packets_back(record).filter(|packets| self.is_biflow && *packets > 0);
+        let back = packets_back.map(|packets| Flow {
+            source: flow.destination,
+            destination: flow.source,
+            ports: [flow.ports[1], flow.ports[0]],
+            flags: fields.flags_back(record).unwrap_or_default(),
+            packets,
+            bytes: fields.bytes_back(record).unwrap_or_default(),
+            direction: flow.direction.back(),
+            protocol: flow.protocol,
+        });
+        for flow in std::iter::once(flow).chain(back) {
+            let now = self.follow(ends);
+            // Fragments of flows.
+            if !(flow.ports == [0, 0] && flow.protocol == UDP) {
+                self.table.add(&flow, now, self.config, &mut self.events);
+            }
+            self.check_flow_time();
         }
-        self.check_flow_time();
         self.send()
     }
 
@@ -261,6 +277,26 @@ impl Handler<Fields> for Detection<'_> {
 }
 
 impl Detection<'_> {
+    /// The first direction of a record.
+    fn flow(&self, fields: &Fields, record: &View<'_>) -> Flow {
+        let ports = [fields.source_port(record), fields.destination_port(record)];
+        let direction = if self.config.is_direction_guessed {
+            Direction::of_ports(ports[0], ports[1])
+        } else {
+            Direction::of_flags(fields.direction_flags(record).unwrap_or_default())
+        };
+        Flow {
+            source: fields.source(record),
+            destination: fields.destination(record),
+            ports,
+            protocol: fields.protocol(record),
+            flags: fields.flags(record),
+            packets: fields.packets(record),
+            bytes: fields.bytes(record),
+            direction,
+        }
+    }
+
     /// Moves time on to a flow that ends at this second; answers the time.
     fn follow(&mut self, ends: u32) -> u32 {
         let first = || {

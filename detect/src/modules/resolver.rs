@@ -16,7 +16,7 @@ use crate::reading::{Next, ReadError, Reader};
 use crate::stream::Sender;
 use amend::{Amended, Plan};
 pub use dns::fuzz_dns;
-use lookup::Sources;
+pub(crate) use lookup::Sources;
 use pool::Pool;
 use record::Kind;
 use record::unirec::{SpecError, Template};
@@ -167,7 +167,7 @@ impl Settings {
         if let Some(word) = line.words.into_iter().next() {
             return Err(ArgError::Unknown(word).into());
         }
-        let files = ["/etc/hosts", "/etc/resolv.conf", "/etc/services"].map(PathBuf::from);
+        let files = [lookup::HOSTS, lookup::RESOLV_CONF, "/etc/services"].map(PathBuf::from);
         let (mut spec, mut words, mut servers) = (None, Vec::new(), Vec::new());
         let (mut wait, mut verbose) = (WAIT, log::level() >= 0);
         for (name, value) in line.options {
@@ -196,7 +196,8 @@ impl Settings {
     }
 }
 
-fn server(text: &str) -> Option<SocketAddr> {
+/// A name server, on port 53 if none is said.
+pub(crate) fn server(text: &str) -> Option<SocketAddr> {
     text.parse().ok().or_else(|| Some(SocketAddr::new(text.parse::<IpAddr>().ok()?, 53)))
 }
 

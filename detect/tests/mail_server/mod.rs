@@ -47,7 +47,10 @@ pub(crate) struct MailServer {
 
 impl MailServer {
     pub(crate) fn start(behaviour: Behaviour) -> MailServer {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        MailServer::on(TcpListener::bind("127.0.0.1:0").unwrap(), behaviour)
+    }
+
+    pub(crate) fn on(listener: TcpListener, behaviour: Behaviour) -> MailServer {
         let port = listener.local_addr().unwrap().port();
         let mails = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&mails);

@@ -4,36 +4,66 @@
 pub(super) struct Watch {
     /// Name of the attack in [`benches::ATTACKS`].
     pub(super) attack: &'static str,
-    /// The detector and its options.
+    /// The detector and its options; `{}` is the site's folder.
     pub(super) detector: &'static [&'static str],
-    /// The plugin of the probe without which the detector is blind; empty if none.
+    /// The plugin of the probe whose records the detector reads.
     pub(super) plugin: &'static str,
     /// From the detector's alerts to IDEA, maybe by way of an aggregator.
     pub(super) reporters: &'static [&'static str],
     pub(super) why: &'static str,
+    /// What the detector reads besides, by name and content; `{}` is the site's folder.
+    pub(super) files: &'static [(&'static str, &'static str)],
 }
+
+/// The pool that is mined in, as a list of known ones has it, and settings that connect to nobody.
+const POOLS: &[(&str, &str)] = &[
+    ("pools", "198.51.100.33:3333\n"),
+    (
+        "miner.xml",
+        r#"<configuration><struct name="main struct">
+<element name="blacklist_file">{}/pools</element>
+<element name="stratum_check">false</element>
+<element name="conn_timeout">10</element>
+<element name="read_timeout">10</element>
+<element name="timeout_active">3600</element>
+<element name="timeout_inactive">60</element>
+<element name="check_period">60</element>
+<element name="score_treshold">9</element>
+<element name="suspect_db_size">1048576</element>
+<element name="suspect_db_stash_size">4</element>
+<element name="blacklist_db_size">131072</element>
+<element name="blacklist_db_stash_size">4</element>
+<element name="whitelist_db_size">1048576</element>
+<element name="whitelist_db_stash_size">4</element>
+</struct></configuration>
+"#,
+    ),
+];
 
 pub(super) const WATCHES: &[Watch] = &[
     Watch {
         attack: "port_scan",
         detector: &["vportscan_detector"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["vportscan_aggregator", "vportscan2idea"],
         why: "50 ports of one host got a SYN and nothing else",
+        files: &[],
     },
     Watch {
         attack: "host_scan",
         detector: &["haddrscan_detector"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["haddrscan_aggregator", "haddrscan2idea"],
         why: "one port of 50 hosts got a SYN and nothing else",
+        files: &[],
     },
     Watch {
         attack: "ssh_guessing",
         detector: &["brute_force_detector", "-S"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["bruteforce2idea"],
         why: "30 connections to port 22 were as short as a password that is refused",
+        files: &[],
     },
     Watch {
         attack: "sip_guessing",
@@ -41,6 +71,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "sip",
         reporters: &["sipbf2idea"],
         why: "50 registrations of a user were refused",
+        files: &[],
     },
     Watch {
         attack: "toll_fraud",
@@ -48,6 +79,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "sip",
         reporters: &["voipfraud2idea"],
         why: "more than 10 prefixes were tried in front of one number",
+        files: &[],
     },
     Watch {
         attack: "dns_tunnel",
@@ -55,6 +87,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "dns",
         reporters: &["dnstunnel2idea"],
         why: "long names of many letters below one domain, each asked for once",
+        files: &[],
     },
     Watch {
         attack: "web_attack",
@@ -62,20 +95,31 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "http",
         reporters: &["waintrusion_detector2idea"],
         why: "a request has the signature of an attack",
+        files: &[],
     },
     Watch {
         attack: "flood",
         detector: &["ddos_detector"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["ddos_detector2idea"],
         why: "for two minutes a host got 4 times its usual bytes, from 4 times as many networks",
+        files: &[],
     },
     Watch {
         attack: "amplification",
         detector: &["amplification_detection"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["amplification2idea"],
         why: "300 answers of a name server were more than 10 times as long as what was asked",
+        files: &[],
+    },
+    Watch {
+        attack: "mining",
+        detector: &["miner_detector", "-u", "{}/miner.xml"],
+        plugin: "basic",
+        reporters: &["minerdetector2idea"],
+        why: "a host speaks with a server that a list of mining pools has",
+        files: POOLS,
     },
     Watch {
         attack: "generated_domains",

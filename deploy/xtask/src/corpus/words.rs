@@ -104,6 +104,14 @@ const MODULES: &[(&str, &str)] = &[
     ("networks", "# all\n0.0.0.0/0"),
     ("networks", r##"1.2.3.4/33"##),
     (
+        "backscatter_model",
+        r##"{"format": "backscatter-trees-1", "tcp": {"features": ["RATE"], "mean": [2.0], "scale": [4.0], "init": -1.0, "rate": 0.5, "trees": [{"feature": [0, -2, -2], "threshold": [1.0, -2, -2], "left": [1, -1, -1], "right": [2, -1, -1], "value": [0, -1.5, 2.0]}]}}"##,
+    ),
+    (
+        "backscatter_training",
+        "PROTOCOL,POSIX_START,POSIX_END,FLOW_COUNT,MAX_FPM,UNIQUE_DST_24_SUBNETS,UNIQUE_DST_IPS,UNIQUE_DST_PORTS,UNIQUE_SRC_PORTS,PPF_AVG,PPF_STD,BYTES_AVG,BYTES_STD,LABEL\n6,100,160,50,9,1,2,3,4,1.5,0.5,40,0,1\n",
+    ),
+    (
         "blacklist_addresses",
         "192.0.2.0/24,8\n198.51.100.5,9;1:80,443;4:25\n203.0.113.9,999,one-id,two-id\n0.0.0.0/1,1\n192.0.2.0/24,1;1:80\n",
     ),

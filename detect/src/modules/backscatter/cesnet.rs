@@ -25,7 +25,7 @@ const NETWORKS: [&str; 18] = [
 ];
 
 /// The list.
-pub(super) fn networks() -> Networks {
+pub(crate) fn networks() -> Networks {
     Networks::known(&NETWORKS)
 }
 

@@ -3,7 +3,18 @@ use super::*;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use tempfile::TempDir;
+
+#[allow(dead_code, reason = "a part of it is enough")]
+#[path = "../../../tests/mail_server/mod.rs"]
+mod mail_server;
+#[allow(dead_code, reason = "a part of it is enough")]
+#[path = "../../../tests/web_server/mod.rs"]
+mod web_server;
+
+use mail_server::{openssl, tls_config};
+use web_server::WebServer;
 
 /// A server here that gives these answers, one on each connection; ends with the headers that it was asked with.
 fn server(answers: Vec<String>) -> (String, thread::JoinHandle<Vec<String>>) {
@@ -32,7 +43,8 @@ fn downloader(folder: &TempDir, sources: &[(&str, &str)]) -> Downloader {
     for source in &mut settings.sources {
         source.place = sources.iter().find(|(name, _)| source.name == *name).unwrap().1.to_owned();
     }
-    Downloader::new(settings, None, 40)
+    let lists = settings.sources.iter().map(|_| Known::default()).collect();
+    Downloader { settings, repository: None, level: 40, trust: Trust::System, lists }
 }
 
 #[test]
@@ -66,6 +78,57 @@ fn what_changed_is_fetched_when_it_is_due() {
         assert!(head.contains("If-None-Match: \"one\"\nIf-Modified-Since: Mon, 02 Jan 2023 10:15:00 GMT"), "{head}");
     }
     assert!(asked[4].starts_with("GET /other "));
+}
+
+/// A list over TLS, asked for by its tag; every version of it is in the history.
+#[test]
+fn lists_over_https_and_their_history() {
+    let folder = TempDir::new().unwrap();
+    openssl(folder.path(), "req -x509 -newkey rsa:2048 -nodes -subj /CN=ca -days 2 -keyout ca.key -out ca.crt");
+    fs::write(folder.path().join("v3"), "basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost\n").unwrap();
+    openssl(folder.path(), "req -new -newkey rsa:2048 -nodes -subj /CN=x -keyout server.key -out server.csr");
+    let signed =
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile v3 -out server.crt";
+    openssl(folder.path(), signed);
+    let tls = tls_config(folder.path());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The list is another one from the third question on.
+    let mut questions = 0;
+    let server = WebServer::on(listener, Some(tls), move |asked| {
+        questions += 1;
+        let (tag, list) = if questions < 3 { ("\"a\"", "10.0.0.1\n") } else { ("\"b\"", "10.0.0.1\n10.0.0.2\n") };
+        if asked.header("if-none-match") == Some(tag) {
+            return (304, Vec::new(), String::new());
+        }
+        (200, vec![format!("ETag: {tag}")], list.into())
+    });
+    let url = format!("https://localhost:{}/list", server.port);
+    let mut downloader = downloader(&folder, &[("Feodo Tracker", &url)]);
+    let repository = folder.path().join("history");
+    downloader.repository = Some(repository.clone());
+    let (start, stop, minute) = (Instant::now(), Stop::default(), Duration::from_secs(60));
+    let list = || fs::read_to_string(folder.path().join("lists/4")).unwrap_or_default();
+    // Nobody vouches for the server; it is not asked.
+    downloader.round(start, &stop);
+    assert_eq!((list(), server.asked().len()), (String::new(), 0));
+    downloader.trust = Trust::File(folder.path().join("ca.crt"));
+    for (after, asked, expected) in
+        [(0, 1, "10.0.0.1,1\n"), (9, 1, "10.0.0.1,1\n"), (10, 2, "10.0.0.1,1\n"), (20, 3, "10.0.0.1,1\n10.0.0.2,1\n")]
+    {
+        downloader.round(start + after * minute, &stop);
+        assert_eq!((list().as_str(), server.asked().len()), (expected, asked), "after {after} minutes");
+    }
+    let tags: Vec<_> = server.asked().iter().map(|asked| asked.header("if-none-match").map(str::to_owned)).collect();
+    assert_eq!(tags, [None, Some("\"a\"".into()), Some("\"a\"".into())]);
+    let git = |args: &[&str]| {
+        let ran = Command::new("git").arg("-C").arg(&repository).args(args).output().unwrap();
+        assert!(ran.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    assert_eq!(git(&["log", "--format=%s"]), "IPv4Blacklists updated\nIPv4Blacklists updated\n");
+    assert_eq!(git(&["show", "HEAD~1:ip4/Feodo Tracker.blist"]), "10.0.0.1:\n");
+    assert_eq!(git(&["show", "HEAD:ip4/Feodo Tracker.blist"]), "10.0.0.1:\n10.0.0.2:\n");
+    assert_eq!(git(&["status", "--porcelain"]), "");
 }
 
 #[test]

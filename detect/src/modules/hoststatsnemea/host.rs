@@ -31,6 +31,11 @@ impl Direction {
         let is_known = source.min(destination) < SERVICES_END;
         Direction { is_request: is_known && source > destination, is_response: is_known && source < destination }
     }
+
+    /// That of the flow in the other direction.
+    pub(super) fn back(self) -> Direction {
+        Direction { is_request: self.is_response, is_response: self.is_request }
+    }
 }
 
 /// A flow.

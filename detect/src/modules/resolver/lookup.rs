@@ -10,6 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// Files of the system.
+pub(super) const HOSTS: &str = "/etc/hosts";
+pub(super) const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Name servers of a file, at the most; glibc takes 3.
 const SERVERS_MAX: usize = 8;
 /// One server has so long, then the next is asked.
@@ -29,7 +32,7 @@ const TTL: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(
 
 /// What is known without asking, and whom to ask.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sources {
+pub(crate) struct Sources {
     names: HashMap<IpAddr, String>,
     addresses: HashMap<String, Vec<IpAddr>>,
     pub(super) servers: Vec<SocketAddr>,
@@ -59,8 +62,13 @@ pub(super) struct Outcome {
 }
 
 impl Sources {
+    /// What this system says, and its name servers unless there are others.
+    pub(crate) fn system(servers: &[SocketAddr]) -> Sources {
+        Sources::load(Path::new(HOSTS), Path::new(RESOLV_CONF), servers)
+    }
+
     /// Reads the system's files; `servers` go before those of `resolv.conf`.
-    pub(super) fn load(hosts: &Path, resolv_conf: &Path, servers: &[SocketAddr]) -> Sources {
+    pub(crate) fn load(hosts: &Path, resolv_conf: &Path, servers: &[SocketAddr]) -> Sources {
         let mut sources = Sources { servers: servers.to_vec(), ..Sources::default() };
         for mut words in services::read(hosts).unwrap_or_default().lines().map(services::words) {
             let Some(ip) = words.next().and_then(|word| word.parse::<IpAddr>().ok()) else { continue };
@@ -82,6 +90,14 @@ impl Sources {
             sources.servers.push((Ipv4Addr::LOCALHOST, 53).into());
         }
         sources
+    }
+
+    /// The name of an address, looked up for as long as `limit`; none if it has none or nobody knows.
+    pub(crate) fn name_of(&self, ip: IpAddr, limit: Duration) -> Option<String> {
+        match self.resolve(&Question::Ptr(ip), Instant::now() + limit).result {
+            Ok(Found::Name(name)) => Some(name),
+            Ok(Found::Address(_)) | Err(_) => None,
+        }
     }
 
     /// What the file of hosts, and the text itself, say.

@@ -1,9 +1,9 @@
 //! `mongo: {host, port, db, collection, user, password}`: the message as a document of the NEMEA Dashboard (spec/idea.md sections 2.4 and 5).
 //!
-//! MongoDB's driver is not part of this program: it would bring more code than all reporters. Documents are appended to a file in
-//! MongoDB's extended JSON, with dates as the dashboard needs them, and `mongoimport --db DB --collection COLLECTION FILE` takes them over. The
-//! file is the key `file`, else `<spool path>/<module>/<action>.mongo.json`; it grows to [`FILE_MAX`] bytes, what comes then is lost, said and
-//! counted.
+//! MongoDB's driver is not part of this program: it would bring 229 packages, an asynchronous runtime among them, for one insert. Documents
+//! are appended to a file in MongoDB's extended JSON, with dates as the dashboard needs them, and `mongoimport --db DB --collection
+//! COLLECTION FILE` takes them over. The file is the key `file`, else `<spool path>/<module>/<action>.mongo.json`; it grows to [`FILE_MAX`]
+//! bytes, what comes then is lost, said and counted.
 use super::file::append;
 use super::{Act, Flow, Scene, Setup};
 use crate::report::config::Section;
