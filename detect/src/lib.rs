@@ -31,6 +31,7 @@ pub mod reading;
 pub mod recast;
 pub mod report;
 pub mod sdk;
+pub(crate) mod slices;
 pub mod stats_socket;
 pub mod stix;
 pub mod store;

@@ -31,6 +31,7 @@ modules! {
     brute_force_detector, ddos_detector, hoststatsnemea, sip_bf_detector, dnstunnel_detection, voip_fraud_detection,
     waintrusion_detector, smtp_spam_detector, ipblacklistfilter, urlblacklistfilter, dnsblacklistfilter,
     blacklist_aggregator, bl_downloader, adaptive_filter, miner_detector,
+    login_bf_detector, fingerprint_detector, doh_tunnel_detector,
 }
 
 /// All modules, in the order of the documentation; the reporters are the last.

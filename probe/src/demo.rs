@@ -20,6 +20,8 @@ use watches::{WATCHES, Watch};
 
 /// Alerts of one attack that are shown; a long one is told again and again.
 const SHOWN_MAX: u64 = 1_000;
+/// Plugins whose detectors want both directions in one record.
+const BOTH_WAYS: [&str; 5] = ["ssh", "rdp", "smb", "kerberos", "tls"];
 const MILLION: Nanos = 1_000_000;
 
 /// Make traffic with attacks in it, find them, and show the alerts with the reason of each.
@@ -206,7 +208,7 @@ impl<'a> Site<'a> {
         Ok(found)
     }
 
-    /// The flow records that a plugin makes of the capture, each direction its own as the detectors want them. The cache is small because its
+    /// The flow records that a plugin makes of the capture, each direction its own as most detectors want them. The cache is small because its
     /// sweep goes by packets: a large one tells of quiet flows many minutes late at so few packets a second.
     fn flows(&mut self, plugin: &'static str) -> Result<PathBuf, DemoError> {
         if let Some(flows) = self.flows.get(plugin) {
@@ -215,7 +217,8 @@ impl<'a> Site<'a> {
         let out = self.path(&format!("flows{plugin}.trapcap"));
         let input = format!("pcap;file={}", self.path("attacks.pcap").display());
         let output = format!("unirec;ifc={}:w:buffer=off:timeout=WAIT;id=0", file(&out));
-        let mut args = vec!["-i", &input, "-s", "cache;split;size=12", "-o", &output];
+        let cache = if BOTH_WAYS.contains(&plugin) { "cache;size=12" } else { "cache;split;size=12" };
+        let mut args = vec!["-i", &input, "-s", cache, "-o", &output];
         if !plugin.is_empty() {
             args.extend(["-p", plugin]);
         }

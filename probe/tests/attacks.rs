@@ -17,6 +17,11 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("toll_fraud", "Attempt.Login"),
     ("dns_tunnel", "Anomaly.Connection"),
     ("web_attack", "Attempt.Exploit"),
+    ("ssh_logins", "Attempt.Login"),
+    ("rdp_logins", "Attempt.Login"),
+    ("smb_logons", "Attempt.Login"),
+    ("kerberos_spray", "Attempt.Login"),
+    ("doh_tunnel", "Anomaly.Connection"),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! The connection request is told from that of other X.224 protocols by its cookie or its negotiation request, else by the port. What
 //! follows the confirm is TLS or encrypted.
-use super::headers::{find, line};
+use super::headers::line;
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use record::element::cesnet;
@@ -131,7 +131,7 @@ impl<'m> Request<'m> {
             _ => (&[][..], variable),
         };
         let asked = negotiation(rest).filter(|(kind, _)| *kind == ASK);
-        let cookie = text.strip_prefix(COOKIE).or_else(|| routing_token(text).map(|_| &[][..]));
+        let cookie = text.strip_prefix(COOKIE).or_else(|| is_routing_token(text).then_some(&[][..]));
         let known = cookie.is_some() || asked.is_some() || port == PORT;
         known.then(|| Request { cookie: cookie.unwrap_or_default(), protocols: asked.map_or(0, |(_, p)| p) })
     }
@@ -140,8 +140,8 @@ impl<'m> Request<'m> {
 const COOKIE: &[u8] = b"Cookie: mstshash=";
 
 /// [MS-RDPBCGR] 2.2.1.1, routingToken: a cookie of another name, or `tsv://` of a broker.
-fn routing_token(text: &[u8]) -> Option<usize> {
-    [&b"Cookie: msts="[..], b"tsv://"].into_iter().find_map(|prefix| text.strip_prefix(prefix).and(find(b'=', text)))
+fn is_routing_token(text: &[u8]) -> bool {
+    text.starts_with(b"Cookie: msts=") || text.starts_with(b"tsv://")
 }
 
 /// Type and value of a negotiation message: type, flags, length 8, value, all little endian.

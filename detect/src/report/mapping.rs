@@ -15,4 +15,5 @@ reporters! {
     amplification2idea, blacklist2idea, smashedblacklist2idea, bruteforce2idea, ddos_detector2idea, dgadetection2idea, dnstunnel2idea,
     haddrscan2idea, hoststats2idea, minerdetector2idea, sipbf2idea, sshbruteforceml2idea, venom2idea, voipfraud2idea, vportscan2idea,
     waintrusion_detector2idea, idea2idea,
+    loginbf2idea, fingerprint2idea, dohtunnel2idea,
 }
