@@ -67,7 +67,7 @@ fn read(capture: &Path, names: &[&str], filter: &str) -> BTreeSet<String> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture).args(["-n", "-d", "tcp.port==2222,ssh", "-Y", filter, "-T", "fields"]);
     // A name's parts come as one text, as they do here.
-    command.args(["-E", "separator=/t", "-E", "aggregator=/"]).args(names.iter().flat_map(|name| ["-e", name]));
+    command.args(["-E", "separator=/t", "-E", "aggregator=|"]).args(names.iter().flat_map(|name| ["-e", name]));
     let table = tools::tool("tshark", &mut command);
     table.split(['\t', '\n']).map(plain).filter(|value| !value.is_empty() && value != "0").collect()
 }
@@ -77,7 +77,7 @@ fn plain(value: &str) -> String {
     let value = value.strip_suffix(r"\r\n").unwrap_or(value).trim();
     let value = value.strip_prefix("Cookie: mstshash=").unwrap_or(value);
     let number = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    number.map_or_else(|| value.to_owned(), |number| number.to_string())
+    number.map_or_else(|| value.replace('|', "/"), |number| number.to_string())
 }
 
 fn openssh() -> PathBuf {

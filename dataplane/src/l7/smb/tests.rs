@@ -24,7 +24,7 @@ fn status(status: u32) -> Vec<u8> {
 
 /// A session setup whose NTLM message has these names, inside some SPNEGO.
 fn setup(names: [&[u8]; 3], flags: u32) -> Vec<u8> {
-    let mut ntlm = [&NTLM[..], &AUTHENTICATE.to_le_bytes(), &[0; 16]].concat();
+    let mut ntlm = [NTLM, &AUTHENTICATE.to_le_bytes(), &[0; 16]].concat();
     let mut at = 72u32;
     for name in names {
         let len = (name.len() as u16).to_le_bytes();
