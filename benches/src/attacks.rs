@@ -6,6 +6,7 @@ mod content;
 mod floods;
 mod guesses;
 mod insiders;
+mod logins;
 mod scans;
 
 use std::fmt;
@@ -138,6 +139,41 @@ pub const ATTACKS: &[Attack] = &[
         culprit: attacker(17),
         begins: 90 * SECOND,
         tell: content::mining,
+    },
+    Attack {
+        name: "ssh_logins",
+        doc: "36 passwords that an SSH server refuses, then one that it does not",
+        culprit: attacker(40),
+        begins: 90 * SECOND,
+        tell: logins::ssh,
+    },
+    Attack {
+        name: "rdp_logins",
+        doc: "30 Remote Desktop connections as short as a refusal",
+        culprit: attacker(41),
+        begins: 100 * SECOND,
+        tell: logins::desktop,
+    },
+    Attack {
+        name: "smb_logons",
+        doc: "30 logons that a file server refuses, then one that it does not",
+        culprit: attacker(42),
+        begins: 110 * SECOND,
+        tell: logins::smb,
+    },
+    Attack {
+        name: "kerberos_spray",
+        doc: "one password for 30 users",
+        culprit: attacker(43),
+        begins: 120 * SECOND,
+        tell: logins::kerberos,
+    },
+    Attack {
+        name: "doh_tunnel",
+        doc: "2 MB of queries to a resolver over HTTPS in half a minute",
+        culprit: attacker(44),
+        begins: 130 * SECOND,
+        tell: content::doh_tunnel,
     },
 ];
 

@@ -3,6 +3,7 @@
 //! The numbers beside each case were reasoned out or counted by other tools (capinfos), never by our decoder.
 mod files;
 mod layers;
+mod logins;
 mod protocols;
 mod tape;
 mod timing;
@@ -55,8 +56,8 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 4] = [timing::CASES, layers::CASES, protocols::CASES, files::CASES];
-    const COUNT: usize = LISTS[0].len() + LISTS[1].len() + LISTS[2].len() + LISTS[3].len();
+    const LISTS: [&[Case]; 5] = [timing::CASES, layers::CASES, protocols::CASES, logins::CASES, files::CASES];
+    const COUNT: usize = LISTS[0].len() + LISTS[1].len() + LISTS[2].len() + LISTS[3].len() + LISTS[4].len();
     static ALL: [Case; COUNT] = {
         let mut all = [LISTS[0][0]; COUNT];
         let (mut filled, mut list) = (0, 0);

@@ -6,10 +6,14 @@ mod datagrams;
 pub mod dns;
 pub mod http;
 pub mod icmp;
+pub mod kerberos;
 pub mod quic;
+pub mod rdp;
 pub mod sctp;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
+pub mod ssh;
 mod tcp;
 pub mod tls;
 

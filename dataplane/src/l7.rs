@@ -2,7 +2,12 @@
 pub mod dns;
 pub(crate) mod headers;
 pub mod http;
+pub mod kerberos;
 pub mod passivedns;
+pub mod rdp;
+pub mod segments;
 pub mod sip;
+pub mod smb;
 pub mod smtp;
+pub mod ssh;
 pub mod tls;

@@ -291,6 +291,10 @@ plugins! {
     smtp: crate::l7::smtp::Smtp,
     sip: crate::l7::sip::Sip,
     tls: crate::l7::tls::Tls,
+    ssh: crate::l7::ssh::Ssh,
+    rdp: crate::l7::rdp::Rdp,
+    smb: crate::l7::smb::Smb,
+    kerberos: crate::l7::kerberos::Kerberos,
 }
 
 /// Where in a packet's way a plugin is called.

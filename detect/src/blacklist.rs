@@ -7,6 +7,7 @@
 pub mod addresses;
 pub mod catalog;
 pub(crate) mod filter;
+pub mod fingerprints;
 pub mod names;
 pub(crate) mod watched;
 
@@ -37,11 +38,15 @@ pub(crate) enum Wrong {
 }
 
 /// Gives the lines of a file to `each`, empty ones left out, and says on standard error which of them it refuses.
-fn load(path: &Path, each: impl FnMut(&str) -> Result<(), Wrong>) -> io::Result<()> {
+pub(crate) fn load(path: &Path, each: impl FnMut(&str) -> Result<(), Wrong>) -> io::Result<()> {
     read(path.display(), BufReader::new(File::open(path)?), each)
 }
 
-fn read(name: impl Display, text: impl BufRead, mut each: impl FnMut(&str) -> Result<(), Wrong>) -> io::Result<()> {
+pub(crate) fn read(
+    name: impl Display,
+    text: impl BufRead,
+    mut each: impl FnMut(&str) -> Result<(), Wrong>,
+) -> io::Result<()> {
     let (mut lines, mut number, mut wrong, mut left_out) = (Lines::new(text), 0_u64, 0, 0_u64);
     while let Some((line, is_whole)) = lines.next()? {
         number += 1;

@@ -35,6 +35,7 @@ pub mod recast;
 pub mod report;
 pub mod sdk;
 pub mod settings;
+pub(crate) mod slices;
 pub mod stats_socket;
 pub mod stix;
 pub mod store;

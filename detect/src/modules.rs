@@ -32,6 +32,7 @@ modules! {
     waintrusion_detector, smtp_spam_detector, ipblacklistfilter, urlblacklistfilter, dnsblacklistfilter,
     blacklist_aggregator, bl_downloader, adaptive_filter, miner_detector, backscatter_classifier,
     dga_detector, beacon_detector, exfiltration_detector, new_service_detector, reflection_detector, evaluator,
+    login_bf_detector, fingerprint_detector, doh_tunnel_detector,
 }
 
 /// All modules, in the order of the documentation; the reporters are the last.

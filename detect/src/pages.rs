@@ -1,5 +1,8 @@
 //! What docs/detectors.md says of detectors of our own: how they judge, in words, and their options and alerts, from the declarations.
-use crate::modules::{beacon_detector, dga_detector, exfiltration_detector, new_service_detector, reflection_detector};
+use crate::modules::{
+    beacon_detector, dga_detector, doh_tunnel_detector, exfiltration_detector, fingerprint_detector, login_bf_detector,
+    new_service_detector, reflection_detector,
+};
 use record::{Record, Schema};
 use trap::module::ModuleInfo;
 
@@ -23,4 +26,7 @@ macro_rules! pages {
     };
 }
 
-pages! { dga_detector, beacon_detector, exfiltration_detector, new_service_detector, reflection_detector }
+pages! {
+    dga_detector, beacon_detector, exfiltration_detector, new_service_detector, reflection_detector,
+    login_bf_detector, fingerprint_detector, doh_tunnel_detector,
+}

@@ -14,7 +14,7 @@ use std::io::{self, BufWriter, Write};
 use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 mod watches;
 use watches::{WATCHES, Watch};
@@ -28,6 +28,8 @@ const CACHE_MIN: u32 = 12;
 /// A flow is in the table for so long, with what comes after its last packet.
 const LIVE_SECS: u64 = 120;
 const SPAN_SECS: u64 = SPAN / (1_000 * MILLION);
+/// Plugins whose detectors want both directions in one record.
+const BOTH_WAYS: [&str; 5] = ["ssh", "rdp", "smb", "kerberos", "tls"];
 const MILLION: Nanos = 1_000_000;
 
 /// Make traffic with attacks in it, find them, and show the alerts with the reason of each.
@@ -191,31 +193,40 @@ impl<'a> Site<'a> {
         .to_string()
     }
 
-    /// Tells the traffic to the probe, which writes a file of flow records for each plugin that a detector needs, each direction its own as
-    /// detectors want them. The cache is as small as the traffic is, because its sweep goes by packets: a large one tells of quiet flows many
-    /// minutes late at few packets a second. The traffic itself is many times as large, and is left only where that is asked for.
+    /// Tells the traffic to two probes, one of which has each direction as a record of its own. They write a file of flow records for each plugin
+    /// that a detector needs. The traffic itself is many times as large, and is left only where that is asked for.
     fn capture(&self, attacks: &[Attack], others: u64, args: &Args) -> Result<(), DemoError> {
-        let plugins: BTreeSet<&str> = WATCHES.iter().map(|watch| watch.plugin).collect();
+        let plugins = WATCHES.iter().map(|watch| watch.plugin);
+        let (both, split): (BTreeSet<&str>, BTreeSet<&str>) = plugins.partition(|plugin| BOTH_WAYS.contains(plugin));
+        let mut probes = [self.probe("split;", &split, others)?, self.probe("", &both, others)?];
+        let path = self.path("attacks.pcap");
+        let kept = args.keep.as_ref().map(|_| File::create(&path)).transpose();
+        let kept = kept.map_err(|why| DemoError::File { path, why })?;
+        let probes_in = probes.iter_mut().filter_map(|probe| probe.stdin.take()).collect();
+        let mut told = BufWriter::new(Told { probes: probes_in, kept });
+        let written = write_attacks(attacks, others, args.seed, &mut told).and_then(|_| told.flush());
+        // The end of the capture.
+        drop(told);
+        for probe in probes {
+            // A probe that ended early says why; the pipe only says that it did.
+            ended("ipfixprobe", &probe.wait_with_output()?, &[0])?;
+        }
+        Ok(written?)
+    }
+
+    /// A probe that reads a capture from standard input. The cache is as small as the traffic is, because its sweep goes by packets: a large one
+    /// tells of quiet flows many minutes late at few packets a second.
+    fn probe(&self, split: &str, plugins: &BTreeSet<&str>, others: u64) -> io::Result<Child> {
         let interfaces =
             plugins.iter().map(|plugin| format!("{}:w:buffer=off:timeout=WAIT", file(&self.flows(plugin))));
         let interfaces = interfaces.collect::<Vec<_>>().join(",");
         let map = plugins.iter().copied().collect::<Vec<_>>().join(",");
         let output = format!("unirec;ifc={interfaces};id=0;plugins={map}");
+        let size = CACHE_MIN.max((4 * others * LIVE_SECS / SPAN_SECS).max(1).ilog2());
         let mut command = Command::new(&self.sonda);
-        let cache = format!("cache;split;size={}", CACHE_MIN.max((4 * others * LIVE_SECS / SPAN_SECS).max(1).ilog2()));
-        command.args(["ipfixprobe", "-i", "pcap;file=-", "-s", &cache, "-o", &output]);
+        command.args(["ipfixprobe", "-i", "pcap;file=-", "-s", &format!("cache;{split}size={size}"), "-o", &output]);
         command.args(plugins.iter().filter(|plugin| **plugin != "basic").flat_map(|plugin| ["-p", *plugin]));
-        let mut probe = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let path = self.path("attacks.pcap");
-        let kept = args.keep.as_ref().map(|_| File::create(&path)).transpose();
-        let kept = kept.map_err(|why| DemoError::File { path, why })?;
-        let mut told = BufWriter::new(Told { probe: probe.stdin.take(), kept });
-        let written = write_attacks(attacks, others, args.seed, &mut told).and_then(|_| told.flush());
-        // The end of the capture.
-        drop(told);
-        // A probe that ended early says why; the pipe only says that it did.
-        ended("ipfixprobe", &probe.wait_with_output()?, &[0])?;
-        Ok(written?)
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
     }
 
     /// Where the flow records of a plugin are.
@@ -282,7 +293,7 @@ impl<'a> Site<'a> {
 
 /// Where the capture goes.
 struct Told {
-    probe: Option<ChildStdin>,
+    probes: Vec<ChildStdin>,
     kept: Option<File>,
 }
 
@@ -291,12 +302,12 @@ impl Write for Told {
         if let Some(kept) = &mut self.kept {
             kept.write_all(bytes)?;
         }
-        self.probe.as_mut().map_or(Ok(()), |probe| probe.write_all(bytes))?;
+        self.probes.iter_mut().try_for_each(|probe| probe.write_all(bytes))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.probe.as_mut().map_or(Ok(()), Write::flush)
+        self.probes.iter_mut().try_for_each(Write::flush)
     }
 }
 

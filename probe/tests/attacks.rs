@@ -23,6 +23,11 @@ const CATEGORIES: &[(&str, &str)] = &[
     ("new_service", "Anomaly.Connection"),
     ("reflection", "Availability.DDoS"),
     ("mining", "Suspicious.Miner"),
+    ("ssh_logins", "Attempt.Login"),
+    ("rdp_logins", "Attempt.Login"),
+    ("smb_logons", "Attempt.Login"),
+    ("kerberos_spray", "Attempt.Login"),
+    ("doh_tunnel", "Anomaly.Connection"),
 ];
 
 #[test]

@@ -1,7 +1,8 @@
 //! Information elements of IPFIX: number, name and abstract type (RFC 7011 section 3.2, RFC 7012).
 //!
 //! The names are those of IANA's registry and of libfds (spec/ipfix.md section 7); elements that libfds does not know (JA4, MQTT, RTSP)
-//! carry a name of ours. Lists name the element of their items; the list itself is [`iana::basicList`].
+//! carry a name of ours. Fields that nobody has registered have numbers of ours too, from 30000 on in CESNET's space, far above its own.
+//! Lists name the element of their items; the list itself is [`iana::basicList`].
 
 /// Abstract data types of RFC 7011 section 6.1 and RFC 6313.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -372,6 +373,35 @@ elements! {
         1102 WGDstPeer Unsigned32,
         1200 scitagExperimentID Unsigned16,
         1201 scitagExperimentAct Unsigned8,
+        30000 sshClientVersion String,
+        30001 sshServerVersion String,
+        30002 sshHassh OctetArray,
+        30003 sshHasshServer OctetArray,
+        30004 sshClientPackets Unsigned32,
+        30005 sshServerPackets Unsigned32,
+        30006 sshClientBytes Unsigned64,
+        30007 sshServerBytes Unsigned64,
+        30008 sshAuthAnswers Unsigned16,
+        30009 sshAuth Unsigned8,
+        30020 rdpCookie String,
+        30021 rdpRequestedProtocols Unsigned32,
+        30022 rdpSelectedProtocol Unsigned32,
+        30023 rdpAnswer Unsigned8,
+        30024 rdpFailureCode Unsigned32,
+        30030 smbDialect Unsigned16,
+        30031 smbUser String,
+        30032 smbDomain String,
+        30033 smbWorkstation String,
+        30034 smbStatus Unsigned32,
+        30035 smbLogonFailures Unsigned16,
+        30036 smbLogons Unsigned16,
+        30050 kerberosRequest Unsigned8,
+        30051 kerberosReply Unsigned8,
+        30052 kerberosRealm String,
+        30053 kerberosClientName String,
+        30054 kerberosServerName String,
+        30055 kerberosErrorCode Unsigned32,
+        30056 kerberosFailures Unsigned16,
     }
     /// Flowmon Networks, PEN 39499.
     flowmon(FLOWMON) {

@@ -1,6 +1,6 @@
 //! Dialogs of one protocol, one after the other: what the parser of that protocol has to do, and little else.
 use crate::{empty, frames};
-use benches::dialog::{Datagrams, Dialog, Host, Route, TcpSession, dns, http, sip, smtp, tls};
+use benches::dialog::{Datagrams, Dialog, Host, Route, TcpSession, dns, http, kerberos, rdp, sip, smb, smtp, ssh, tls};
 use benches::{Frame, MILLISECOND, Profile, Rng};
 use dataplane::capture::memory::MemorySource;
 use std::net::Ipv4Addr;
@@ -19,6 +19,10 @@ pub fn of(parser: &str, count: u64) -> MemorySource {
             let contact = format!("{}:{}", route.client.ip, route.client.port);
             Box::new(Datagrams::udp(route, sip::talk(rng, &contact)))
         },
+        "ssh" => |rng, route| Box::new(TcpSession::new(route, ssh::connection(rng, ANSWER_BYTES))),
+        "rdp" => |_, route| Box::new(TcpSession::new(route, rdp::work([ANSWER_BYTES / 2; 2]))),
+        "smb" => |_, route| Box::new(TcpSession::new(route, smb::work(ANSWER_BYTES / 2))),
+        "kerberos" => |_, route| Box::new(Datagrams::udp(route, kerberos::login())),
         _ => return frames::profile(Profile::Realistic, count * 12, count),
     };
     let port = match parser {
@@ -26,6 +30,10 @@ pub fn of(parser: &str, count: u64) -> MemorySource {
         "tls" => 443,
         "smtp" => 25,
         "sip" => 5060,
+        "ssh" => 22,
+        "rdp" => 3389,
+        "smb" => 445,
+        "kerberos" => 88,
         _ => 53,
     };
     let (mut rng, mut source, mut frame) = (Rng::new(1), empty(), Frame::new());

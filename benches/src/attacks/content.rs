@@ -2,6 +2,7 @@
 use super::{Scene, attacker, connection, datagrams, victim};
 use crate::dialog::dns::{self, Message, rtype};
 use crate::dialog::http::Transaction;
+use crate::dialog::tls::{Hello, Version};
 use crate::dialog::{Side, Turn};
 use crate::{MILLISECOND, Nanos, Rng, SECOND};
 
@@ -20,6 +21,16 @@ pub(super) fn dns_tunnel(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
         (begins + u64::from(number) * 100 * MILLISECOND, Box::new(flow) as _)
     };
     (0..240).map(query).collect()
+}
+
+/// Queries and answers as long as padding makes them, one after the other.
+pub(super) fn doh_tunnel(begins: Nanos, rng: &mut Rng) -> Vec<Scene> {
+    let hello = Hello { version: Version::V13, server_name: Some("dns.quad9.net"), alpn: &["h2"], grease: false };
+    let mut turns = hello.turns(rng, 100, 300);
+    for _ in 0..3_000 {
+        turns.extend([Turn::filler(Side::Client, 600), Turn::filler(Side::Server, 900)]);
+    }
+    vec![(begins, Box::new(connection((attacker(44), 40_000), (victim(44), 443), turns)))]
 }
 
 pub(super) fn web(begins: Nanos, _rng: &mut Rng) -> Vec<Scene> {

@@ -11,8 +11,8 @@ use crate::packet::{Direction, protocol, tcp};
 use crate::registry::PluginId;
 use record::Time;
 
-/// Protocol and server port that the low bits of a script's first byte choose. The client's port is [`CLIENT_PORT`].
-pub const SERVICES: [(u8, u16); 16] = [
+/// Protocol and server port that a script's first byte [chooses](service). The client's port is [`CLIENT_PORT`].
+pub const SERVICES: [(u8, u16); 32] = [
     (protocol::TCP, 80),
     (protocol::TCP, 443),
     (protocol::TCP, 25),
@@ -29,7 +29,26 @@ pub const SERVICES: [(u8, u16); 16] = [
     (protocol::TCP, 22),
     (protocol::UDP, 123),
     (protocol::ICMPV6, 0),
+    (protocol::TCP, 88),
+    (protocol::UDP, 88),
+    (protocol::TCP, 445),
+    (protocol::TCP, 3389),
+    (protocol::TCP, 139),
+    (protocol::TCP, 2222),
+    (protocol::TCP, 21),
+    (protocol::TCP, 143),
+    (protocol::TCP, 110),
+    (protocol::TCP, 389),
+    (protocol::TCP, 1883),
+    (protocol::TCP, 554),
+    (protocol::UDP, 137),
+    (protocol::UDP, 1900),
+    (protocol::UDP, 1194),
+    (protocol::UDP, 51820),
 ];
+/// Bits of the first byte that choose a service; the lower ones come first.
+const SERVICE_LOW: u8 = 0x0f;
+const SERVICE_HIGH: u8 = 0x40;
 /// Client's port.
 pub const CLIENT_PORT: u16 = 40_000;
 /// Payload of one step at the most: what a tunnel leaves of a jumbo frame.
@@ -41,13 +60,16 @@ pub const TAGGED: u8 = 0x10;
 pub const DECOY: u8 = 0x20;
 /// In a control byte: from the server.
 const REVERSE: u8 = 0x01;
+/// In a control byte: the next step of this side has the same place in its stream.
+const REPEATED: u8 = 0x80;
 /// In a control byte: bits 3 and 4 choose the time since the step before.
 const WAITS_MS: [u64; 4] = [1, 1_000, 31_000, 301_000];
 
 /// The script of a conversation, for seeds: (protocol, server port), then payloads with their direction. `None` if no service of
 /// [`SERVICES`] is meant.
 pub fn write(service: (u8, u16), steps: &[(Direction, &[u8])]) -> Option<Vec<u8>> {
-    let mut script = vec![SERVICES.iter().position(|s| *s == service)? as u8];
+    let number = SERVICES.iter().position(|s| *s == service)? as u8;
+    let mut script = vec![number & SERVICE_LOW | if number > SERVICE_LOW { SERVICE_HIGH } else { 0 }];
     for (direction, payload) in steps {
         let payload = &payload[..payload.len().min(PAYLOAD_MAX)];
         script.push(if *direction == Direction::Reverse { REVERSE } else { 0 });
@@ -93,24 +115,34 @@ fn packets(script: &[u8], decoy: bool) -> Vec<(Time, Vec<u8>)> {
     let Some((head, mut steps)) = script.split_first() else { return Vec::new() };
     let mut out = Vec::new();
     let mut at_ms = 1_600_000_000_000;
+    let mut sequences = [1u32; 2];
     while let [control, low, high, rest @ ..] = steps {
         let len = usize::from(u16::from_le_bytes([*low, *high])).min(PAYLOAD_MAX).min(rest.len());
         let (payload, next) = rest.split_at(len);
         steps = next;
         at_ms += WAITS_MS[usize::from(control >> 3 & 3)];
         let at = Time(at_ms * 1_000_000);
-        out.push((at, ethernet(*head, *control, 1, payload)));
+        let side = &mut sequences[usize::from(control & REVERSE)];
+        let sequence = *side;
+        // A step that is sent again, now and then.
+        *side = if control & REPEATED != 0 { sequence } else { sequence.wrapping_add(len as u32) };
+        out.push((at, ethernet(*head, *control, 1, sequence, payload)));
         if decoy {
             let reversed: Vec<u8> = payload.iter().rev().copied().collect();
-            out.push((at, ethernet(*head, *control, 3, &reversed)));
+            out.push((at, ethernet(*head, *control, 3, sequence, &reversed)));
         }
     }
     out
 }
 
+fn service(head: u8) -> (u8, u16) {
+    let high = if head & SERVICE_HIGH != 0 { SERVICE_LOW + 1 } else { 0 };
+    SERVICES[usize::from(head & SERVICE_LOW | high)]
+}
+
 /// IPv4 from 10.0.0.`client` to the host after it, or back.
-fn ethernet(head: u8, control: u8, client: u8, payload: &[u8]) -> Vec<u8> {
-    let (protocol, port) = SERVICES[usize::from(head & 0x0f)];
+fn ethernet(head: u8, control: u8, client: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
+    let (protocol, port) = service(head);
     let back = control & REVERSE != 0;
     let (src, dst) = if back { (client + 1, client) } else { (client, client + 1) };
     let (src_port, dst_port) = if back { (port, CLIENT_PORT) } else { (CLIENT_PORT, port) };
@@ -133,7 +165,10 @@ fn ethernet(head: u8, control: u8, client: u8, payload: &[u8]) -> Vec<u8> {
         bytes.extend(dst_port.to_be_bytes());
     }
     match protocol {
-        protocol::TCP => bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, flags(control), 2, 0, 0, 0, 0, 0]),
+        protocol::TCP => {
+            bytes.extend(sequence.to_be_bytes());
+            bytes.extend([0, 0, 0, 1, 0x50, flags(control), 2, 0, 0, 0, 0, 0]);
+        }
         protocol::UDP => bytes.extend([(ip_len - 20).to_be_bytes(), [0, 0]].concat()),
         _ => {}
     }

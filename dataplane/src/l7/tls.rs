@@ -9,17 +9,16 @@ pub mod ja3;
 pub mod ja4;
 pub mod memo;
 mod pieces;
-pub mod segments;
 
 use crate::face::Face;
 use crate::l7::dns::until_nul;
+use crate::l7::segments::{Segments, Ticket, sequence_of};
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use fingerprints::{Memos, fingerprints};
 use hello::{Hello, Kind};
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
-use segments::{Segments, Ticket};
 use std::fmt::{Display, Write};
 
 record! {
@@ -157,12 +156,6 @@ impl Tls {
         }
         Step::More
     }
-}
-
-/// Sequence number of a TCP segment.
-fn sequence_of(packet: &PacketView<'_, '_>) -> Option<u32> {
-    let number = packet.l4_header().get(4..8)?.first_chunk()?;
-    (packet.packet.protocol == protocol::TCP).then_some(u32::from_be_bytes(*number))
 }
 
 fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Memos, record: &mut TlsRecord) {

@@ -64,7 +64,7 @@ fn drops() -> String {
 fn detectors() -> String {
     let head = "# Detectors of our own\n\n\
         Detectors that NEMEA lacks. Each reads flow records, judges by their times alone, keeps a bounded state whose evictions are counted and\n\
-        told at the end, and has a reporter. Flows that lie more than an hour ahead of all others are passed over until 100 in a row do. The\n\
+        told at the end, and has a reporter. The first five pass over flows that lie more than an hour ahead of all others until 100 in a row do. The\n\
         scenarios are attacks that the generator tells (`cargo xtask synth attacks`, `sonda demo`); how the originals of NEMEA differ is in\n\
         [compatibility.md](compatibility.md#detectors).\n\n";
     let sections: Vec<String> = PAGES.iter().map(detector).collect();

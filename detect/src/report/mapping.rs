@@ -16,4 +16,5 @@ reporters! {
     haddrscan2idea, hoststats2idea, minerdetector2idea, sipbf2idea, sshbruteforceml2idea, venom2idea, voipfraud2idea, vportscan2idea,
     waintrusion_detector2idea, idea2idea,
     beacon2idea, exfiltration2idea, new_service2idea, reflection2idea,
+    loginbf2idea, fingerprint2idea, dohtunnel2idea,
 }

@@ -127,6 +127,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "dns",
         reporters: &["dgadetection2idea"],
         why: "12 domains that a host asked for have pairs of letters that names hardly have",
+        files: &[],
     },
     Watch {
         attack: "beacon",
@@ -134,6 +135,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "",
         reporters: &["beacon2idea"],
         why: "12 contacts with one port of a server, as regular as no person is",
+        files: &[],
     },
     Watch {
         attack: "exfiltration",
@@ -142,6 +144,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "",
         reporters: &["exfiltration2idea"],
         why: "a host sent 10 times what it usually sends in a minute, and hardly got anything",
+        files: &[],
     },
     Watch {
         attack: "new_service",
@@ -149,6 +152,7 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "",
         reporters: &["new_service2idea"],
         why: "after ten minutes of learning a port answered that never did",
+        files: &[],
     },
     Watch {
         attack: "reflection",
@@ -156,5 +160,46 @@ pub(super) const WATCHES: &[Watch] = &[
         plugin: "",
         reporters: &["reflection2idea"],
         why: "a megabyte in a minute from port 1900 of more than 10 hosts that were not asked",
+        files: &[],
+    },
+    Watch {
+        attack: "ssh_logins",
+        detector: &["login_bf_detector"],
+        plugin: "ssh",
+        reporters: &["loginbf2idea"],
+        why: "an SSH server refused 20 logins of a host by the lengths of its answers",
+        files: &[],
+    },
+    Watch {
+        attack: "rdp_logins",
+        detector: &["login_bf_detector"],
+        plugin: "rdp",
+        reporters: &["loginbf2idea"],
+        why: "20 Remote Desktop connections of a host ended as a refused login does",
+        files: &[],
+    },
+    Watch {
+        attack: "smb_logons",
+        detector: &["login_bf_detector"],
+        plugin: "smb",
+        reporters: &["loginbf2idea"],
+        why: "a file server refused 20 logons of a host",
+        files: &[],
+    },
+    Watch {
+        attack: "kerberos_spray",
+        detector: &["login_bf_detector"],
+        plugin: "kerberos",
+        reporters: &["loginbf2idea"],
+        why: "a key distribution centre refused 20 passwords of a host",
+        files: &[],
+    },
+    Watch {
+        attack: "doh_tunnel",
+        detector: &["doh_tunnel_detector"],
+        plugin: "tls",
+        reporters: &["dohtunnel2idea"],
+        why: "a host said more to a resolver over HTTPS within five minutes than names are",
+        files: &[],
     },
 ];

@@ -123,6 +123,11 @@ const MODULES: &[(&str, &str)] = &[
     ("blacklist_catalog", "<c><struct name=\"blacklist_array\"><array type=\"URL/DNS\"><struct/></array></struct></c>"),
     ("blacklist_names", "bad.example.com\\32\nevil.example.org/malware/a.exe\\9\n"),
     ("blacklist_names", "a\\b\\1\n\\1\nx\\-1\nx\n"),
+    (
+        "blacklist_fingerprints",
+        "# ja3,reason\nb386946a5a44d1ddcc843bc75336dfce,2017-07-14 18:08:15,\"a, b\"\n.evil.example\n*.x,y\n",
+    ),
+    ("doh_resolvers", "9.9.9.9\n2001:db8::1\n.dns.example\n# x\n"),
     ("bl_downloader_lists", "# x\n10.0.0.0/8 ; SBL1\n2001:db8::/32\nhttps://www.b\u{fc}cher.example/x/\n1,a.example\n"),
     (
         "bl_downloader_lists",
