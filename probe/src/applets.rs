@@ -70,6 +70,7 @@ const OWN: &[Applet] = &[
         about: "make traffic with attacks in it, find them, show the alerts and why",
         main: Main::Raw(crate::demo::main),
     },
+    Applet { name: "metrics", about: control::metrics::ABOUT, main: Main::Raw(control::metrics::main) },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
     Applet {
         name: "new-module",

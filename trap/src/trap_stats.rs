@@ -169,7 +169,9 @@ fn say(out: &mut impl Write, text: &str) -> bool {
 }
 
 /// One question and its answer, without the final NUL. Failures are told in the words of the original.
-fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
+/// # Errors
+/// The text for people.
+pub fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
     let mut patience = Patience::new(ANSWER_WAIT);
     let asked =
         module.set_write_timeout(Some(ANSWER_WAIT)).and_then(|()| module.write_all(&Header::REQUEST.to_bytes()));

@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use control::metrics::rules;
 use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
 use dataplane::flow::Basic;
@@ -8,7 +9,7 @@ use dataplane::registry::PluginId;
 use record::{Record, Schema, docs};
 use std::fs;
 
-/// Write docs/fields.md and docs/drops.md from the declarations
+/// Write docs/fields.md, drops.md, metrics.md, the alert rules and the dashboard from the declarations
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail where a page is not what the declarations say
@@ -18,7 +19,14 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut drifted = Vec::new();
-    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops())] {
+    let pages = [
+        ("docs/fields.md", fields()),
+        ("docs/drops.md", drops()),
+        ("docs/metrics.md", metrics()),
+        ("deploy/prometheus/sonda.rules.yml", format!("{MADE_YAML}{}", rules::rules())),
+        ("deploy/grafana/sonda.json", rules::dashboard()),
+    ];
+    for (name, text) in pages {
         let path = shell::top().join(name);
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             continue;
@@ -41,6 +49,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 const MADE: &str =
     "<!-- Made by `cargo xtask docs` from the declarations in the code. Change those, not this page. -->\n\n";
 
+const MADE_YAML: &str = "# Made by `cargo xtask docs` from control/src/metrics/rules.rs. Change that, not this file.\n";
+
 fn fields() -> String {
     let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA];
     schemas.extend(PluginId::ALL.iter().map(|plugin| plugin.schema()));
@@ -57,6 +67,14 @@ fn drops() -> String {
     let packets = docs::reasons::<PacketDrop>("Why a packet did not reach the flow cache.");
     let records = docs::reasons::<RecordDrop>("Why a record did not leave through an output.");
     page(head, &(capture + &packets + &records))
+}
+
+fn metrics() -> String {
+    let head = "# Metrics\n\n\
+        What `sonda metrics` prints and `sonda metrics --listen 127.0.0.1:9909` serves to Prometheus: the pages of all probes of this machine\n\
+        and the service interfaces of all NEMEA modules, ours and the originals. A metric is there when somebody counts it.\n\
+        Reasons are explained in [drops.md](drops.md). Alert rules: `deploy/prometheus/sonda.rules.yml`, dashboard: `deploy/grafana/sonda.json`.\n\n";
+    page(head, &rules::docs())
 }
 
 /// One line end at the end of the file.
