@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use control::config::reference;
 use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
 use dataplane::flow::Basic;
@@ -8,7 +9,7 @@ use dataplane::registry::PluginId;
 use record::{Record, Schema, docs};
 use std::fs;
 
-/// Write docs/fields.md and docs/drops.md from the declarations
+/// Write docs/fields.md, docs/drops.md, docs/supervisor.toml and its schema from the declarations
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail where a page is not what the declarations say
@@ -18,7 +19,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut drifted = Vec::new();
-    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops())] {
+    let pages = [
+        ("docs/fields.md", fields()),
+        ("docs/drops.md", drops()),
+        ("docs/supervisor.toml", reference::commented()),
+        ("docs/supervisor.schema.json", reference::schema()),
+    ];
+    for (name, text) in pages {
         let path = shell::top().join(name);
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             continue;
