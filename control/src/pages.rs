@@ -1,4 +1,5 @@
 //! Where the pages of probes lie, and reading them. Nobody is trusted to have written one.
+use crate::process::Identity;
 use nix::libc::O_NONBLOCK;
 use nix::unistd::geteuid;
 use record::page::{PageError, Snapshot, Source, Writer};
@@ -119,14 +120,7 @@ pub fn readable_folders() -> Vec<PathBuf> {
     all
 }
 
-/// When a process started, in the kernel's ticks (field 22 of proc_pid_stat(5)); `None` if there is none of the number.
-pub fn process_start(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in field 2 may hold anything, a parenthesis too.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
 /// Whether the process that writes, or wrote, a page still runs.
 pub fn is_alive(writer: &Writer) -> bool {
-    process_start(writer.pid) == Some(writer.process_start)
+    Identity { pid: writer.pid, start: writer.process_start }.is_alive()
 }

@@ -1,5 +1,6 @@
 //! The Page of a run: where it lies, and what its lanes and outputs write there, some ten times a second and never for a packet.
-use control::pages::{self, folders, is_alive, is_plain, process_start};
+use control::pages::{self, folders, is_alive, is_plain};
+use control::process::Identity;
 use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureDrop, CaptureSource};
 use dataplane::export::RecordDrop;
@@ -88,7 +89,7 @@ impl PageFile {
             let path = folder.join(&file_name);
             match open(&folder, &path).and_then(|file| SharedWords::new(&file, layout.words())) {
                 Ok(words) => {
-                    let process_start = process_start(pid).unwrap_or_default();
+                    let process_start = Identity::of(pid).map_or(0, |own| own.start);
                     layout.begin(&words, Writer { pid, process_start, started: now() });
                     return Ok(PageFile { words, layout, path });
                 }
@@ -152,7 +153,7 @@ fn remove_dead(folder: &Path) {
         let pid = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".page")?.parse::<u32>().ok());
         let changed = std::fs::symlink_metadata(&path).and_then(|file| file.modified());
         let old = changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DEAD_KEPT));
-        if pid.is_some_and(|pid| process_start(pid).is_none()) && old {
+        if pid.is_some_and(|pid| Identity::of(pid).is_none()) && old {
             let _ = std::fs::remove_file(&path);
         }
     }

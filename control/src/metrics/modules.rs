@@ -1,7 +1,7 @@
 //! The service interfaces of TRAP modules as metrics (trap.md section 8): whatever runs on this machine, ours and the originals.
 use super::{Declared, Families, distinct};
+use crate::snapshot::Counters;
 use record::page::columns::Kind;
-use serde::Deserialize;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -61,42 +61,6 @@ pub(super) struct Module {
     counters: Option<Counters>,
 }
 
-/// The answer of a service; more keys are ignored, those that are missing are 0, as the original's tools do.
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct Counters {
-    #[serde(rename = "in")]
-    inputs: Vec<InputCounters>,
-    #[serde(rename = "out")]
-    outputs: Vec<OutputCounters>,
-}
-
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
-struct InputCounters {
-    messages: u64,
-    buffers: u64,
-    ifc_state: i64,
-    /// The code of the type's letter.
-    ifc_type: u32,
-    ifc_id: String,
-}
-
-#[derive(Debug, Default, PartialEq, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct OutputCounters {
-    sent_messages: u64,
-    dropped_messages: u64,
-    buffers: u64,
-    autoflushes: u64,
-    #[serde(rename = "num_clients")]
-    clients: i64,
-    #[serde(rename = "ifc_type")]
-    ifc_type: u32,
-    #[serde(rename = "ifc_id")]
-    ifc_id: String,
-}
-
 /// The modules whose service sockets are where libtrap looks for them, by process number.
 pub(super) fn found() -> Vec<Module> {
     let sockets = sockets(&Place::default().socket_dir);
@@ -127,7 +91,7 @@ fn sockets(folder: &Path) -> Vec<(u32, PathBuf)> {
 fn module(pid: u32, path: &Path) -> Option<Module> {
     let name = name(&std::fs::read(format!("/proc/{pid}/cmdline")).ok()?);
     let counters = connect(path).ok().and_then(|mut module| trap_stats::ask(&mut module).ok());
-    let counters = counters.and_then(|json| serde_json::from_slice(&json).ok());
+    let counters = counters.and_then(|json| Counters::parse(&json).ok());
     Some(Module { name, pid, counters })
 }
 
@@ -164,30 +128,27 @@ pub(super) fn collect(modules: &[Module], families: &mut Families) {
         families.add(UP, &[("module", name), ("pid", &module.pid.to_string())], &[], is_up);
         let Some(counters) = &module.counters else { continue };
         for (at, input) in counters.inputs.iter().enumerate() {
-            let (at, letter, id) = (at.to_string(), letter(input.ifc_type), plain_id(&input.ifc_id));
+            let (at, letter, id) = (at.to_string(), input.kind.letter().to_string(), id(&input.id));
             let outer = [("module", name.as_str()), ("interface", &at), ("type", &letter), ("id", &id)];
-            families.add(IN_MESSAGES, &outer, &[], input.messages as f64);
-            families.add(IN_BUFFERS, &outer, &[], input.buffers as f64);
-            families.add(CONNECTED, &outer, &[], f64::from(u8::from(input.ifc_state != 0)));
+            families.add(IN_MESSAGES, &outer, &[], input.messages.0 as f64);
+            families.add(IN_BUFFERS, &outer, &[], input.buffers.0 as f64);
+            families.add(CONNECTED, &outer, &[], f64::from(u8::from(input.is_connected.0 != 0)));
         }
         for (at, output) in counters.outputs.iter().enumerate() {
-            let (at, letter, id) = (at.to_string(), letter(output.ifc_type), plain_id(&output.ifc_id));
+            let (at, letter, id) = (at.to_string(), output.kind.letter().to_string(), id(&output.id));
             let outer = [("module", name.as_str()), ("interface", &at), ("type", &letter), ("id", &id)];
-            families.add(OUT_MESSAGES, &outer, &[], output.sent_messages as f64);
-            families.add(OUT_DROPPED, &outer, &[], output.dropped_messages as f64);
-            families.add(OUT_BUFFERS, &outer, &[], output.buffers as f64);
-            families.add(AUTOFLUSHES, &outer, &[], output.autoflushes as f64);
-            families.add(CLIENTS, &outer, &[], output.clients as f64);
+            families.add(OUT_MESSAGES, &outer, &[], output.sent.0 as f64);
+            families.add(OUT_DROPPED, &outer, &[], output.dropped.0 as f64);
+            families.add(OUT_BUFFERS, &outer, &[], output.buffers.0 as f64);
+            families.add(AUTOFLUSHES, &outer, &[], output.autoflush.0 as f64);
+            families.add(CLIENTS, &outer, &[], output.clients.0 as f64);
         }
     }
 }
 
-fn letter(code: u32) -> String {
-    char::from_u32(code).filter(char::is_ascii_alphabetic).map_or_else(|| code.to_string(), String::from)
-}
-
-fn plain_id(id: &str) -> String {
-    id.chars().take(NAME_MAX).map(|c| if c.is_control() { '.' } else { c }).collect()
+/// An interface's name, cut: its control characters are gone already.
+fn id(id: &str) -> String {
+    id.chars().take(NAME_MAX).collect()
 }
 
 #[cfg(test)]
@@ -212,7 +173,7 @@ mod tests {
     fn answers_become_samples() {
         let json = r#"{"in_cnt":1,"out_cnt":1,"in":[{"messages":5,"buffers":2,"ifc_type":117,"ifc_state":1,"ifc_id":"a\nb"}],
             "out":[{"sent-messages":4,"dropped-messages":1,"buffers":3,"autoflushes":2,"num_clients":1,"ifc_type":116,"ifc_id":"8000","more":[]}]}"#;
-        let counters: Counters = serde_json::from_str(json).unwrap();
+        let counters = Counters::parse(json.as_bytes()).unwrap();
         let mut families = Families::default();
         let silent = Module { name: "m".into(), pid: 8, counters: None };
         collect(&[Module { name: "m".into(), pid: 7, counters: Some(counters) }, silent], &mut families);
@@ -220,8 +181,8 @@ mod tests {
         for line in [
             r#"sonda_module_up{module="m",pid="7"} 1"#,
             r##"sonda_module_up{module="m#2",pid="8"} 0"##,
-            r#"sonda_module_input_messages_total{module="m",interface="0",type="u",id="a.b"} 5"#,
-            r#"sonda_module_input_connected{module="m",interface="0",type="u",id="a.b"} 1"#,
+            r#"sonda_module_input_messages_total{module="m",interface="0",type="u",id="a?b"} 5"#,
+            r#"sonda_module_input_connected{module="m",interface="0",type="u",id="a?b"} 1"#,
             r#"sonda_module_output_dropped_messages_total{module="m",interface="0",type="t",id="8000"} 1"#,
             r#"sonda_module_output_clients{module="m",interface="0",type="t",id="8000"} 1"#,
         ] {

@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use control::config::reference;
 use control::metrics::rules;
 use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
@@ -9,7 +10,7 @@ use dataplane::registry::PluginId;
 use record::{Record, Schema, docs};
 use std::fs;
 
-/// Write docs/fields.md, drops.md, metrics.md, the alert rules and the dashboard from the declarations
+/// Write what is made from declarations: docs/fields.md, drops.md, metrics.md, the supervisor's reference and schema, the alert rules and the dashboard
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail where a page is not what the declarations say
@@ -25,6 +26,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         ("docs/metrics.md", metrics()),
         ("deploy/prometheus/sonda.rules.yml", format!("{MADE_YAML}{}", rules::rules())),
         ("deploy/grafana/sonda.json", rules::dashboard()),
+        ("docs/supervisor.toml", reference::commented()),
+        ("docs/supervisor.schema.json", reference::schema()),
     ];
     for (name, text) in pages {
         let path = shell::top().join(name);
