@@ -6,11 +6,13 @@
 //! are those of nemea-supervisor 1.8.3 (`spec/supervisor.md`, cited by section); docs/compatibility.md has what differs.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod cli;
 pub mod client;
 pub mod config;
 pub mod core;
 pub mod fuzzing;
+mod http;
 pub mod launch;
 pub mod logs;
 pub mod metrics;

@@ -1,6 +1,7 @@
 //! What the box counts, for Prometheus: the pages of probes and the service interfaces of modules, read at each scrape. Hot counters stay
 //! where they are written; nothing here is known to those who count.
 use crate::pages;
+use crate::snapshot::Snapshot;
 use prometheus::TextEncoder;
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use record::page::columns::Kind;
@@ -11,13 +12,14 @@ mod modules;
 mod probes;
 pub mod rules;
 mod serve;
+mod supervised;
 
 pub use command::main;
 
 /// One line for lists of tools.
 pub const ABOUT: &str = "the counters of probes and modules for Prometheus: print them, or serve them";
 /// Content type of the answer to a scrape (Prometheus, text-based format 0.0.4).
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A metric that does not come from a column of a page.
 #[derive(Clone, Copy, Debug)]
@@ -31,14 +33,17 @@ pub struct Declared {
 
 /// All metrics that there can be, in the order of the documentation.
 pub fn declared() -> Vec<Declared> {
-    probes::declared().into_iter().chain(modules::ALL).collect()
+    probes::declared().into_iter().chain(modules::ALL).chain(supervised::ALL).collect()
 }
 
-/// The counters of this machine as they are now, in Prometheus' text format.
-pub fn text() -> String {
+/// The counters of this machine as they are now, in Prometheus' text format, with those of the supervisor that is asked.
+pub fn text(supervisor: Option<&Snapshot>) -> String {
     let mut families = Families::default();
     probes::collect(&pages::all(), &mut families);
     modules::collect(&modules::found(), &mut families);
+    if let Some(snapshot) = supervisor {
+        supervised::collect(snapshot, &mut families);
+    }
     families.encode()
 }
 

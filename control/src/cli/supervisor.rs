@@ -2,6 +2,7 @@
 //!
 //! Differences from the original: what cannot be used is an exit status, not 0; a second supervisor at one socket is refused.
 use super::{FAILED, USAGE};
+use crate::api;
 use crate::client::{self, SOCKET};
 use crate::config::Source;
 use crate::logs;
@@ -193,6 +194,9 @@ async fn work(options: Options) -> io::Result<()> {
         socket.parent().map_or(Ok(()), fs::create_dir_all).map_err(named)?;
         None
     };
+    let api = api::socket_of(&socket);
+    let api_listener =
+        client::listen(&api).map_err(|why| io::Error::new(why.kind(), format!("{}: {why}", api.display())))?;
     let (runner, handle, refused) = Runner::new(options)?;
     if let Some(refused) = refused {
         eprint!("{refused}");
@@ -200,13 +204,20 @@ async fn work(options: Options) -> io::Result<()> {
     on_signals(&handle)?;
     attend(listener.is_some(), &handle);
     if let Some(listener) = listener {
-        tokio::spawn(client::serve(listener, handle));
+        tokio::spawn(client::serve(listener, handle.clone()));
     }
+    let (path, asked) = (api.clone(), handle.clone());
+    tokio::spawn(async move {
+        if let Err(why) = api::serve(api_listener, &path, asked.clone()).await {
+            asked.logs().say(&format!("[ERROR] The control API is not served: {why}"));
+        }
+    });
     // Without systemd nobody listens.
     let _unheard = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("modules are watched")]);
     runner.run().await;
     let _unheard = sd_notify::notify(&[NotifyState::Stopping]);
     let _gone = fs::remove_file(&socket);
+    let _gone = fs::remove_file(&api);
     Ok(())
 }
 

@@ -49,7 +49,7 @@ pub fn main(args: &[OsString]) -> u8 {
     match args.listen {
         None => {
             // A reader that has gone wants no more.
-            let _unread = io::stdout().write_all(text().as_bytes());
+            let _unread = io::stdout().write_all(text(None).as_bytes());
             0
         }
         Some(address) => match listen(address) {

@@ -1,6 +1,7 @@
 //! The endpoint that Prometheus scrapes: `GET /metrics`. Nobody is asked who he is, so it listens on loopback alone (RELIABILITY.md
-//! section 7); a peer has bounded time, bytes and places.
+//! section 7).
 use super::{CONTENT_TYPE, text};
+use crate::http::{self, Accept};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -8,54 +9,32 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-
-/// Connections at a time; more wait in the kernel's queue.
-const CONNECTIONS_MAX: usize = 64;
-/// Bytes of a request's head.
-const HEAD_MAX: usize = 16 << 10;
-/// Time in which a request's head must have come, also the first after the last: no connection is kept for nothing.
-const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// Pause after the kernel refused a connection, for want of descriptors mostly.
-const REFUSED_PAUSE: Duration = Duration::from_millis(100);
 
 const ABOUT: &str = "Sonda: the counters of probes and modules are at /metrics\n";
 
+/// The port, and what is served there.
+struct Endpoint {
+    listener: TcpListener,
+    app: Router,
+}
+
+impl Accept for Endpoint {
+    type Stream = TcpStream;
+
+    async fn accept(&self) -> io::Result<(TcpStream, Router)> {
+        self.listener.accept().await.map(|(stream, _)| (stream, self.app.clone()))
+    }
+}
+
 /// Serves until `stop` comes to its end.
 pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()>) {
-    let app = app();
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    tokio::pin!(stop);
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            () = &mut stop => return,
-            accepted = accepted => accepted,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(REFUSED_PAUSE).await;
-            continue;
-        };
-        let service = TowerToHyperService::new(app.clone());
-        tokio::spawn(async move {
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_MAX);
-            // How a peer ends a connection is its own business.
-            let _ended = http.serve_connection(TokioIo::new(stream), service).await;
-            drop(place);
-        });
-    }
+    http::serve(Endpoint { listener, app: app() }, stop).await;
 }
 
 fn app() -> Router {
@@ -65,7 +44,7 @@ fn app() -> Router {
         let turn = Arc::clone(&turn);
         async move {
             let _mine = turn.lock().await;
-            match spawn_blocking(text).await {
+            match spawn_blocking(|| text(None)).await {
                 Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
                 Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
             }

@@ -77,6 +77,12 @@ impl Handle {
         self.snapshots.borrow().clone()
     }
 
+    /// Snapshots as they come.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.clone()
+    }
+
     /// The logs.
     #[must_use]
     pub fn logs(&self) -> &Logs {
