@@ -83,4 +83,3 @@ impl Handle {
         &self.logs
     }
 }
-
