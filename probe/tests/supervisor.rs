@@ -114,6 +114,14 @@ fn a_template_of_the_original_runs_and_sessions_look_as_documented() {
     assert_eq!(known.status.code(), Some(65));
     assert!(said(&known).ends_with("Warning: No info on module(s): nobody\n"));
     assert!(site.path("run/supervisor_config_gener.xml").exists());
+    let munin = |word: &[&str], socket: &str| {
+        let mut plugin = site.tool(&["nemea_supervisor"]);
+        said(&plugin.args(word).env("socket", site.text(socket)).output().expect("it runs"))
+    };
+    assert!(munin(&["config"], "run/s.sock").contains("graph_title rep input IFC supx_a\n"));
+    assert!(munin(&[], "run/s.sock").contains("multigraph rep_OUTIFC0\nstat0.value 0\n"));
+    assert_eq!(munin(&["autoconf"], "run/s.sock"), "yes\n");
+    assert!(munin(&["autoconf"], "run/none").starts_with("no ("));
     assert!(site.signal("TERM"));
 }
 
@@ -321,16 +329,18 @@ fn sigint_leaves_modules_with_a_backup_and_sigterm_stops_them() {
 /// Fault row 12.
 #[test]
 fn a_module_that_hangs_is_killed_and_restarted() {
-    let mut site = Site::native(TOML);
+    // Whoever reads from it may end with it; one that does not is not touched.
+    let alone = "[[module]]\nname = \"alone\"\nprofile = \"P\"\npath = \"@/bin/logger\"\nparams = \"-t -w @/alone\"\ninputs = [\"u:supx_c\"]\n";
+    let mut site = Site::native(&(TOML.to_owned() + alone));
     site.start();
-    let (rep, lg1) = (site.runs("rep", None), site.runs("lg1", None));
+    let (rep, alone) = (site.runs("rep", None), site.runs("alone", None));
     site.until("it has answered", || site.count("modules_events", "[SERVICE] Connected to module rep") == 1);
     kill(rep, "STOP");
     site.runs("rep", Some(rep));
     assert!(
         site.read("logs/modules_events").contains("[STOP] Stopping module rep... sending SIGKILL It does not answer")
     );
-    assert_eq!(site.pid("lg1"), Some(lg1));
+    assert_eq!(site.pid("alone"), Some(alone));
 }
 
 #[test]
@@ -363,6 +373,34 @@ fn clients_are_few_and_only_those_who_may() {
     let nobody = site.client(&["supcli", "-i"]);
     assert_eq!(nobody.status.code(), Some(1));
     assert!(said(&nobody).contains("[ERROR] Could not connect to supervisor!"));
+}
+
+/// What systemd is told: ready, alive, ending.
+#[test]
+fn systemd_is_told() {
+    let mut site = Site::template(&chain(""));
+    let socket = std::os::unix::net::UnixDatagram::bind(site.path("notify")).expect("bound");
+    socket.set_read_timeout(Some(site::PATIENCE)).expect("set");
+    let notify = site.text("notify");
+    site.start_with(&[("NOTIFY_SOCKET", &notify), ("WATCHDOG_USEC", "300000")]);
+    let next = || {
+        let mut bytes = [0; 512];
+        let len = socket.recv(&mut bytes).expect("in time");
+        String::from_utf8_lossy(&bytes[..len]).trim_end().to_owned()
+    };
+    assert!(next().starts_with("READY=1\n"));
+    assert_eq!([next(), next()], ["WATCHDOG=1", "WATCHDOG=1"]);
+    assert!(site.signal("TERM"));
+    while next() != "STOPPING=1" {}
+}
+
+#[test]
+fn the_unit_leaves_little_open() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/sonda-supervisor.service");
+    // Ten times the level: the 2.0 of RELIABILITY.md.
+    let words = ["security", "--offline=true", "--threshold=20", unit];
+    let checked = std::process::Command::new("systemd-analyze").args(words).output().expect("it is installed");
+    assert!(checked.status.success(), "{}", said(&checked));
 }
 
 /// `-d`, then `supcli` as people use it: the terminal's lines, `Dstop`.

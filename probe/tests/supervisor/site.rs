@@ -87,8 +87,14 @@ impl Site {
 
     /// Starts a daemon and waits until it answers.
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// As [`Site::start`], in these surroundings.
+    pub(crate) fn start_with(&mut self, surroundings: &[(&str, &str)]) {
         let said = fs::File::options().create(true).append(true).open(self.path("stderr")).expect("opened");
-        self.daemon = Some(self.supervisor(&["-F"]).stderr(said).spawn().expect("it starts"));
+        self.daemon =
+            Some(self.supervisor(&["-F"]).envs(surroundings.iter().copied()).stderr(said).spawn().expect("it starts"));
         self.until("the daemon answers", || self.connect().is_some());
     }
 
