@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 pub mod ctl;
 pub mod modulesinfo;
+pub mod munin;
 pub mod supcli;
 pub mod supervisor;
 

@@ -18,6 +18,8 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 /// Time before the first restart; it doubles with each further one in the window.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// What counts of the time between two ticks as silence of modules, at the most: if the supervisor itself was held up, nobody could be heard.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
 /// Whoever starts after a module waits until it answers at its service interface, or for so long.
 const READY: Duration = Duration::from_secs(2);
 
@@ -29,6 +31,7 @@ pub struct Core {
     settings: Settings,
     events: Vec<String>,
     books: Books,
+    last_tick: Duration,
     is_ending: bool,
 }
 
@@ -67,8 +70,8 @@ pub struct Supervised {
 pub enum Run {
     /// None.
     Stopped,
-    /// Since when, and when it last answered at its service interface.
-    Running { pid: u32, since: Duration, answered: Option<Duration> },
+    /// Since when, and how long it is silent since it answered at its service interface.
+    Running { pid: u32, since: Duration, silent: Option<Duration> },
     /// It was asked to end, or killed, and is not gone.
     Stopping { pid: u32, since: Duration, why: Why, is_killed: bool },
 }
@@ -119,6 +122,7 @@ impl Core {
     /// What is to be done now. Call it again when something happened, and every 100 ms or so.
     pub fn tick(&mut self, now: Duration) -> Vec<Action> {
         let mut actions = Vec::new();
+        let passed = now.saturating_sub(std::mem::replace(&mut self.last_tick, now)).min(SILENCE_MAX);
         self.modules.retain(|module| !(module.is_leaving && module.run == Run::Stopped));
         for at in 0..self.modules.len() {
             let wanted = self.is_wanted(&self.modules[at]);
@@ -130,12 +134,13 @@ impl Core {
                 Run::Running { pid, .. } if !wanted || self.modules[at].wants_restart => {
                     actions.push(self.interrupt(at, pid, now));
                 }
-                Run::Running { pid, answered: Some(last), .. } => {
-                    if self.settings.heartbeat.is_some_and(|most| now.saturating_sub(last) > most) {
+                Run::Running { pid, since, silent } => {
+                    let silent = silent.map(|silent| silent + passed);
+                    self.modules[at].run = Run::Running { pid, since, silent };
+                    if self.settings.heartbeat.zip(silent).is_some_and(|(most, silent)| silent > most) {
                         actions.push(self.kill(at, pid, now, Why::Hung));
                     }
                 }
-                Run::Running { .. } => {}
                 Run::Stopping { pid, since, why, .. } => {
                     if now.saturating_sub(since) >= self.settings.stop_grace {
                         actions.push(self.kill(at, pid, now, why));
@@ -156,7 +161,7 @@ impl Core {
             module.restarts.push_back(now);
         }
         (module.was_started, module.is_failed) = (true, false);
-        module.run = Run::Running { pid, since: now, answered: None };
+        module.run = Run::Running { pid, since: now, silent: None };
         self.books.spawned += 1;
         self.events.push(event);
     }
@@ -177,7 +182,7 @@ impl Core {
         let Some(at) = self.place(name) else { return };
         let module = &mut self.modules[at];
         (module.was_started, module.is_failed) = (true, false);
-        module.run = Run::Running { pid, since: now, answered: None };
+        module.run = Run::Running { pid, since: now, silent: None };
         self.books.adopted += 1;
         self.events.push(format!("[START] Module {name} goes on as it was found running (PID: {pid})."));
     }
@@ -212,12 +217,12 @@ impl Core {
     }
 
     /// The module answered at its service interface.
-    pub fn answered(&mut self, name: &str, pid: u32, now: Duration) {
+    pub fn answered(&mut self, name: &str, pid: u32) {
         let found = self.modules.iter_mut().find(|module| module.spec.name == name);
-        if let Some(Run::Running { pid: running, answered, .. }) = found.map(|module| &mut module.run)
+        if let Some(Run::Running { pid: running, silent, .. }) = found.map(|module| &mut module.run)
             && *running == pid
         {
-            *answered = Some(now);
+            *silent = Some(Duration::ZERO);
         }
     }
 
@@ -303,7 +308,7 @@ impl Core {
         let mut before = self.modules[at].spec.after.iter().filter_map(|name| self.module(name));
         before.all(|module| match module.run {
             _ if !self.is_wanted(module) => true,
-            Run::Running { since, answered, .. } => answered.is_some() || now.saturating_sub(since) >= READY,
+            Run::Running { since, silent, .. } => silent.is_some() || now.saturating_sub(since) >= READY,
             _ => false,
         })
     }

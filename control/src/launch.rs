@@ -42,7 +42,8 @@ impl Launch {
     pub fn command(&self) -> Command {
         let mut command = Command::new("/proc/self/exe");
         command.arg0("sonda").arg(APPLET).arg(serde_json::to_string(self).unwrap_or_default());
-        command.stdin(Stdio::null());
+        // What a module says to systemd would be taken for the supervisor's.
+        command.stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
         command
     }
 
@@ -76,7 +77,12 @@ pub fn main(args: &[String], is_tool: &dyn Fn(&str) -> bool) -> u8 {
             return 1;
         }
     };
-    let is_own = || Some(fs::canonicalize(&launch.path).ok()? == fs::read_link("/proc/self/exe").ok()?);
+    let is_own = || {
+        let own = fs::read_link("/proc/self/exe").ok()?;
+        // A binary that was replaced while the supervisor runs has the new one in its place.
+        let own = own.to_str()?;
+        Some(fs::canonicalize(&launch.path).ok()? == Path::new(own.strip_suffix(" (deleted)").unwrap_or(own)))
+    };
     let (argv0, argv) = launch.argv(is_own().unwrap_or(false), is_tool);
     let line = format!(
         "---> {now}\n{now} [INFO] Supervisor - executed command: {}   {}\n",

@@ -23,4 +23,4 @@ pub mod runner;
 pub mod snapshot;
 pub mod time;
 
-pub use cli::{ctl, modulesinfo, supcli, supervisor};
+pub use cli::{ctl, modulesinfo, munin, supcli, supervisor};

@@ -60,6 +60,8 @@ pub struct Runner {
     commands: mpsc::Receiver<Request>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     reloads: reload::Pending,
+    /// Something may have to be saved and told.
+    is_changed: bool,
     saved: String,
     is_leaving: bool,
     is_stopping: bool,
@@ -108,6 +110,7 @@ impl Runner {
             commands,
             snapshots,
             reloads: reload::Pending::default(),
+            is_changed: false,
             saved: String::new(),
             is_leaving: false,
             is_stopping: false,
@@ -125,14 +128,12 @@ impl Runner {
             self.adopted = state.restore(&mut self.core, now);
             self.identities = self.adopted.clone();
         }
-        let config = match self.load() {
-            Ok((config, _)) => config,
-            Err(refused) => return Some(refused),
-        };
+        let loaded = self.load();
         if let Some(state) = &state {
-            state.restore_switches(&mut self.core, &config);
+            let config = loaded.as_ref().map_or(&state.config, |(config, _)| config);
+            state.restore_switches(&mut self.core, config);
         }
-        None
+        loaded.err()
     }
 
     /// Works until it is told to end.
@@ -167,6 +168,7 @@ impl Runner {
     /// Does what the core says, remembers it and tells it.
     fn advance(&mut self) {
         for action in self.core.tick(self.now()) {
+            self.is_changed = true;
             match action {
                 Action::Start(name) => self.start(&name),
                 Action::Interrupt { pid, .. } => process::interrupt(pid),
@@ -174,11 +176,14 @@ impl Runner {
             }
         }
         for event in self.core.take_events() {
+            self.is_changed = true;
             self.logs.event(&event);
             self.logs.say(&event);
         }
-        self.save();
-        self.publish();
+        if std::mem::take(&mut self.is_changed) {
+            self.save();
+            self.publish();
+        }
     }
 
     fn start(&mut self, name: &str) {
@@ -276,9 +281,11 @@ impl Runner {
         }
         let known = |name: &String| self.core.module(name).is_some();
         self.measured.retain(|name, _| known(name));
+        self.is_changed = true;
     }
 
     fn answered(&mut self, answer: Answer) {
+        self.is_changed = true;
         let (name, pid) = (answer.name.clone(), answer.pid);
         let (counters, events) = self.services.take(answer);
         let is_its_own = self.core.module(&name).is_some_and(|module| module.run.pid() == Some(pid));
@@ -287,7 +294,7 @@ impl Runner {
         }
         events.iter().for_each(|event| self.logs.event(event));
         if counters.is_some() {
-            self.core.answered(&name, pid, self.now());
+            self.core.answered(&name, pid);
         }
         self.measured.entry(name).or_default().1 = counters;
     }
@@ -320,6 +327,7 @@ impl Runner {
             }
         };
         // Who asked sees what came of it.
+        self.is_changed = true;
         self.advance();
         // Who asked may be gone.
         let _unread = reply.send(answer);
@@ -336,6 +344,7 @@ impl Runner {
             Err(refused) => reload::failure(refused),
         };
         self.logs.say(&text);
+        self.is_changed = true;
         result.map(|config| (config, text))
     }
 

@@ -79,6 +79,7 @@ const OWN: &[Applet] = &[
         about: control::modulesinfo::ABOUT,
         main: Main::Text(control::modulesinfo::main),
     },
+    Applet { name: "nemea_supervisor", about: control::munin::ABOUT, main: Main::Text(control::munin::main) },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
     Applet {
         name: "new-module",

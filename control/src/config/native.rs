@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
+/// Three questions, for one may be late.
+const HEARTBEAT_MIN_S: u32 = 6;
+
 /// Configuration of the supervisor: how it treats modules, profiles that are enabled together, and modules.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -34,7 +37,8 @@ pub struct Supervisor {
     /// Milliseconds between SIGINT and SIGKILL when a module is stopped.
     #[schemars(range(min = 100, max = 600_000))]
     pub stop_grace_ms: u32,
-    /// A module whose service interface is silent for so many seconds is killed and restarted; 0: never.
+    /// A module that answered at its service interface and is silent for so many seconds is killed and restarted. Modules are asked every two
+    /// seconds, so 1 to 5 are too few; 0: never.
     #[schemars(range(min = 0, max = 3600))]
     pub heartbeat_s: u32,
     /// Mebibytes of a log file; what is longer is kept as FILE.1, FILE.2 and so on. 0: no bound.
@@ -244,7 +248,7 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
     let ranges = [
         ("restarts", u32::from(table.restarts), 0, u32::from(RESTARTS_MAX)),
         ("stop_grace_ms", table.stop_grace_ms, 100, 600_000),
-        ("heartbeat_s", table.heartbeat_s, 0, 3_600),
+        ("heartbeat_s", table.heartbeat_s, if table.heartbeat_s == 0 { 0 } else { HEARTBEAT_MIN_S }, 3_600),
         ("log_size_mib", table.log_size_mib, 0, 1 << 20),
         ("log_files", u32::from(table.log_files), 1, 99),
     ];

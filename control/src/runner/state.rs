@@ -23,7 +23,7 @@ pub struct State {
     version: u32,
     boot: String,
     /// As the files said it.
-    config: Config,
+    pub(super) config: Config,
     /// What differs from the files since.
     profiles: Vec<(String, bool)>,
     modules: Vec<(String, bool, Option<String>)>,

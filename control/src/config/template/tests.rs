@@ -54,6 +54,63 @@ fn everything_that_a_template_may_say() {
     assert!(!modules[0].enabled && modules[1].enabled && modules[1].interfaces.is_empty());
 }
 
+/// Modules as they are shipped (section 13), in a folder that the default template includes.
+#[test]
+fn shipped_modules_get_the_command_lines_of_the_original() {
+    let module = |name: &str, enabled: bool, params: &str, interfaces: &[(&str, &str, &str)]| {
+        let interfaces: String = interfaces
+            .iter()
+            .map(|(kind, way, params)| {
+                format!(
+                    "<interface><type>{kind}</type><direction>{way}</direction><params>{params}</params></interface>"
+                )
+            })
+            .collect();
+        format!(
+            "<module>\n<name>{name}</name><enabled>{enabled}</enabled><path>/usr/bin/nemea/{name}</path>\n<params>{params}</params>\n\
+             <trapinterfaces>\n{interfaces}\n</trapinterfaces>\n</module>\n"
+        )
+    };
+    let sup = [
+        module("flow_meter", false, "-I eth0", &[("UNIXSOCKET", "OUT", "flow_data_source")]),
+        module(
+            "dnstunnel_detection",
+            true,
+            "",
+            &[
+                ("UNIXSOCKET", "IN", "dns_data_source"),
+                ("TCP", "OUT", "12004"),
+                ("UNIXSOCKET", "OUT", "dnstunnel_sdmoutput:timeout=NO_WAIT"),
+            ],
+        ),
+        module("logger", true, "-t -T -a /data/dnstunnel/detected.log", &[("TCP", "IN", "localhost,12004")]),
+    ];
+    let template = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<nemea-supervisor xmlns=\"urn:cesnet:tmc:nemea:1.0\">\n  \
+        <!-- include /usr/share/nemea-supervisor/warning.sup -->\n  <modules>\n    <name>Detectors</name>\n    <enabled>true</enabled>\n    \
+        <!-- include /etc/nemea/detectors -->\n  </modules>\n</nemea-supervisor>\n";
+    let path = Path::new("/etc/nemea/t.xml");
+    let expanded = expand_with(path, template, &mut |included| {
+        let is_folder = included == Path::new("/etc/nemea/detectors");
+        let texts = if is_folder { sup.to_vec() } else { vec!["<!-- generated, do not edit -->\n".to_owned()] };
+        Ok(texts.into_iter().map(|text| (included.to_owned(), text)).collect())
+    });
+    let config = parse(&expanded.expect("small"), path).expect("taken");
+    let lines: Vec<String> = config
+        .modules()
+        .map(|(_, module)| {
+            format!("{} {}", module.name, crate::model::command::arguments(module).expect("whole").join(" "))
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "flow_meter -I eth0 -i u:flow_data_source",
+            "dnstunnel_detection -i u:dns_data_source,t:12004,u:dnstunnel_sdmoutput:timeout=NO_WAIT",
+            "logger -t -T -a /data/dnstunnel/detected.log -i t:localhost:12004",
+        ]
+    );
+}
+
 #[test]
 fn faults_in_the_words_of_the_original() {
     assert_eq!(parsed(" \n").unwrap_err(), ["[ERROR] Empty document."]);
