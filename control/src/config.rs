@@ -63,18 +63,34 @@ impl Source {
         }
     }
 
-    /// Reads the configuration as it is now.
+    /// Reads the configuration as it is now, and writes nothing.
     ///
     /// # Errors
     /// [`Refused`] says what is wrong and where.
     pub fn read(&self) -> Result<Config, Refused> {
+        self.read_with(&mut |_, _| {})
+    }
+
+    /// As [`Source::read`]; what a template became is written to its folder. `failed` hears if that cannot be: a full disk must not keep
+    /// modules from running.
+    ///
+    /// # Errors
+    /// As [`Source::read`].
+    pub fn load(&self, failed: &mut dyn FnMut(String)) -> Result<Config, Refused> {
+        self.read_with(&mut |path, text| {
+            if let Err(why) = replace(path, text.as_bytes(), 0o640) {
+                failed(format!("[WARNING] {}: {why}", path.display()));
+            }
+        })
+    }
+
+    fn read_with(&self, generated: &mut dyn FnMut(&Path, &str)) -> Result<Config, Refused> {
         let config = match self {
-            Self::Template { path, generated } => {
+            Self::Template { path, generated: folder } => {
                 let text = include::expand(path)?;
                 let shown = self.loaded();
-                if generated.is_some() {
-                    let wrote = replace(&shown, text.xml.as_bytes(), 0o640);
-                    wrote.map_err(|why| Refused::one(format!("[ERROR] {}: {why}", shown.display())))?;
+                if folder.is_some() {
+                    generated(&shown, &text.xml);
                 }
                 template::parse(&text, &shown)
             }

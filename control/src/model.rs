@@ -7,6 +7,9 @@ pub mod order;
 
 /// Restarts of a module within a minute, where nothing else is said (section 3.2).
 pub const RESTARTS: u8 = 3;
+/// Mebibytes of a log, and how many old ones are kept, where nothing else is said.
+pub const LOG_MIB: u64 = 64;
+pub const LOG_FILES: u8 = 5;
 /// Most that may be asked for.
 pub const RESTARTS_MAX: u8 = 30;
 /// Modules and profiles together, at the most: indices, menus and answers stay small.
@@ -28,7 +31,7 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// A module whose service interface answered before and is silent for so long is killed and restarted; `None`: never.
     pub heartbeat: Option<Duration>,
-    /// Bytes of a log file, at the most; what is longer becomes `FILE.1`. 0: no bound, as in the original.
+    /// Bytes of a log file, at the most; what is longer becomes `FILE.1`. 0: no bound.
     pub log_bytes_max: u64,
     /// Old files kept of each log.
     pub log_files_max: u8,
@@ -96,7 +99,12 @@ pub enum Kind {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { stop_grace: Duration::from_secs(3), heartbeat: None, log_bytes_max: 0, log_files_max: 5 }
+        Self {
+            stop_grace: Duration::from_secs(3),
+            heartbeat: None,
+            log_bytes_max: LOG_MIB << 20,
+            log_files_max: LOG_FILES,
+        }
     }
 }
 

@@ -335,7 +335,8 @@ impl Runner {
 
     /// Reads the files and makes the modules theirs.
     fn load(&mut self) -> Result<(Config, String), Refused> {
-        let result = self.options.source.read().and_then(|config| {
+        let loaded = self.options.source.load(&mut |why| self.logs.say(&why));
+        let result = loaded.and_then(|config| {
             let steps = self.core.plan(&config, why_not);
             self.options.source.judge(&steps).map_or(Ok(config), Err)
         });

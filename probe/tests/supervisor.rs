@@ -269,6 +269,64 @@ fn a_wrong_file_changes_nothing() {
     assert_eq!((site.pid("rep"), site.pid("lg1")), (Some(before.0), Some(before.1)));
 }
 
+#[test]
+fn a_supervisor_that_begins_with_a_wrong_file_stays_and_waits_for_a_right_one() {
+    let mut site = Site::template("<nemea-supervisor><modules/></nemea-supervisor>");
+    site.start();
+    assert_eq!(site.inventory(), serde_json::json!({}));
+    assert_eq!(said(&site.client(&["supervisor_cli", "-x"])), "{}");
+    assert!(site.read("stderr").contains("[ERROR] Empty value in \"modules\" element!"));
+    assert_eq!(
+        site.menu(&["1"]),
+        [
+            "--- [LIST OF DISABLED MODULES] ---\n   No module is loaded.\n\n--- [LIST OF DISABLED PROFILES] ---\n   All profiles are enabled.\n"
+        ]
+    );
+    site.write("t.xml", &chain(""));
+    // Reading the plan writes nothing.
+    let generated = site.read("run/supervisor_config_gener.xml");
+    assert!(said(&site.client(&["ctl", "plan"])).starts_with("start    rep  it is new\n"));
+    assert_eq!(site.read("run/supervisor_config_gener.xml"), generated);
+    assert!(site.client(&["supervisor_cli", "-r"]).status.success());
+    site.runs("rep", None);
+    for (words, why) in [
+        (&["-T", "@/none.xml", "-L", "@/logs"] as &[&str], "/none.xml: No such file"),
+        (&["-T", "@/s.toml", "-L", "@/logs"], "the name of a template contains .xml"),
+        (&["-T", "@/t.xml", "-L", "@/none"], "/none is no folder; make it first"),
+        (&["-L", "@/logs"], "required"),
+        (&["-Z"], "unexpected argument"),
+    ] {
+        let words: Vec<String> = words.iter().map(|word| word.replace('@', &site.text(""))).collect();
+        let refused = site.tool(&["supervisor"]).args(&words).output().expect("it runs");
+        assert_eq!(refused.status.code(), Some(2), "{words:?}");
+        assert!(said(&refused).contains(why), "{words:?}: {}", said(&refused));
+    }
+}
+
+/// Without -d: the menu at the terminal, and what happens between its lines.
+#[test]
+fn the_menu_of_a_supervisor_at_a_terminal() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+    let mut site = Site::template(&chain(""));
+    let mut supervisor = site.supervisor(&[]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    let mut keys = supervisor.stdin.take().expect("piped");
+    let mut lines = BufReader::new(supervisor.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.contains("0. STOP SUPERVISOR")));
+    keys.write_all(b"x\n").expect("sent");
+    assert!(lines.any(|line| line.contains("[WARNING] Wrong input.")));
+    site.until("both are started", || site.count("modules_events", "[START] Starting module") == 2);
+    keys.write_all(b"4\n0\n").expect("sent");
+    let table: Vec<String> =
+        lines.by_ref().skip_while(|line| !line.contains("[CONFIGURATION STATUS]")).take(6).collect();
+    assert!(table[3].contains("   0 | rep            |  true   | running | "), "{table:?}");
+    assert!(lines.any(|line| line.contains("[WARNING] I let modules continue running!")));
+    assert!(supervisor.wait().expect("a child").success());
+    // A daemon goes on with them.
+    site.start();
+    assert!(site.pid("rep").is_some() && site.count("modules_events", "goes on as it was found running") == 2);
+}
+
 /// Fault row 19: what the plan says is what happens.
 #[test]
 fn a_plan_says_what_applying_does() {

@@ -51,7 +51,13 @@ pub struct Supervisor {
 
 impl Default for Supervisor {
     fn default() -> Self {
-        Self { restarts: model::RESTARTS, stop_grace_ms: 3_000, heartbeat_s: 8, log_size_mib: 64, log_files: 5 }
+        Self {
+            restarts: model::RESTARTS,
+            stop_grace_ms: 3_000,
+            heartbeat_s: 8,
+            log_size_mib: model::LOG_MIB as u32,
+            log_files: model::LOG_FILES,
+        }
     }
 }
 

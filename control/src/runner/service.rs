@@ -82,8 +82,15 @@ impl Services {
             }
             Err(Failed::Nobody) => (None, vec![]),
             Err(Failed::Broken(why)) => {
-                self.known.remove(&name);
-                (None, vec![format!("[SERVICE] Disconnected from module {name} (PID: {pid}): {why}")])
+                // Told once, not each time that it is tried again.
+                let was_known = self.known.remove(&name).is_some();
+                (
+                    None,
+                    was_known
+                        .then(|| format!("[SERVICE] Disconnected from module {name} (PID: {pid}): {why}"))
+                        .into_iter()
+                        .collect(),
+                )
             }
         }
     }
