@@ -3,21 +3,25 @@ use super::{FAILED, ask, print};
 use crate::client::{SOCKET, code};
 use crate::config::{Source, why_not};
 use clap::Subcommand;
+use remote::Remote;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod remote;
 
 /// For the daemon to read its files.
 const WAIT: Duration = Duration::from_secs(30);
 
 /// One line for lists of tools.
-pub const ABOUT: &str = "check, plan and apply the configuration of the supervisor";
+pub const ABOUT: &str = "the supervisor from the shell: status, start and stop, logs, events, configuration";
 
-/// Check a configuration, see what it would do, apply it.
+/// The supervisor from the shell: how modules stand, start and stop them, read logs, check and apply configurations.
 #[derive(clap::Parser, Debug)]
 #[command(
     name = "sonda ctl",
-    after_help = "Examples:\n  sonda ctl check /etc/sonda/supervisor.toml\n  sonda ctl check /etc/nemea/supervisor_config_template.xml\n  \
+    after_help = "Examples:\n  sonda ctl status\n  sonda ctl restart vportscan_detector\n  sonda ctl disable --profile Reporters\n  sonda ctl log vportscan_detector\n  \
+sonda ctl check /etc/sonda/supervisor.toml\n  sonda ctl check /etc/nemea/supervisor_config_template.xml\n  \
 sonda ctl plan\n  sonda ctl apply\n  sonda ctl reference > supervisor.toml\n\n\
 plan and apply are about the files that the running supervisor was started with: edit them, look at the plan, apply. All of it is\n\
 applied or nothing. What a plan says of a module: keep (nothing changes), live (changes without a restart), restart, start, stop,\n\
@@ -27,6 +31,8 @@ Exit status: 0 fine; 1 the configuration is refused, or no supervisor answers; 2
 struct Args {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    daemon: Daemon,
 }
 
 #[derive(Subcommand, Debug)]
@@ -38,27 +44,24 @@ enum What {
     },
     /// What applying would do, module by module
     Plan {
-        #[command(flatten)]
-        daemon: Daemon,
         /// One JSON object
         #[arg(long)]
         json: bool,
     },
     /// Make the supervisor read its files again
-    Apply {
-        #[command(flatten)]
-        daemon: Daemon,
-    },
+    Apply,
     /// A TOML file with every key and what it means
     Reference,
     /// The JSON Schema of the TOML file, for editors
     Schema,
+    #[command(flatten)]
+    Remote(Remote),
 }
 
 #[derive(clap::Args, Debug)]
 struct Daemon {
     /// Path of the daemon's socket
-    #[arg(short = 's', long = "daemon-socket", value_name = "PATH", default_value = SOCKET)]
+    #[arg(short = 's', long = "daemon-socket", value_name = "PATH", default_value = SOCKET, global = true)]
     socket: PathBuf,
 }
 
@@ -71,12 +74,13 @@ pub fn main(args: &[String]) -> u8 {
     };
     match args.what {
         What::Check { path } => check(&path),
-        What::Plan { daemon, json } => asked(&daemon.socket, code::PLAN, |text| plan(text, json)),
-        What::Apply { daemon } => asked(&daemon.socket, code::RELOAD, |text| {
+        What::Plan { json } => asked(&args.daemon.socket, code::PLAN, |text| plan(text, json)),
+        What::Apply => asked(&args.daemon.socket, code::RELOAD, |text| {
             print(text);
             u8::from(text.contains("[ERROR]")) * FAILED
         }),
         What::Reference => printed(&crate::config::reference::commented()),
+        What::Remote(remote) => remote.run(&args.daemon.socket),
         What::Schema => printed(&crate::config::reference::schema()),
     }
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use control::api::openapi;
 use control::config::reference;
 use control::metrics::rules;
 use dataplane::capture::CaptureDrop;
@@ -24,6 +25,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
         ("docs/fields.md", fields()),
         ("docs/drops.md", drops()),
         ("docs/metrics.md", metrics()),
+        ("docs/openapi.json", openapi::text()),
         ("deploy/prometheus/sonda.rules.yml", format!("{MADE_YAML}{}", rules::rules())),
         ("deploy/grafana/sonda.json", rules::dashboard()),
         ("docs/supervisor.toml", reference::commented()),
