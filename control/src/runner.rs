@@ -116,7 +116,9 @@ impl Runner {
             is_stopping: false,
         };
         let refused = runner.begin();
-        runner.publish();
+        // Whoever asks first sees what was begun.
+        runner.is_changed = true;
+        runner.advance();
         Ok((runner, Handle { commands: request, snapshots: seen, logs }, refused))
     }
 

@@ -47,6 +47,10 @@ fn chain(more: &str) -> String {
 /// A module that ends at once.
 const CRASH: &str = "<module><name>crash</name><enabled>true</enabled><path>/bin/false</path><module-restarts>2</module-restarts></module>\n";
 
+/// A neighbour: whoever reads from a module that dies before its HELLO ends with it, as modules of the original do.
+const ALONE: &str = "<module><name>alone</name><enabled>true</enabled><path>@/bin/logger</path><params>-t -w @/alone</params>\
+    <trapinterfaces><interface><type>UNIXSOCKET</type><direction>IN</direction><params>supx_d</params></interface></trapinterfaces></module>\n";
+
 const TOML: &str = r#"
 [supervisor]
 heartbeat_s = 6
@@ -150,12 +154,12 @@ fn a_crash_loop_is_parked_and_a_reload_gives_it_another_chance() {
 /// Fault row 11.
 #[test]
 fn a_killed_module_is_restarted_and_the_others_stay() {
-    let mut site = Site::template(&chain(""));
+    let mut site = Site::template(&chain(ALONE));
     site.start();
-    let (rep, lg1) = (site.runs("rep", None), site.runs("lg1", None));
+    let (rep, alone) = (site.runs("rep", None), site.runs("alone", None));
     kill(rep, "KILL");
     let again = site.runs("rep", Some(rep));
-    assert_eq!(site.pid("lg1"), Some(lg1));
+    assert_eq!(site.pid("alone"), Some(alone));
     assert!(
         site.read("logs/modules_events")
             .contains(&format!("module \"rep\" (PID: {rep}) is not running! (was ended by signal 9)"))
@@ -163,41 +167,41 @@ fn a_killed_module_is_restarted_and_the_others_stay() {
     // A restart that was asked for, and a profile that is switched off.
     site.menu(&["3", "0"]);
     site.runs("rep", Some(again));
-    site.menu(&["2", "3"]);
-    site.until("its profile is stopped", || site.pid("lg1").is_none());
+    site.menu(&["2", "4"]);
+    site.until("its profile is stopped", || site.pid("alone").is_none());
     assert_eq!(site.count("modules_events", "[ENABLED] Profile Loggers set to disabled."), 1);
 }
 
 /// Fault row 14.
 #[test]
 fn a_killed_supervisor_leaves_modules_and_the_next_one_goes_on_with_them() {
-    let mut site = Site::template(&chain(CRASH));
+    let mut site = Site::template(&chain(&format!("{CRASH}{ALONE}")));
     site.start();
-    let (rep, lg1) = (site.runs("rep", None), site.runs("lg1", None));
+    let (rep, alone) = (site.runs("rep", None), site.runs("alone", None));
     site.until("crash is given up", || site.count("modules_events", "I set it disabled.") == 1);
     assert!(!site.signal("KILL"));
     let alive = |pid: u32| Path::new(&format!("/proc/{pid}")).exists();
-    assert!(alive(rep) && alive(lg1));
+    assert!(alive(rep) && alive(alone));
     let began = std::time::Instant::now();
     site.start();
     println!("answers again after {:?}", began.elapsed());
-    assert_eq!((site.pid("rep"), site.pid("lg1"), site.pid("crash")), (Some(rep), Some(lg1), None));
+    assert_eq!((site.pid("rep"), site.pid("alone"), site.pid("crash")), (Some(rep), Some(alone), None));
     // What was given up stays so, and those that were taken over are watched as before.
     assert_eq!(site.count("modules_events", "I set it disabled."), 1);
-    kill(lg1, "KILL");
-    let again = site.runs("lg1", Some(lg1));
+    kill(alone, "KILL");
+    let again = site.runs("alone", Some(alone));
     // The file changed while nobody watched: as by a reload.
     site.signal("KILL");
     site.write(
         "t.xml",
-        &chain("").replace(
+        &chain(ALONE).replace(
             "supx_b</params></interface>\n      <interface><type>UNIXSOCKET</type><direction>IN",
             "supx_c</params></interface>\n      <interface><type>UNIXSOCKET</type><direction>IN",
         ),
     );
     site.start();
     site.runs("rep", Some(rep));
-    assert_eq!((site.pid("lg1"), site.inventory().get("crash")), (Some(again), None));
+    assert_eq!((site.pid("alone"), site.inventory().get("crash")), (Some(again), None));
 }
 
 /// Fault row 18.
@@ -324,7 +328,8 @@ fn the_menu_of_a_supervisor_at_a_terminal() {
     assert!(supervisor.wait().expect("a child").success());
     // A daemon goes on with them.
     site.start();
-    assert!(site.pid("rep").is_some() && site.count("modules_events", "goes on as it was found running") == 2);
+    site.until("both go on", || site.count("modules_events", "goes on as it was found running") == 2);
+    assert!(site.pid("rep").is_some());
 }
 
 /// Fault row 19: what the plan says is what happens.
