@@ -80,7 +80,7 @@ pub fn main(words: &[String]) -> u8 {
             return USAGE;
         }
     };
-    let done = if args.daemon { to_background(words, &options) } else { here(options, args.session) };
+    let done = if args.daemon && !args.session { to_background(words, &options) } else { here(options, args.session) };
     match done {
         Ok(()) => 0,
         Err(why) => {
@@ -149,10 +149,6 @@ fn to_background(words: &[String], options: &Options) -> io::Result<()> {
         return client::listen(&options.socket).map(drop);
     }
     let log = OpenOptions::new().create(true).append(true).open(options.logs.join(logs::SUPERVISOR))?;
-    let words = words.iter().map(|word| match word.as_str() {
-        "-d" | "--daemon" => "-F",
-        word => word,
-    });
     let mut command = std::process::Command::new("/proc/self/exe");
     command.arg0("supervisor").args(words).arg("--session");
     let mut daemon = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
