@@ -6,7 +6,14 @@ use record::fuzzing::Target;
 
 /// Every target of every crate.
 pub(crate) fn targets() -> Vec<Target> {
-    [record::fuzzing::TARGETS, trap::fuzzing::TARGETS, dataplane::fuzzing::TARGETS, detect::fuzzing::TARGETS].concat()
+    [
+        record::fuzzing::TARGETS,
+        trap::fuzzing::TARGETS,
+        dataplane::fuzzing::TARGETS,
+        detect::fuzzing::TARGETS,
+        control::fuzzing::TARGETS,
+    ]
+    .concat()
 }
 
 /// The name that [`canary`] goes by; it is not in [`targets`].

@@ -70,6 +70,16 @@ const OWN: &[Applet] = &[
         about: "make traffic with attacks in it, find them, show the alerts and why",
         main: Main::Raw(crate::demo::main),
     },
+    Applet { name: "metrics", about: control::metrics::ABOUT, main: Main::Raw(control::metrics::main) },
+    Applet { name: "supervisor", about: control::supervisor::ABOUT, main: Main::Text(control::supervisor::main) },
+    Applet { name: "supervisor_cli", about: control::supcli::ABOUT, main: Main::Text(control::supcli::main) },
+    Applet { name: "ctl", about: control::ctl::ABOUT, main: Main::Text(control::ctl::main) },
+    Applet {
+        name: "nemea-modulesinfo",
+        about: control::modulesinfo::ABOUT,
+        main: Main::Text(control::modulesinfo::main),
+    },
+    Applet { name: "nemea_supervisor", about: control::munin::ABOUT, main: Main::Text(control::munin::main) },
     Applet { name: "trap_stats", about: trap::trap_stats::ABOUT, main: Main::Text(trap::trap_stats::main) },
     Applet {
         name: "new-module",
@@ -79,9 +89,20 @@ const OWN: &[Applet] = &[
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
-const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe")];
+const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe"), ("supcli", "supervisor_cli")];
+
+/// What the supervisor starts as the process of a module; nothing for people, so no help names it.
+const LAUNCH: Applet =
+    Applet { name: control::launch::APPLET, about: "", main: Main::Text(|args| control::launch::main(args, &is_tool)) };
+
+fn is_tool(name: &str) -> bool {
+    find(name).is_some()
+}
 
 pub(crate) fn find(name: &str) -> Option<Applet> {
+    if name == LAUNCH.name {
+        return Some(LAUNCH);
+    }
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);
     // Scripts in Python are installed with their ending.
     let name = name.strip_suffix(".py").unwrap_or(name);

@@ -1,4 +1,6 @@
 //! The Page of a run: where it lies, and what its lanes and outputs write there, some ten times a second and never for a packet.
+use control::pages::{self, folders, is_alive, is_plain};
+use control::process::Identity;
 use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureDrop, CaptureSource};
 use dataplane::export::RecordDrop;
@@ -7,6 +9,7 @@ use dataplane::lane::Lane;
 use dataplane::packet::PacketDrop;
 use dataplane::registry::PluginId;
 use dataplane::talkers::Talkers;
+use record::page::columns::{self, Family};
 use record::page::{Cell, Layout, PageError, Talker, Writer};
 use record::{Reason, Time};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -23,35 +26,8 @@ const COUNTERS_EVERY: Duration = Duration::from_millis(100);
 const TALKERS_EVERY: Duration = Duration::from_secs(1);
 /// Pages of runs that died, named after their process, are kept so long.
 const DEAD_KEPT: Duration = Duration::from_secs(24 * 3600);
-const NAME_MAX: usize = 64;
-const SHARED_MEMORY: &str = "/dev/shm";
-/// Users whose folders root looks into, at the most.
-const USERS_MAX: usize = 1000;
 
-/// Columns of a lane before those that come from the registries.
-const LANE_COLUMNS: [&str; 20] = [
-    "ended",
-    "captured.packets",
-    "captured.bytes",
-    "captured.offered",
-    "captured.offloaded",
-    "captured.passed",
-    "packets.taken",
-    "packets.decoded",
-    "bytes.decoded",
-    "flows.live",
-    "flows.opened",
-    "flows.continued",
-    "flows.packets",
-    "flows.bytes",
-    "exported.packets",
-    "exported.bytes",
-    "offload.flows",
-    "offload.lent",
-    "offload.packets",
-    "offload.bytes",
-];
-/// `flows.ended.REASON`, by flowEndReason.
+/// Words of the family `columns::ENDED`, by flowEndReason.
 const END_REASONS: [&str; 6] = ["not_said", "idle", "active", "end_of_flow", "forced", "lack_of_resources"];
 /// Why a lane did not give a record to an output.
 const REFUSED: [RecordDrop; 2] = [RecordDrop::QueueFull, RecordDrop::OutputFailed];
@@ -67,62 +43,15 @@ pub(crate) enum NoPage {
     Layout(#[from] PageError),
 }
 
-/// Whether a page may be called so: others may have made it, so the name is not trusted either.
-pub(crate) fn is_plain(name: &str) -> bool {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
-    plain && !name.is_empty() && name.len() <= NAME_MAX && !name.starts_with('.')
-}
-
 /// Whether a run may be called so: it names a file, and digits alone are process numbers.
 pub(crate) fn checked_name(name: &str) -> Result<String, String> {
     if !is_plain(name) {
-        return Err(format!("use up to {NAME_MAX} letters, digits, '.', '_' and '-', not '.' first"));
+        return Err(format!("use up to {} letters, digits, '.', '_' and '-', not '.' first", pages::NAME_MAX));
     }
     if name.bytes().all(|b| b.is_ascii_digit()) {
         return Err("digits alone would be a process number, add a letter".into());
     }
     Ok(name.to_string())
-}
-
-/// Folders where this user's pages lie, the best first: SONDA_RUN_DIR alone if it is set, else the system's, the session's, and shared
-/// memory. All in memory: where /run is on a disk, writing pages back would hold up those who write to them.
-fn folders() -> Vec<PathBuf> {
-    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(only) = set("SONDA_RUN_DIR") {
-        return vec![only];
-    }
-    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let system = mounts.lines().any(|mount| mount.contains(" /run tmpfs ")).then(|| PathBuf::from("/run/sonda"));
-    let session = set("XDG_RUNTIME_DIR").map(|dir| dir.join("sonda"));
-    let shared = Path::new(SHARED_MEMORY).join(format!("sonda-{}", own_uid()));
-    system.into_iter().chain(session).chain([shared]).collect()
-}
-
-/// Folders where pages may lie that this user can read: for root also those of other users.
-pub(crate) fn readable_folders() -> Vec<PathBuf> {
-    let mut all = folders();
-    if own_uid() == 0 && std::env::var_os("SONDA_RUN_DIR").is_none() {
-        let of =
-            |folder: &str| std::fs::read_dir(folder).into_iter().flatten().flatten().take(USERS_MAX).map(|e| e.path());
-        let shared = of(SHARED_MEMORY).filter(|path| path.to_string_lossy().contains("/sonda-"));
-        let others: Vec<PathBuf> = shared.chain(of("/run/user").map(|user| user.join("sonda"))).collect();
-        all.extend(others);
-        all.sort();
-        all.dedup();
-    }
-    all
-}
-
-/// When a process started, in the kernel's ticks (field 22 of proc_pid_stat(5)); `None` if there is none of the number.
-pub(crate) fn process_start(pid: u32) -> Option<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in field 2 may hold anything, a parenthesis too.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()
-}
-
-/// Whether the process that writes, or wrote, a page still runs.
-pub(crate) fn is_alive(writer: &Writer) -> bool {
-    process_start(writer.pid) == Some(writer.process_start)
 }
 
 pub(crate) fn now() -> Time {
@@ -160,12 +89,12 @@ impl PageFile {
             let path = folder.join(&file_name);
             match open(&folder, &path).and_then(|file| SharedWords::new(&file, layout.words())) {
                 Ok(words) => {
-                    let process_start = process_start(pid).unwrap_or_default();
+                    let process_start = Identity::of(pid).map_or(0, |own| own.start);
                     layout.begin(&words, Writer { pid, process_start, started: now() });
                     return Ok(PageFile { words, layout, path });
                 }
                 Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                    let pid = crate::top::read_page(&path).map_or(0, |page| page.writer.pid);
+                    let pid = pages::read(&path).map_or(0, |page| page.writer.pid);
                     return Err(NoPage::Taken { name: name.unwrap_or_default().into(), pid });
                 }
                 Err(cause) => failed = Some(NoPage::Create { path: path.display().to_string(), cause }),
@@ -207,7 +136,7 @@ fn open(folder: &Path, path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().read(true).write(true).create_new(true).mode(0o640).open(path);
     match create() {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
-            match crate::top::read_page(path) {
+            match pages::read(path) {
                 Ok(page) if is_alive(&page.writer) => return Err(e),
                 _ => std::fs::remove_file(path)?,
             }
@@ -224,25 +153,26 @@ fn remove_dead(folder: &Path) {
         let pid = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".page")?.parse::<u32>().ok());
         let changed = std::fs::symlink_metadata(&path).and_then(|file| file.modified());
         let old = changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DEAD_KEPT));
-        if pid.is_some_and(|pid| process_start(pid).is_none()) && old {
+        if pid.is_some_and(|pid| Identity::of(pid).is_none()) && old {
             let _ = std::fs::remove_file(&path);
         }
     }
 }
 
 fn lane_columns(outputs: usize) -> Vec<String> {
-    let mut names: Vec<String> = LANE_COLUMNS.iter().map(ToString::to_string).collect();
-    names.extend(END_REASONS.iter().map(|why| format!("flows.ended.{why}")));
-    names.extend(CaptureDrop::ALL.iter().map(|why| format!("capture.dropped.{}", why.label())));
-    names.extend(PacketDrop::ALL.iter().map(|why| format!("packets.dropped.{}", why.label())));
-    names.extend(PluginId::ALL.iter().map(|plugin| format!("records.{}", plugin.name())));
-    names.extend((0..outputs).flat_map(|n| REFUSED.map(|why| format!("refused.{n}.{}", why.label()))));
+    let word = |family: Family, word: &str| format!("{}.{word}", family.prefix);
+    let mut names: Vec<String> = columns::LANE.iter().map(|column| column.name.to_string()).collect();
+    names.extend(END_REASONS.iter().map(|why| word(columns::ENDED, why)));
+    names.extend(CaptureDrop::ALL.iter().map(|why| word(columns::CAPTURE_DROPPED, why.label())));
+    names.extend(PacketDrop::ALL.iter().map(|why| word(columns::PACKETS_DROPPED, why.label())));
+    names.extend(PluginId::ALL.iter().map(|plugin| word(columns::RECORDS, plugin.name())));
+    names.extend((0..outputs).flat_map(|n| REFUSED.map(|why| word(columns::REFUSED, &format!("{n}.{}", why.label())))));
     names
 }
 
 fn output_columns() -> Vec<String> {
-    let dropped = RecordDrop::ALL.iter().map(|why| format!("dropped.{}", why.label()));
-    ["taken".to_string(), "sent".to_string()].into_iter().chain(dropped).collect()
+    let dropped = RecordDrop::ALL.iter().map(|why| format!("{}.{}", columns::OUTPUT_DROPPED.prefix, why.label()));
+    columns::OUTPUT.iter().map(|column| column.name.to_string()).chain(dropped).collect()
 }
 
 /// What one lane writes.
@@ -303,7 +233,7 @@ impl Meter {
         let cache = &report.cache;
         // Of a file all lanes read the same.
         let taken = if source.is_live() || lane.is_first() { source.stats() } else { Default::default() };
-        let fixed: [u64; LANE_COLUMNS.len()] = [
+        let fixed: [u64; columns::LANE.len()] = [
             ended.into(),
             taken.packets,
             taken.bytes,

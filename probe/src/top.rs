@@ -1,21 +1,15 @@
 //! `sonda top`: what a running probe does, from its page: in a terminal, as a plain table, or as JSON. Reads only; the probe never waits for it.
 use crate::applets;
-use crate::page::{is_alive, is_plain, readable_folders};
 use clap::Parser;
+use control::pages::{Found, ReadError, all, readable_folders};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use record::page::{PageError, Snapshot, Source};
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 mod text;
 mod view;
-
-/// Pages that are looked at in one folder, at the most.
-const PAGES_MAX: usize = 1000;
 
 /// Show what a running `sonda probe` or `sonda ipfixprobe` does: packets, flows, losses by reason, top talkers, protocols.
 #[derive(Parser, Debug)]
@@ -59,10 +53,8 @@ pub(crate) enum TopError {
     Unknown { asked: String, known: String },
     #[error("{count} probes run, say which: {known}")]
     Many { count: usize, known: String },
-    #[error("cannot read {path}: {cause}")]
-    Read { path: String, cause: io::Error },
-    #[error("{path}: {cause}")]
-    Page { path: String, cause: PageError },
+    #[error(transparent)]
+    Read(#[from] ReadError),
     #[error("the terminal cannot be used: {0}; `sonda top --once` needs none")]
     Terminal(io::Error),
     #[error("standard output is no terminal: use `sonda top --once`, or `sonda top --once --json`")]
@@ -100,50 +92,10 @@ fn run(args: &Args) -> Result<(), TopError> {
     shown.map_err(TopError::Terminal)
 }
 
-/// A page that was found.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) name: String,
-    pub(crate) path: PathBuf,
-    pub(crate) page: Snapshot,
-    /// Whether its writer still runs.
-    pub(crate) alive: bool,
-}
-
-impl Found {
-    fn open(path: &Path) -> Result<Found, TopError> {
-        let page = read_page(path)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Found { name, path: path.into(), alive: is_alive(&page.writer), page })
-    }
-}
-
-/// Reads a page; nobody is trusted to have written it.
-pub(crate) fn read_page(path: &Path) -> Result<Snapshot, TopError> {
-    let read = |cause| TopError::Read { path: path.display().to_string(), cause };
-    let file = sys::open_at_once(path).map_err(read)?;
-    if !file.metadata().map_err(read)?.is_file() {
-        return Err(TopError::Page { path: path.display().to_string(), cause: PageError::NotAPage });
-    }
-    Snapshot::read(FilePage(file)).map_err(|cause| TopError::Page { path: path.display().to_string(), cause })
-}
-
-/// Reads the file instead of mapping it: a page that is cut while it is read is then an error and no signal.
-struct FilePage(File);
-
-impl Source for FilePage {
-    fn read(&mut self, at: usize, out: &mut [u64]) -> Result<(), PageError> {
-        let mut bytes = vec![0; out.len() * 8];
-        let cut = PageError::Damaged("it is cut off");
-        self.0.read_exact_at(&mut bytes, at as u64 * 8).map_err(|_| cut)?;
-        bytes.as_slice().read(0, out)
-    }
-}
-
 /// The probe that was asked for, or the only one that runs.
 fn find(asked: Option<&str>) -> Result<Found, TopError> {
     if let Some(path) = asked.filter(|asked| asked.contains('/')) {
-        return Found::open(Path::new(path));
+        return Ok(Found::open(Path::new(path))?);
     }
     let all = all();
     let known = |all: &[Found]| {
@@ -172,18 +124,6 @@ fn find(asked: Option<&str>) -> Result<Found, TopError> {
         }
         (count, _) => Err(TopError::Many { count, known: known(&alive) }),
     }
-}
-
-/// All pages that can be read, by name.
-fn all() -> Vec<Found> {
-    let mut all: Vec<Found> = Vec::new();
-    for entries in readable_folders().iter().filter_map(|folder| std::fs::read_dir(folder).ok()) {
-        let paths = entries.flatten().take(PAGES_MAX).map(|entry| entry.path());
-        let pages = paths.filter(|path| path.extension().is_some_and(|e| e == "page"));
-        all.extend(pages.filter_map(|path| Found::open(&path).ok()).filter(|found| is_plain(&found.name)));
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    all
 }
 
 /// Shows the page until a key ends it. When the probe ends, what it said last stays.

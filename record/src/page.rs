@@ -15,6 +15,7 @@ use crate::Time;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
+pub mod columns;
 pub mod fuzzing;
 
 /// First word of a page.

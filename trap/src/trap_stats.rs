@@ -168,8 +168,11 @@ fn say(out: &mut impl Write, text: &str) -> bool {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
-/// One question and its answer, without the final NUL. Failures are told in the words of the original.
-fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
+/// One question to a module's service and its answer, JSON without the final NUL; waits a second at the most.
+///
+/// # Errors
+/// What went wrong, in the words of the original. The connection is of no use any more.
+pub fn ask(module: &mut UnixStream) -> Result<Vec<u8>, String> {
     let mut patience = Patience::new(ANSWER_WAIT);
     let asked =
         module.set_write_timeout(Some(ANSWER_WAIT)).and_then(|()| module.write_all(&Header::REQUEST.to_bytes()));

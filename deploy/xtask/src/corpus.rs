@@ -4,6 +4,7 @@
 //! every test run. Files that are not called `seed-*` (found crashes) are left alone.
 mod captures;
 mod flows;
+mod supervisor;
 mod words;
 
 use crate::{Outcome, shell, targets};
@@ -22,6 +23,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(_: &Args) -> Outcome {
     let mut seeds = Seeds::default();
     words::add(&mut seeds);
+    supervisor::add(&mut seeds);
     captures::add(&mut seeds);
     flows::add(&mut seeds)?;
     let corpus = shell::top().join("fuzz/corpus");

@@ -1,5 +1,8 @@
 //! `cargo xtask docs`: the pages that are made from declarations, written or checked for drift.
 use crate::{Outcome, shell};
+use control::api::openapi;
+use control::config::reference;
+use control::metrics::rules;
 use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
 use dataplane::flow::Basic;
@@ -10,7 +13,8 @@ use detect::pages::{PAGES, Page};
 use record::{Record, Schema, docs};
 use std::fs;
 
-/// Write docs/fields.md, docs/drops.md and docs/detectors.md from the declarations
+/// Write what is made from declarations: docs/fields.md, drops.md, detectors.md, metrics.md, openapi.json, the supervisor's reference and schema, the alert
+/// rules and the dashboard
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Write nothing; fail where a page is not what the declarations say
@@ -20,7 +24,18 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Outcome {
     let mut drifted = Vec::new();
-    for (name, text) in [("docs/fields.md", fields()), ("docs/drops.md", drops()), ("docs/detectors.md", detectors())] {
+    let pages = [
+        ("docs/fields.md", fields()),
+        ("docs/drops.md", drops()),
+        ("docs/detectors.md", detectors()),
+        ("docs/metrics.md", metrics()),
+        ("docs/openapi.json", openapi::text()),
+        ("deploy/prometheus/sonda.rules.yml", format!("{MADE_YAML}{}", rules::rules())),
+        ("deploy/grafana/sonda.json", rules::dashboard()),
+        ("docs/supervisor.toml", reference::commented()),
+        ("docs/supervisor.schema.json", reference::schema()),
+    ];
+    for (name, text) in pages {
         let path = shell::top().join(name);
         if fs::read_to_string(&path).is_ok_and(|there| there == text) {
             continue;
@@ -42,6 +57,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
 
 const MADE: &str =
     "<!-- Made by `cargo xtask docs` from the declarations in the code. Change those, not this page. -->\n\n";
+
+const MADE_YAML: &str = "# Made by `cargo xtask docs` from control/src/metrics/rules.rs. Change that, not this file.\n";
 
 fn fields() -> String {
     let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA];
@@ -96,6 +113,14 @@ fn detector(page: &Page) -> String {
         text.push_str(&format!("| `{name}` | {} | {} |\n", field.kind.unirec_name(), field.doc.trim()));
     }
     text + "\n"
+}
+
+fn metrics() -> String {
+    let head = "# Metrics\n\n\
+        What `sonda metrics` prints and `sonda metrics --listen 127.0.0.1:9909` serves to Prometheus: the pages of all probes of this machine\n\
+        and the service interfaces of all NEMEA modules, ours and the originals. A metric is there when somebody counts it.\n\
+        Reasons are explained in [drops.md](drops.md). Alert rules: `deploy/prometheus/sonda.rules.yml`, dashboard: `deploy/grafana/sonda.json`.\n\n";
+    page(head, &rules::docs())
 }
 
 /// One line end at the end of the file.

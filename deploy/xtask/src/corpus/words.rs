@@ -5,7 +5,7 @@ use trap::container::Builder;
 use trap::{Format, hello};
 
 /// What a module tells of its interfaces.
-const ANSWER: &str = r#"{"in_cnt": 1, "out_cnt": 1, "in": [{"ifc_state": 1, "buffers": 5, "ifc_id": "x", "ifc_type": 117, "messages": 7, "delay_total": 0, "delay_last": 3}], "out": [{"client_stats_arr": [{"id": "extended_input_interface_info", "sent_containers": "0", "sent_messages": "0", "skipped_messages": "0", "skipped_percentage": 0.0}, {"id": 5, "sent_containers": "4", "sent_messages": "3", "skipped_messages": "0", "skipped_percentage": 0.5}], "num_clients": 1, "buffers": 0, "ifc_id": "y", "sent-messages": 7, "ifc_type": 117, "autoflushes": 0, "dropped-messages": 0}]}"#;
+pub(super) const ANSWER: &str = r#"{"in_cnt": 1, "out_cnt": 1, "in": [{"ifc_state": 1, "buffers": 5, "ifc_id": "x", "ifc_type": 117, "messages": 7, "delay_total": 0, "delay_last": 3}], "out": [{"client_stats_arr": [{"id": "extended_input_interface_info", "sent_containers": "0", "sent_messages": "0", "skipped_messages": "0", "skipped_percentage": 0.0}, {"id": 5, "sent_containers": "4", "sent_messages": "3", "skipped_messages": "0", "skipped_percentage": 0.5}], "num_clients": 1, "buffers": 0, "ifc_id": "y", "sent-messages": 7, "ifc_type": 117, "autoflushes": 0, "dropped-messages": 0}]}"#;
 
 const SPECIFIERS: &[&str] = &[
     "u:flows,t:127.0.0.1:8000,f:/data/%Y/flows.trapcap:w:time=5:size=10,b:",

@@ -1,0 +1,128 @@
+//! The control API: HTTP on a unix socket, for `sonda ctl`, scripts and pages.
+//!
+//! Contract: who asks is known before a request is looked at: the kernel says who connected ([`role::Peer`]). Every route names its role
+//! in the table below; there is no other way to add one. What changes something is written to the audit log before it is done. Clients
+//! see snapshots and send commands, nothing else. The description for machines (docs/openapi.json) is made from the same table.
+use crate::http::{self, Accept};
+use crate::runner::Handle;
+use audit::Audit;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use role::{Peer, Role};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::net::{UnixListener, UnixStream};
+use views::Refusal;
+
+mod audit;
+pub mod client;
+mod events;
+pub mod openapi;
+pub mod role;
+mod routes;
+#[cfg(test)]
+mod tests;
+pub mod views;
+
+pub use routes::ROUTES;
+
+/// Bytes of a request's body.
+const BODY_MAX: usize = 1 << 20;
+
+/// Where the API of the supervisor with that socket is: `NAME-api.sock` beside `NAME.sock`.
+#[must_use]
+pub fn socket_of(daemon: &Path) -> PathBuf {
+    let name = daemon.file_stem().unwrap_or_default().to_string_lossy();
+    daemon.with_file_name(format!("{name}-api.sock"))
+}
+
+/// A route as the description tells of it.
+#[derive(Debug, Clone)]
+pub struct Route {
+    pub method: Method,
+    /// With `{name}` where a name stands.
+    pub path: &'static str,
+    pub role: Role,
+    /// A sentence without its full stop.
+    pub about: &'static str,
+    /// The type of the answer, by its name in the description; empty where it is no JSON object.
+    pub answer: &'static str,
+}
+
+/// What handlers have.
+#[derive(Debug, Clone)]
+struct Plane {
+    handle: Handle,
+    audit: Arc<Audit>,
+    watchers: events::Watchers,
+}
+
+/// Serves the API at `listener` until the supervisor ends.
+///
+/// # Errors
+/// The audit log cannot be written: nothing may be changed then without a trace.
+pub async fn serve(listener: UnixListener, path: &Path, handle: Handle) -> io::Result<()> {
+    let socket_gid = std::fs::metadata(path)?.gid();
+    let audit = Arc::new(Audit::open(handle.logs().folder())?);
+    let app = app(Plane { handle, audit, watchers: events::Watchers::default() });
+    http::serve(Door { listener, socket_gid, app }, std::future::pending()).await;
+    Ok(())
+}
+
+/// The socket, whose group may come in as operators.
+struct Door {
+    listener: UnixListener,
+    socket_gid: u32,
+    app: Router,
+}
+
+impl Accept for Door {
+    type Stream = UnixStream;
+
+    async fn accept(&self) -> io::Result<(UnixStream, Router)> {
+        let (stream, _) = self.listener.accept().await?;
+        let who = stream.peer_cred()?;
+        let peer = Peer::of(who.uid(), who.gid(), who.pid(), self.socket_gid);
+        Ok((stream, self.app.clone().layer(Extension(peer))))
+    }
+}
+
+fn app(plane: Plane) -> Router {
+    let audited = middleware::from_fn_with_state(Arc::clone(&plane.audit), audit);
+    let unknown = || async { refuse(StatusCode::NOT_FOUND, "there is no such path; GET /v1/openapi.json lists all") };
+    routes::router().fallback(unknown).layer(audited).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(plane)
+}
+
+/// Lets those through who may; in front of each route, with its role.
+async fn allow(State(needed): State<Role>, request: Request, next: Next) -> Response {
+    let role = request.extensions().get::<Peer>().map_or(Role::Anyone, |peer| peer.role);
+    if role >= needed {
+        return next.run(request).await;
+    }
+    refuse(StatusCode::FORBIDDEN, &format!("this needs the role {needed}, and you are {role}: see `sonda ctl --help`"))
+}
+
+/// Writes down who wanted to change something and what came of it.
+async fn audit(State(audit): State<Arc<Audit>>, request: Request, next: Next) -> Response {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return next.run(request).await;
+    }
+    let peer = request.extensions().get::<Peer>().copied();
+    let what = format!("{} {}", request.method(), request.uri().path());
+    if let Err(why) = audit.asked(peer, &what) {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing is changed without a trace, and {why}"));
+    }
+    let response = next.run(request).await;
+    audit.answered(peer, &what, response.status());
+    response
+}
+
+fn refuse(status: StatusCode, error: &str) -> Response {
+    (status, Json(Refusal { error: error.into() })).into_response()
+}

@@ -1,0 +1,99 @@
+//! The schema of the TOML configuration and its commented reference, from the structures that read it.
+use super::native::File;
+use serde_json::{Map, Value};
+use std::fmt::Write;
+
+/// The JSON Schema (draft 2020-12) of a configuration file, for editors and checkers.
+#[must_use]
+pub fn schema() -> String {
+    let mut text = serde_json::to_string_pretty(&schemars::schema_for!(File)).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// A configuration file with every key, each with what it means; a key that may be left out stands behind `#` with its default or an
+/// example. It is valid as it is.
+#[must_use]
+pub fn commented() -> String {
+    let root = schemars::schema_for!(File).to_value();
+    let mut text = String::from(
+        "# Every key of the supervisor's configuration. Made by `cargo xtask docs` from the code that reads it.\n\
+         # `sonda ctl check FILE` says what is wrong with a file.\n",
+    );
+    for (name, property) in properties(&root) {
+        let of = referred(&root, property);
+        comment(&mut text, property);
+        let is_list = property.get("type").and_then(Value::as_str) == Some("array");
+        let _never = writeln!(text, "{}", if is_list { format!("[[{name}]]") } else { format!("[{name}]") });
+        let required: Vec<&str> =
+            of.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        for (key, value) in properties(of) {
+            text.push('\n');
+            comment_key(&mut text, value);
+            let mark = if required.contains(&key.as_str()) { "" } else { "# " };
+            let shown =
+                value.get("default").filter(|default| is_shown(default)).or_else(|| value.get("examples")?.get(0));
+            let _never = writeln!(text, "{mark}{key} = {}", shown.unwrap_or(&Value::Null));
+        }
+    }
+    text
+}
+
+/// An empty default says nothing; an example does.
+fn is_shown(default: &Value) -> bool {
+    !default.is_null() && default.as_array().is_none_or(|list| !list.is_empty())
+}
+
+fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter)
+}
+
+/// The definition that a property, its items or one of its alternatives refers to.
+fn referred<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
+    let direct = [Some(property), property.get("items")];
+    let any = property.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    let mut links = direct.into_iter().flatten().chain(any).filter_map(|schema| schema.get("$ref")?.as_str());
+    let found = links.next().and_then(|link| root.pointer(link.trim_start_matches('#')));
+    found.unwrap_or(property)
+}
+
+fn comment(text: &mut String, schema: &Value) {
+    let said = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let _never = writeln!(text, "\n# {}", said.replace('\n', "\n# "));
+}
+
+fn comment_key(text: &mut String, schema: &Value) {
+    let said = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+    let range =
+        bound("minimum").zip(bound("maximum")).map_or(String::new(), |(least, most)| format!(" {least} to {most}."));
+    let _never = writeln!(text, "# {}{range}", said.replace('\n', " "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::native;
+
+    /// With all optional keys switched on it is read, too, so that no example lies.
+    #[test]
+    fn the_reference_is_a_configuration() {
+        let text = commented();
+        native::parse(&[("reference.toml".into(), text.clone())]).expect("as it is");
+        let lines = text.lines().map(|line| match line.strip_prefix("# ") {
+            Some(key)
+                if key
+                    .split_once(" = ")
+                    .is_some_and(|(key, _)| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')) =>
+            {
+                key
+            }
+            _ => line,
+        });
+        let all: Vec<&str> = lines.collect();
+        let all = all.join("\n").replace("\"flow_meter\"", "\"vportscan\"");
+        let why = native::parse(&[("reference.toml".into(), all)]);
+        let config = why.expect("with every key");
+        assert!(config.modules().all(|(_, module)| module.params.as_deref() == Some("-v")));
+    }
+}

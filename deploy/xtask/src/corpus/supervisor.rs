@@ -1,0 +1,46 @@
+//! Seeds for what the supervisor reads.
+use super::Seeds;
+use super::words::ANSWER;
+
+const SEEDS: &[(&str, &[&str])] = &[
+    ("supervisor_counters", &[ANSWER, r#"{"in_cnt": 0, "out_cnt": 0, "in": [], "out": []}"#]),
+    (
+        "supervisor_include",
+        &[
+            "<x>\n  <!-- include /etc/nemea/detectors -->\n<!-- include a.sup -->\n</x>\n",
+            "<!-- include /d -->\n<!-- other -->\0<modules>\n<name>P</name>\n</modules>",
+        ],
+    ),
+    (
+        "supervisor_native",
+        &[
+            "[supervisor]\nrestarts = 5\nheartbeat_s = 0\n[[profile]]\nname = \"P\"\n[[module]]\nname = \"m\"\nprofile = \"P\"\npath = \"/bin/m\"\n\
+             params = \"-v 'a b'\"\ninputs = [\"u:x\"]\noutputs = [\"b:\", \"t:7600\"]\n[[module]]\nname = \"n\"\nprofile = \"P\"\npath = \"n\"\nafter = [\"m\"]\n",
+            "[[profile]]\nname = \"P\"\nenabled = false\n[[module]]\nname = \"m\"\nprofil = \"P\"\n",
+            "[supervisor]\nlog_files = 0\nlog_size_mib = 1\nstop_grace_ms = 100\n",
+        ],
+    ),
+    ("supervisor_params", &["-I eth0 -t \"1 2\" 'a \"b\"' \"\"", "-w \"/tmp/out file.csv", "a=\"b\""]),
+    ("supervisor_select", &["2,4-6,13", "6-4", ",1", "1-2-3", "99999999999999999999"]),
+    ("supervisor_stat", &["42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 7 9 0 0 20 0 1 0 1234 5678 90", "logger"]),
+    (
+        "supervisor_template",
+        &[
+            "<?xml version=\"1.0\"?>\n<nemea-supervisor xmlns=\"urn:cesnet:tmc:nemea:1.0\"><supervisor><module-restarts>4</module-restarts>\
+             </supervisor><modules><name>P</name><enabled>true</enabled><module><name>m</name><enabled>false</enabled><path>/bin/m</path>\
+             <params>-t \"a b\"</params><module-restarts>0</module-restarts><trapinterfaces><interface><note>n</note><type>UNIXSOCKET</type>\
+             <direction>OUT</direction><params>x</params></interface></trapinterfaces></module></modules></nemea-supervisor>",
+            "<nemea-supervisor><!-- c --><modules><name>P</name><enabled>yes</enabled></modules><?pi x?></nemea-supervisor>",
+            "<nemea-supervisor><modules/></nemea-supervisor>",
+        ],
+    ),
+];
+
+/// Adds them all.
+pub(super) fn add(seeds: &mut Seeds) {
+    for (target, texts) in SEEDS {
+        for (shape, text) in texts.iter().enumerate() {
+            seeds.add(target, shape, text.as_bytes());
+        }
+    }
+}
