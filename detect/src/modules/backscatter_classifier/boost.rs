@@ -176,7 +176,7 @@ mod tests {
     /// Events of two sorts, apart by flows and rate, with a few on the wrong side.
     fn rows(count: usize) -> Vec<Labelled> {
         let row = |n: usize| {
-            let is_attack = n % 3 == 0;
+            let is_attack = n.is_multiple_of(3);
             let flows = if is_attack { 900.0 } else { 100.0 } + (n * 37 % 200) as f64;
             let sample =
                 Sample { flow_count: flows, max_fpm: (n * 13 % 50) as f64, duration: 60.0, ..Sample::default() };
