@@ -49,8 +49,8 @@ fn name_server() -> u16 {
 
 /// Trains a model in `model.json`.
 fn train(folder: &Folder) -> String {
-    let rows = (0..60).map(|n| {
-        let is_attack = n % 2 == 0;
+    let rows = (0..60_u32).map(|n| {
+        let is_attack = n.is_multiple_of(2);
         let flows = if is_attack { 5_000 } else { 40 } + 7 * n;
         format!("{},{}\n", event("192.0.2.1", flows, 60, if n < 40 { 6 } else { 1 }), u8::from(is_attack))
     });

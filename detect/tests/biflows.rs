@@ -101,7 +101,7 @@ fn a_scan_whose_answers_came_first() {
         let Talk { ends: [to, from], .. } = talk(n);
         Talk { ends: [from, to], ports: [50_000, 80], packets: [1, 0], flags: [2, 0], bytes: [44, 0], ..talk(n) }
     };
-    let talks: Vec<_> = (0..300).map(|n| if n % 3 == 0 { silent(n) } else { talk(n) }).collect();
+    let talks: Vec<_> = (0..300_u64).map(|n| if n.is_multiple_of(3) { silent(n) } else { talk(n) }).collect();
     let folder = told(&talks);
     let config = folder.write("conf", "rules-generic = 1\nport-flowdir = 1\nrequest-to-response-ratio = 1\n");
     let run = |input: &str, args: &[&str]| {

@@ -2,14 +2,17 @@
 //!
 //! Each reads a TRAP file of generated records (modules/records.rs) and writes to a blackhole, once over an ordinary mix and once over records
 //! whose hosts are all new. Time is that of the process in user and kernel, reading the file and the start included. Memory is the highest that
-//! /proc saw (VmHWM), looked at every few milliseconds.
+//! /proc saw (VmHWM), looked at every few milliseconds. `--hosts N` measures memory alone: with N hosts that are all new, and with four times as
+//! many, so that what is bounded shows.
 use crate::{Outcome, shell};
+use cases::{Case, MODULES};
 use records::{Fields, Hosts};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+mod cases;
 mod records;
 
 /// Measure modules: records per CPU second and peak memory, over an ordinary mix and over hosts that are all new
@@ -27,44 +30,14 @@ pub(crate) struct Args {
     /// This program in place of one that is built for release
     #[arg(long, value_name = "SONDA")]
     program: Option<PathBuf>,
+    /// Only memory: with so many hosts, each in one record as a source and in one as a destination, and with four times as many
+    #[arg(long, value_name = "N")]
+    hosts: Option<u64>,
 }
 
-/// What is measured: name, fields, arguments. `@biflow` is a configuration that is written for the run, `@scratch` a file of it.
-const MODULES: &[(&str, Fields, &[&str])] = &[
-    ("unirecfilter", Fields::Flows, &["-F", "DST_PORT == 443 OR SRC_IP == 10.0.0.0/8 AND BYTES > 1000"]),
-    ("agg", Fields::Flows, &["-k", "SRC_IP", "-k", "DST_PORT", "-s", "BYTES", "-s", "PACKETS", "-t", "A:10"]),
-    ("biflow_aggregator", Fields::Flows, &["-c", "@biflow", "-n", "biflow", "-s", "20"]),
-    ("vportscan_detector", Fields::Flows, &[]),
-    ("haddrscan_detector", Fields::Flows, &[]),
-    ("amplification_detection", Fields::Flows, &[]),
-    ("brute_force_detector", Fields::Flows, &["-S", "-R", "-T"]),
-    ("ddos_detector", Fields::Flows, &[]),
-    ("sip_bf_detector", Fields::Sip, &[]),
-    ("voip_fraud_detection", Fields::Sip, &["-e", "disabled", "-c", "disabled"]),
-    ("dnstunnel_detection", Fields::Dns, &["-E", "@scratch"]),
-    ("waintrusion_detector", Fields::Http, &[]),
-    ("dga_detector", Fields::Dns, &[]),
-    ("beacon_detector", Fields::Flows, &[]),
-    // Of the usual hosts the clients, of the new ones half.
-    ("exfiltration_detector", Fields::Flows, &["-n", "0.0.0.0/1"]),
-    ("new_service_detector", Fields::Flows, &["-n", "0.0.0.0/0"]),
-    ("reflection_detector", Fields::Flows, &[]),
-];
-
 const SETS: [(&str, Hosts); 2] = [("usual", Hosts::Usual), ("all new", Hosts::AllNew)];
-
-const BIFLOW: &str = r#"<?xml version="1.0"?>
-<aggregator><id name="biflow">
- <field><name>SRC_IP</name><type>KEY</type><reverse_name>DST_IP</reverse_name></field>
- <field><name>DST_IP</name><type>KEY</type><reverse_name>SRC_IP</reverse_name></field>
- <field><name>SRC_PORT</name><type>KEY</type><reverse_name>DST_PORT</reverse_name></field>
- <field><name>DST_PORT</name><type>KEY</type><reverse_name>SRC_PORT</reverse_name></field>
- <field><name>PROTOCOL</name><type>KEY</type></field>
- <field><name>PACKETS</name><type>SUM</type></field>
- <field><name>BYTES</name><type>SUM</type></field>
- <field><name>TCP_FLAGS</name><type>BITOR</type></field>
-</id></aggregator>
-"#;
+/// How many more hosts show whether memory is bounded.
+const MORE: u64 = 4;
 
 /// Between two looks at the memory of a process.
 const LOOK: Duration = Duration::from_millis(5);
@@ -74,7 +47,8 @@ const TICKS: f64 = 100.0;
 pub(crate) fn run(args: &Args) -> Outcome {
     shell::need("taskset", "util-linux")?;
     let program = match &args.program {
-        Some(program) => program.clone(),
+        // Runs are in a folder of their own.
+        Some(program) => fs::canonicalize(program).map_err(|e| format!("{}: {e}", program.display()))?,
         None => {
             shell::call(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "-p", "sonda"]))?;
             shell::target_dir().join("release/sonda")
@@ -83,25 +57,37 @@ pub(crate) fn run(args: &Args) -> Outcome {
     // Beside the program: the files are larger than /tmp should hold.
     let folder = tempfile::tempdir_in(shell::target_dir()).map_err(|e| format!("no temporary folder: {e}"))?;
     let file = |name: &str| folder.path().join(name);
-    fs::write(file("biflow"), BIFLOW).map_err(|e| format!("cannot write: {e}"))?;
-    println!(
-        "{} records, one core, the fastest of {} runs; M records/s of CPU time, MiB at the most\n",
-        args.records, args.runs
-    );
-    println!("| module | {} |\n|---|---|---|---|---|", SETS.map(|(name, _)| format!("{name}: M/s | MiB")).join(" | "));
-    for fields in [Fields::Flows, Fields::Sip, Fields::Dns, Fields::Http] {
-        let chosen = MODULES.iter().filter(|(name, of, _)| *of == fields && name.starts_with(&args.module));
+    cases::write(folder.path()).map_err(|e| format!("cannot write: {e}"))?;
+    let sets = match args.hosts {
+        Some(hosts) => {
+            [(hosts.to_string(), Hosts::AllNew, hosts), ((MORE * hosts).to_string(), Hosts::AllNew, MORE * hosts)]
+        }
+        None => SETS.map(|(name, hosts)| (name.to_owned(), hosts, args.records)),
+    };
+    let names = sets.each_ref().map(|(name, ..)| name.as_str());
+    if args.hosts.is_some() {
+        println!("Peak memory, MiB, with hosts that are all new\n\n| module | {} |\n|---|---|---|", names.join(" | "));
+    } else {
+        println!(
+            "{} records, one core, the fastest of {} runs; M records/s of CPU time, MiB at the most\n",
+            args.records, args.runs
+        );
+        println!("| module | {} |\n|---|---|---|---|---|", names.map(|name| format!("{name}: M/s | MiB")).join(" | "));
+    }
+    for fields in Fields::ALL {
+        let chosen = MODULES.iter().filter(|case| case.fields == fields && case.module.starts_with(&args.module));
         let chosen: Vec<_> = chosen.collect();
         if chosen.is_empty() {
             continue;
         }
-        for (name, hosts) in SETS {
-            records::write(&file(name), fields, hosts, args.records)?;
+        for (name, hosts, records) in &sets {
+            records::write(&file(name), fields, *hosts, *records)?;
         }
-        for (module, _, words) in chosen {
-            let cells = SETS.iter().map(|(set, _)| measure(args, &program, module, words, folder.path(), set));
+        for case in chosen {
+            let cells =
+                sets.iter().map(|(set, _, records)| measure(args, &program, case, folder.path(), (set, *records)));
             let cells = cells.collect::<Result<Vec<_>, String>>()?;
-            println!("| {module} | {} |", cells.join(" | "));
+            println!("| {} | {} |", case.module, cells.join(" | "));
         }
     }
     Ok(())
@@ -111,25 +97,28 @@ pub(crate) fn run(args: &Args) -> Outcome {
 fn measure(
     args: &Args,
     program: &Path,
-    module: &str,
-    words: &[&str],
+    case: &Case,
     folder: &Path,
-    set: &str,
+    (set, records): (&str, u64),
 ) -> Result<String, String> {
     let mut best = f64::INFINITY;
     let mut peak = 0;
-    for _ in 0..args.runs.max(1) {
-        let (seconds, memory) = once(program, module, words, folder, set)?;
+    let runs = if args.hosts.is_some() { 1 } else { args.runs.max(1) };
+    for _ in 0..runs {
+        let (seconds, memory) = once(program, case, folder, set)?;
         best = best.min(seconds);
         peak = peak.max(memory);
     }
-    Ok(format!("{:.2} | {}", args.records as f64 / best / 1e6, peak / 1024))
+    let memory = peak / 1024;
+    Ok(if args.hosts.is_some() { memory.to_string() } else { format!("{:.2} | {memory}", records as f64 / best / 1e6) })
 }
 
 /// Seconds of processor time, and KiB.
-fn once(program: &Path, module: &str, words: &[&str], folder: &Path, set: &str) -> Result<(f64, u64), String> {
-    let ifcs = format!("f:{},b:", folder.join(set).display());
-    let words = words.iter().map(|word| match word.strip_prefix('@') {
+fn once(program: &Path, case: &Case, folder: &Path, set: &str) -> Result<(f64, u64), String> {
+    let Case { module, .. } = *case;
+    let mut ifcs = vec![format!("f:{}", folder.join(set).display()); case.inputs];
+    ifcs.extend(case.has_output.then(|| "b:".to_owned()));
+    let words = case.args.iter().map(|word| match word.strip_prefix('@') {
         Some(name) => folder.join(name).display().to_string(),
         None => (*word).to_owned(),
     });
@@ -137,7 +126,7 @@ fn once(program: &Path, module: &str, words: &[&str], folder: &Path, set: &str) 
     let mut child = Command::new("taskset")
         .args(["-c", "0"])
         .arg(program)
-        .args([module, "-i", &ifcs])
+        .args([module, "-i", &ifcs.join(",")])
         .args(words)
         .current_dir(folder)
         .stdin(Stdio::null())

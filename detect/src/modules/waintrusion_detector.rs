@@ -2,6 +2,7 @@
 //!
 //! A request that matches brings one alert, for the first signature that does. There is no state. The rules that are built in are
 //! Sonda's own; `rules` and `data` in the working directory are used in their place, as by the original.
+mod memo;
 mod request;
 mod signatures;
 mod source;

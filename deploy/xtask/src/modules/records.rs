@@ -9,9 +9,16 @@ use trap::{Format, Output, OutputDefaults, Place, Sent, Spec};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fields {
     Flows,
+    /// With the direction.
+    Directed,
+    /// Of connections that go on.
+    Open,
     Sip,
     Dns,
     Http,
+    Mail,
+    /// Of the module backscatter.
+    Events,
 }
 
 /// Which hosts there are.
@@ -30,19 +37,46 @@ const FLOWS_A_SECOND: u64 = 20_000;
 const BEGIN: u64 = 1_700_000_000;
 const SYN: u64 = 2;
 const WHOLE: u64 = 0x1b;
+const ACK_PUSH: u64 = 0x18;
 
 impl Fields {
+    pub(crate) const ALL: [Fields; 8] = [
+        Fields::Flows,
+        Fields::Directed,
+        Fields::Open,
+        Fields::Sip,
+        Fields::Dns,
+        Fields::Http,
+        Fields::Mail,
+        Fields::Events,
+    ];
+
     fn spec(self) -> String {
         let more = match self {
-            Fields::Flows => "",
+            Fields::Flows | Fields::Open => "",
+            Fields::Directed => ",uint8 DIR_BIT_FIELD",
             Fields::Sip => {
                 ",uint16 SIP_MSG_TYPE,uint16 SIP_STATUS_CODE,string SIP_CALLED_PARTY,string SIP_CALLING_PARTY,string SIP_CALL_ID,\
                  string SIP_CSEQ,string SIP_REQUEST_URI,string SIP_USER_AGENT"
             }
-            Fields::Dns => ",uint16 DNS_QTYPE,uint8 DNS_RCODE,string DNS_NAME,bytes DNS_RDATA",
+            Fields::Dns => {
+                ",uint32 DNS_RR_TTL,uint16 DNS_ANSWERS,uint16 DNS_CLASS,uint16 DNS_ID,uint16 DNS_PSIZE,uint16 DNS_QTYPE,\
+                 uint16 DNS_RLENGTH,uint8 DNS_DO,uint8 DNS_RCODE,string DNS_NAME,bytes DNS_RDATA"
+            }
             Fields::Http => {
                 ",string HTTP_REQUEST_METHOD,string HTTP_REQUEST_HOST,string HTTP_REQUEST_URL,string HTTP_REQUEST_AGENT,\
                  string HTTP_REQUEST_REFERER"
+            }
+            Fields::Mail => {
+                ",uint32 SMTP_2XX_STAT_CODE_COUNT,uint32 SMTP_3XX_STAT_CODE_COUNT,uint32 SMTP_4XX_STAT_CODE_COUNT,\
+                 uint32 SMTP_5XX_STAT_CODE_COUNT,uint32 SMTP_COMMAND_FLAGS,uint32 SMTP_MAIL_CMD_COUNT,uint32 SMTP_RCPT_CMD_COUNT,\
+                 uint32 SMTP_STAT_CODE_FLAGS,uint8 DIR_BIT_FIELD,uint8 TOS,uint8 TTL,string SMTP_DOMAIN,string SMTP_FIRST_RECIPIENT,\
+                 string SMTP_FIRST_SENDER"
+            }
+            Fields::Events => {
+                ",uint64 FLOW_COUNT,uint64 MAX_FPM,uint64 PACKET_COUNT,uint64 UNIQUE_DST_24_SUBNETS,uint64 UNIQUE_DST_IPS,\
+                 uint64 UNIQUE_DST_PORTS,uint64 UNIQUE_SRC_PORTS,uint32 POSIX_END,uint32 POSIX_START,float BYTES_AVG,float BYTES_STD,\
+                 float PPF_AVG,float PPF_STD,uint16 SRC_PORT_1"
             }
         };
         format!("{BASIC}{more}")
@@ -122,7 +156,9 @@ impl Record {
             Fields::Sip => (5060, 17),
             Fields::Dns => (53, 17),
             Fields::Http => (80, 6),
-            Fields::Flows => {
+            Fields::Mail => (25, 6),
+            Fields::Open | Fields::Events => (3333, 6),
+            Fields::Flows | Fields::Directed => {
                 [(443, 6), (80, 6), (22, 6), (53, 17), (3389, 6), (23, 6), (123, 17), (443, 17)][dice.below(8) as usize]
             }
         };
@@ -146,6 +182,8 @@ impl Record {
             protocol,
             flags: if protocol == 17 {
                 0
+            } else if fields == Fields::Open {
+                ACK_PUSH
             } else if all_new {
                 SYN
             } else {
@@ -167,7 +205,7 @@ impl Record {
     }
 
     /// Names and values of all fields; a template has its part of them.
-    fn values(&self) -> [(&'static str, Value<'_>); 28] {
+    fn values(&self) -> [(&'static str, Value<'_>); 35] {
         let time = |nanos: u64| Value::Time(Time(nanos));
         let cseq: &[u8] = if self.sip[0] == 99 { b"1 REGISTER" } else { b"1 INVITE" };
         let text = |text: &'static str| Value::Text(text.as_bytes());
@@ -201,6 +239,13 @@ impl Record {
             ("HTTP_REQUEST_URL", Value::Text(url)),
             ("HTTP_REQUEST_AGENT", text("Mozilla/5.0 (X11; Linux x86_64)")),
             ("HTTP_REQUEST_REFERER", text("http://www.example.com/")),
+            ("SMTP_DOMAIN", text("mail.example.com")),
+            ("SMTP_FIRST_RECIPIENT", Value::Text(name)),
+            ("SMTP_FIRST_SENDER", Value::Text(user)),
+            ("FLOW_COUNT", Value::Uint(30 + self.bytes)),
+            ("MAX_FPM", Value::Uint(10 * self.packets)),
+            ("POSIX_START", Value::Uint(BEGIN)),
+            ("POSIX_END", Value::Uint(BEGIN + 30 + self.packets)),
         ]
     }
 }

@@ -72,7 +72,7 @@ impl<'r> Request<'r> {
     ) -> Request<'r> {
         let text = String::from_utf8_lossy;
         let (method, url) = (text(method), text(url));
-        let method_and_url = format!("{method} {url}");
+        let method_and_url = [&*method, " ", &*url].concat();
         let (filename, query) = path_and_query(&url);
         let (names, values) = arguments(&query);
         let (host, agent, referer) = (text(host), text(agent), text(referer));
@@ -101,7 +101,11 @@ impl<'r> Request<'r> {
 /// Path without parameters, and query, of a URL (`urllib.parse.urlparse`).
 fn path_and_query(url: &str) -> (String, String) {
     let url = url.trim_start_matches(|c: char| c <= ' ');
-    let url: String = url.chars().filter(|c| !matches!(c, '\t' | '\r' | '\n')).collect();
+    let is_left_out = |byte: u8| matches!(byte, b'\t' | b'\r' | b'\n');
+    let url = match url.bytes().any(is_left_out) {
+        true => Cow::Owned(url.replace(['\t', '\r', '\n'], "")),
+        false => Cow::Borrowed(url),
+    };
     let mut rest = &url[..];
     let mut scheme = String::new();
     if let Some((before, behind)) = rest.split_once(':')

@@ -2,7 +2,8 @@
 //!
 //! The rules that are built in are Sonda's own; they ask for the same kinds of attacks, under the same names and in the same order, as
 //! those that come with the original (a part of OWASP CRS 3.0). Its files can be used as they are: they have this form.
-use super::request::{Field, Request};
+use super::memo::Memo;
+use super::request::{FIELDS, Field, Request};
 use aho_corasick::AhoCorasick;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::path::{Path, PathBuf};
@@ -107,6 +108,10 @@ pub(super) struct Signatures {
     sets: Vec<(RegexSet, Vec<usize>)>,
     /// Signatures that are asked one by one, in order.
     single: Vec<usize>,
+    /// By [`Field`]: all words of all lists that are asked of it, so that a value without any is looked at once.
+    words: Vec<AhoCorasick>,
+    /// Values in which nothing is.
+    memo: Memo,
 }
 
 #[derive(Debug)]
@@ -123,7 +128,7 @@ enum Test {
     /// With conditions on what is beside it, tried in all ways up to a bound.
     Slow(Box<fancy_regex::Regex>),
     Not(Box<Regex>),
-    Anywhere(Box<AhoCorasick>),
+    Anywhere(Box<AhoCorasick>, Vec<String>),
 }
 
 /// What was found: a rule, the field, and its value.
@@ -160,7 +165,7 @@ impl Signatures {
 
     fn compile(list: Vec<Signature>) -> Result<Signatures, SignatureError> {
         let mut sets = Vec::new();
-        for (field, _) in super::request::FIELDS {
+        for (field, _) in FIELDS {
             let fast = list.iter().enumerate().filter_map(|(at, signature)| match &signature.test {
                 Test::Fast(pattern) if signature.fields.contains(&field) => Some((at, pattern)),
                 _ => None,
@@ -171,7 +176,16 @@ impl Signatures {
         }
         let is_single = |(_, signature): &(usize, &Signature)| !matches!(signature.test, Test::Fast(_));
         let single = list.iter().enumerate().filter(is_single).map(|(at, _)| at).collect();
-        Ok(Signatures { list, sets, single })
+        let words = FIELDS.map(|(field, _)| {
+            let listed = list.iter().filter_map(|signature| match &signature.test {
+                Test::Anywhere(_, words) if signature.fields.contains(&field) => Some(words),
+                _ => None,
+            });
+            any_of(listed.flatten())
+        });
+        let words = words.into_iter().collect::<Result<_, _>>();
+        let words = words.map_err(|why| SignatureError::List("all lists".into(), why))?;
+        Ok(Signatures { list, sets, single, words, memo: Memo::default() })
     }
 
     /// How many there are.
@@ -181,11 +195,24 @@ impl Signatures {
     }
 
     /// The first signature that matches, with the first of its fields and of the field's values that does.
-    pub(super) fn find<'r>(&self, request: &'r Request<'_>) -> Option<Finding<'r>> {
+    pub(super) fn find<'r>(&mut self, request: &'r Request<'_>) -> Option<Finding<'r>> {
+        let is_known = FIELDS.map(|(field, _)| self.memo.has(field, request));
+        let found = self.look(request, &is_known);
+        if found.is_none() {
+            FIELDS
+                .iter()
+                .filter(|(field, _)| !is_known[*field as usize])
+                .for_each(|(field, _)| self.memo.put(*field, request));
+        }
+        found
+    }
+
+    /// As [`Signatures::find`]; in the fields that are known nothing is.
+    fn look<'r>(&self, request: &'r Request<'_>, is_known: &[bool; FIELDS.len()]) -> Option<Finding<'r>> {
         let mut best: Option<((usize, usize, usize), &'r str)> = None;
-        for (field, _) in super::request::FIELDS {
+        for (field, _) in FIELDS {
             let (set, places) = &self.sets[field as usize];
-            if places.is_empty() {
+            if places.is_empty() || is_known[field as usize] {
                 continue;
             }
             for (nth, value) in request.values(field).enumerate() {
@@ -203,10 +230,17 @@ impl Signatures {
             }
         }
         let until = best.map_or(usize::MAX, |((at, ..), _)| at);
+        let has_word = FIELDS.map(|(field, _)| {
+            !is_known[field as usize] && request.values(field).any(|value| self.words[field as usize].is_match(value))
+        });
         for at in self.single.iter().copied().take_while(|at| *at < until) {
             let signature = &self.list[at];
-            let values =
-                signature.fields.iter().flat_map(|field| request.values(*field).map(move |value| (*field, value)));
+            let asked = |field: &&Field| match &signature.test {
+                Test::Anywhere(..) => has_word[**field as usize],
+                _ => !is_known[**field as usize],
+            };
+            let fields = signature.fields.iter().filter(asked);
+            let values = fields.flat_map(|field| request.values(*field).map(move |value| (*field, value)));
             let mut matching = values.filter(|(_, value)| signature.test.matches(value));
             if let Some((field, value)) = matching.next() {
                 return Some(Finding { rule: signature.rule, field, value });
@@ -226,7 +260,7 @@ impl Test {
             // Beyond the bound there is no match.
             Test::Slow(regex) => regex.is_match(value).unwrap_or(false),
             Test::Not(regex) => !regex.is_match(value),
-            Test::Anywhere(words) => words.is_match(value),
+            Test::Anywhere(words, _) => words.is_match(value),
         }
     }
 }
@@ -355,10 +389,15 @@ fn list_test(name: &str, form: Form, words: &[&str]) -> Result<Test, SignatureEr
         Form::NoneOf => Test::Not(Box::new(regex(&format!("(?i)^(?:{any})$"))?)),
         Form::Word => Test::Fast(format!("(?i)\\b(?:{any})")),
         Form::Anywhere => {
-            let built = AhoCorasick::builder().ascii_case_insensitive(true).build(words);
-            Test::Anywhere(Box::new(built.map_err(|why| SignatureError::List(name.to_owned(), why))?))
+            let built = any_of(words).map_err(|why| SignatureError::List(name.to_owned(), why))?;
+            Test::Anywhere(Box::new(built), words.iter().map(|word| (*word).to_owned()).collect())
         }
     })
+}
+
+/// Words, however their letters are written.
+fn any_of(words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<AhoCorasick, aho_corasick::BuildError> {
+    AhoCorasick::builder().ascii_case_insensitive(true).build(words)
 }
 
 /// Any bytes as a file of rules: what can be read can be asked, and nothing takes long.
@@ -369,7 +408,7 @@ pub fn fuzz_signatures(input: &[u8]) {
         let Ok((test, fields)) = parse(line) else { continue };
         assert!(!fields.is_empty());
         let list = vec![Signature { rule: RULES[0], fields, test }];
-        if let Ok(signatures) = Signatures::compile(list) {
+        if let Ok(mut signatures) = Signatures::compile(list) {
             signatures.find(&request);
         }
     }

@@ -3,10 +3,26 @@ use proptest::prelude::*;
 
 fn found(signatures: &Signatures, method: &str, url: &str, host: &str, agent: &str) -> String {
     let request = Request::new(method.as_bytes(), url.as_bytes(), host.as_bytes(), agent.as_bytes(), b"");
-    let found = signatures.find(&request);
+    let found = signatures.look(&request, &[false; FIELDS.len()]);
     found.map_or_else(String::new, |found| {
         format!("{} {} {}", found.rule.trim_start_matches("request_"), found.field.name(), found.value)
     })
+}
+
+/// What was found to be clean is not looked at again, and what was not is found again.
+#[test]
+fn requests_that_come_again() {
+    let mut all = Signatures::load(&RULES, None).unwrap();
+    let good = Request::new(b"GET", b"/a?x=1", b"www.example.com", b"Mozilla/5.0", b"http://www.example.com/");
+    let bad_url = Request::new(b"GET", b"/a?x=1;cat+/etc/passwd", b"www.example.com", b"Mozilla/5.0", b"");
+    let bad_agent = Request::new(b"GET", b"/a?x=1", b"www.example.com", b"sqlmap/1.0", b"");
+    for _ in 0..3 {
+        for request in [&good, &bad_url, &bad_agent] {
+            let expected = all.look(request, &[false; FIELDS.len()]);
+            assert_eq!(expected.is_some(), !std::ptr::eq(request, &good));
+            assert_eq!(all.find(request), expected);
+        }
+    }
 }
 
 /// What each rule is for, and what none is for.
