@@ -11,8 +11,8 @@ use crate::packet::{Direction, protocol, tcp};
 use crate::registry::PluginId;
 use record::Time;
 
-/// Protocol and server port that the low bits of a script's first byte choose. The client's port is [`CLIENT_PORT`].
-pub const SERVICES: [(u8, u16); 16] = [
+/// Protocol and server port that some bits of a script's first byte choose. The client's port is [`CLIENT_PORT`].
+pub const SERVICES: [(u8, u16); 32] = [
     (protocol::TCP, 80),
     (protocol::TCP, 443),
     (protocol::TCP, 25),
@@ -29,7 +29,26 @@ pub const SERVICES: [(u8, u16); 16] = [
     (protocol::TCP, 22),
     (protocol::UDP, 123),
     (protocol::ICMPV6, 0),
+    (protocol::UDP, 137),
+    (protocol::UDP, 1900),
+    (protocol::TCP, 554),
+    (protocol::TCP, 1883),
+    (protocol::UDP, 1194),
+    (protocol::TCP, 1194),
+    (protocol::UDP, 51820),
+    (protocol::TCP, 8883),
+    (protocol::UDP, 4500),
+    (protocol::UDP, 161),
+    (protocol::UDP, 67),
+    (protocol::TCP, 445),
+    (protocol::TCP, 3389),
+    (protocol::TCP, 88),
+    (protocol::UDP, 88),
+    (protocol::TCP, 21),
 ];
+/// Four low bits, and one more.
+const SERVICE_LOW: u8 = 0x0f;
+const SERVICE_HIGH: u8 = 0x40;
 /// Client's port.
 pub const CLIENT_PORT: u16 = 40_000;
 /// Payload of one step at the most: what a tunnel leaves of a jumbo frame.
@@ -39,6 +58,8 @@ pub const PAYLOAD_MAX: usize = 9_000;
 pub const TAGGED: u8 = 0x10;
 /// In the first byte: a second conversation goes on in between.
 pub const DECOY: u8 = 0x20;
+/// In the first byte: the frames carry an MPLS label.
+pub const LABELLED: u8 = 0x80;
 /// In a control byte: from the server.
 const REVERSE: u8 = 0x01;
 /// In a control byte: bits 3 and 4 choose the time since the step before.
@@ -47,7 +68,8 @@ const WAITS_MS: [u64; 4] = [1, 1_000, 31_000, 301_000];
 /// The script of a conversation, for seeds: (protocol, server port), then payloads with their direction. `None` if no service of
 /// [`SERVICES`] is meant.
 pub fn write(service: (u8, u16), steps: &[(Direction, &[u8])]) -> Option<Vec<u8>> {
-    let mut script = vec![SERVICES.iter().position(|s| *s == service)? as u8];
+    let place = SERVICES.iter().position(|s| *s == service)? as u8;
+    let mut script = vec![place & SERVICE_LOW | if place > SERVICE_LOW { SERVICE_HIGH } else { 0 }];
     for (direction, payload) in steps {
         let payload = &payload[..payload.len().min(PAYLOAD_MAX)];
         script.push(if *direction == Direction::Reverse { REVERSE } else { 0 });
@@ -110,7 +132,8 @@ fn packets(script: &[u8], decoy: bool) -> Vec<(Time, Vec<u8>)> {
 
 /// IPv4 from 10.0.0.`client` to the host after it, or back.
 fn ethernet(head: u8, control: u8, client: u8, payload: &[u8]) -> Vec<u8> {
-    let (protocol, port) = SERVICES[usize::from(head & 0x0f)];
+    let place = head & SERVICE_LOW | if head & SERVICE_HIGH != 0 { SERVICE_LOW + 1 } else { 0 };
+    let (protocol, port) = SERVICES[usize::from(place)];
     let back = control & REVERSE != 0;
     let (src, dst) = if back { (client + 1, client) } else { (client, client + 1) };
     let (src_port, dst_port) = if back { (port, CLIENT_PORT) } else { (CLIENT_PORT, port) };
@@ -119,7 +142,11 @@ fn ethernet(head: u8, control: u8, client: u8, payload: &[u8]) -> Vec<u8> {
         // The same for all packets: an id is part of the key, and more flows than two would displace each other.
         bytes.extend([0x81, 0, 0x0f, head]);
     }
-    bytes.extend([8, 0]);
+    match head & LABELLED {
+        0 => bytes.extend([8, 0]),
+        // Label 5, bottom of the stack.
+        _ => bytes.extend([0x88, 0x47, 0, 0, 0x51, 64]),
+    }
     let l4_len = match protocol {
         protocol::TCP => 20,
         protocol::UDP => 8,
