@@ -5,6 +5,7 @@ mod files;
 mod layers;
 mod logins;
 mod protocols;
+mod services;
 mod tape;
 mod timing;
 
@@ -56,8 +57,10 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 5] = [timing::CASES, layers::CASES, protocols::CASES, logins::CASES, files::CASES];
-    const COUNT: usize = LISTS[0].len() + LISTS[1].len() + LISTS[2].len() + LISTS[3].len() + LISTS[4].len();
+    const LISTS: [&[Case]; 6] =
+        [timing::CASES, layers::CASES, protocols::CASES, logins::CASES, services::CASES, files::CASES];
+    const COUNT: usize =
+        LISTS[0].len() + LISTS[1].len() + LISTS[2].len() + LISTS[3].len() + LISTS[4].len() + LISTS[5].len();
     static ALL: [Case; COUNT] = {
         let mut all = [LISTS[0][0]; COUNT];
         let (mut filled, mut list) = (0, 0);

@@ -211,6 +211,11 @@ impl<'b> PacketView<'_, 'b> {
         }
     }
 
+    /// Length of the frame on the wire. Of one that was cut by the snap length, without what follows the IP packet.
+    pub fn wire_len(&self) -> u32 {
+        (self.bytes.len() as u32).max(u32::from(self.packet.l3).saturating_add(self.packet.ip_len))
+    }
+
     /// (source, destination); zero where the link does not have them.
     pub fn macs(&self) -> (Mac, Mac) {
         let at = |n: usize| -> Mac {

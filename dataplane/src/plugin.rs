@@ -3,10 +3,15 @@ use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
-use record::Record;
+pub use options::PluginOption;
 use record::pack::{Pack, Packer, Unpacker};
+use record::{Record, Text};
+pub(crate) use sides::Sides;
 pub(crate) use slab::{NONE, Slab};
+use std::fmt::{Display, Write};
 
+pub(crate) mod options;
+mod sides;
 mod slab;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -54,6 +59,8 @@ pub trait Plugin: Sized {
 
     /// Where the plugin looks.
     const LAYER: Layer = Layer::L7;
+    /// What [`new`](Plugin::new) understands, for help.
+    const OPTIONS: &'static [PluginOption] = &[];
 
     /// Whether [`before`](Plugin::before) and [`after`](Plugin::after) do anything: hooks that do not are never called.
     const BEFORE: bool = false;
@@ -358,6 +365,31 @@ pub(crate) fn put_text(out: &mut String, bytes: &[u8]) {
         if !chunk.invalid().is_empty() {
             out.push(char::REPLACEMENT_CHARACTER);
         }
+    }
+}
+
+/// Adds values to the text output with commas between them.
+pub(crate) fn join(out: &mut String, values: impl IntoIterator<Item = impl Display>) {
+    for (i, value) in values.into_iter().enumerate() {
+        // Writing to a String cannot fail.
+        let _ = write!(out, "{}{value}", if i == 0 { "" } else { "," });
+    }
+}
+
+/// Formatted text goes to the end of a [`Text`], cut at its bound.
+pub(crate) struct Cut<'t, const N: usize>(pub(crate) &'t mut Text<N>);
+
+impl<const N: usize> Write for Cut<'_, N> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.0.push(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Adds bytes to the text output, two small hexadecimal digits each.
+pub(crate) fn put_hex(out: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        let _ = write!(out, "{byte:02x}");
     }
 }
 

@@ -2,16 +2,23 @@
 //!
 //! From the list come the ids, the dispatch, the arenas of a batch, the help and the documentation. What runs on a lane is chosen
 //! at start; for each packet only the plugins that still want it are called, by a jump on the id, never through a vtable.
-use crate::batch::{Link, ROOM};
+use crate::batch::Link;
 use crate::capture::Frame;
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, Packet, PacketView};
 pub use crate::plugin::Layer;
-use crate::plugin::{Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, Pool, Slab, Slots, Step};
+use crate::plugin::{
+    Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
+};
+use arena::Arena;
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
+use rows::Rows;
+
+mod arena;
+mod rows;
 
 /// A set of plugins, one bit for each id.
 pub type PluginSet = u32;
@@ -65,6 +72,9 @@ macro_rules! plugins {
             pub const fn name(self) -> &'static str { self.schema().name }
             pub const fn layer(self) -> Layer {
                 match self { $(PluginId::$id => <$plugin as Plugin>::LAYER),+ }
+            }
+            pub const fn options(self) -> &'static [PluginOption] {
+                match self { $(PluginId::$id => <$plugin as Plugin>::OPTIONS),+ }
             }
             pub const fn bit(self) -> PluginSet { 1 << self as u32 }
             pub fn from_name(name: &str) -> Option<PluginId> {
@@ -142,7 +152,7 @@ macro_rules! plugins {
                 if self.enabled & id.bit() == 0 {
                     self.order.push(id);
                     self.enabled |= id.bit();
-                    self.rows.reserve(flows);
+                    self.rows.add(id, flows);
                 }
                 Ok(())
             }
@@ -174,31 +184,32 @@ macro_rules! plugins {
             /// What is left of a flow's interest once its budget is spent: content plugins that keep nothing are done.
             #[cold]
             pub(crate) fn spend(&self, row: u32, interest: PluginSet) -> PluginSet {
-                let mut left = interest & !PROBES;
-                $(if self.rows.head(row, PluginId::$id) != NONE {
-                    left |= interest & PluginId::$id.bit();
-                })+
-                left
+                let kept = self.order.iter().filter(|id| self.rows.head(row, **id) != NONE);
+                kept.fold(interest & !PROBES, |left, id| left | interest & id.bit())
             }
 
             /// The flow ends in the regular way: plugins complete or withdraw their records.
             pub fn end(&mut self, flow: &Flow, row: u32) {
                 let Some(heads) = self.rows.get(row) else { return };
-                $(if let Some((plugin, pool)) = &mut self.$id {
-                    plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] });
-                })+
+                for (id, head) in self.order.iter().zip(heads) {
+                    match id {
+                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
+                            plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head });
+                        })+
+                    }
+                }
             }
 
             /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
             pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
                 let mut set = 0;
                 let Some(heads) = self.rows.get(row) else { return set };
-                for id in &self.order {
+                for (id, head) in self.order.iter().zip(heads) {
                     match id {
                         $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
-                            && (heads[PluginId::$id as usize] != NONE || pool.is_open())
+                            && (*head != NONE || pool.is_open())
                         {
-                            Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.exported(|kept| {
+                            Slots { pool, slab: &mut self.slab, head }.exported(|kept| {
                                 links.push(Link { id: PluginId::$id, at: arenas.$id.add(kept) });
                                 set |= PluginId::$id.bit();
                             });
@@ -211,8 +222,8 @@ macro_rules! plugins {
             /// Asks for the row of a flow that will end soon.
             #[inline]
             pub(crate) fn prefetch_row(&self, row: u32) {
-                if let Some(heads) = self.rows.look(row) {
-                    sys::prefetch(heads);
+                if let Some(first) = self.rows.look(row).and_then(|heads| heads.first()) {
+                    sys::prefetch(first);
                 }
             }
 
@@ -226,12 +237,14 @@ macro_rules! plugins {
 
             /// Gives everything that is kept of a flow back to the pools.
             pub fn release(&mut self, row: &mut u32) {
-                if let Some(heads) = self.rows.get(*row) {
-                    $(if let Some((_, pool)) = &mut self.$id
-                        && (heads[PluginId::$id as usize] != NONE || pool.is_open())
-                    {
-                        Slots { pool, slab: &mut self.slab, head: &mut heads[PluginId::$id as usize] }.clear();
-                    })+
+                for (id, head) in self.order.iter().zip(self.rows.get(*row).into_iter().flatten()) {
+                    match id {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
+                            && (*head != NONE || pool.is_open())
+                        {
+                            Slots { pool, slab: &mut self.slab, head }.clear();
+                        })+
+                    }
                 }
                 self.rows.close(row);
             }
@@ -285,6 +298,15 @@ plugins! {
     basicplus: crate::stat::basicplus::BasicPlus,
     vlan: crate::stat::vlan::Vlan,
     icmp: crate::stat::icmp::Icmp,
+    bstats: crate::stat::bstats::Bstats,
+    pstats: crate::stat::pstats::Pstats,
+    phists: crate::stat::phists::Phists,
+    nettisa: crate::stat::nettisa::Nettisa,
+    flowhash: crate::stat::flowhash::FlowHash,
+    mpls: crate::stat::mpls::Mpls,
+    idpcontent: crate::stat::idpcontent::IdpContent,
+    ovpn: crate::stat::ovpn::Ovpn,
+    ssadetector: crate::stat::ssadetector::SsaDetector,
     http: crate::l7::http::Http,
     dns: crate::l7::dns::Dns,
     passivedns: crate::l7::passivedns::PassiveDns,
@@ -295,6 +317,14 @@ plugins! {
     rdp: crate::l7::rdp::Rdp,
     smb: crate::l7::smb::Smb,
     kerberos: crate::l7::kerberos::Kerberos,
+    rtsp: crate::l7::rtsp::Rtsp,
+    dnssd: crate::l7::dnssd::Dnssd,
+    netbios: crate::l7::netbios::Netbios,
+    ssdp: crate::l7::ssdp::Ssdp,
+    ntp: crate::l7::ntp::Ntp,
+    mqtt: crate::l7::mqtt::Mqtt,
+    quic: crate::l7::quic::Quic,
+    wg: crate::l7::wg::Wg,
 }
 
 /// Where in a packet's way a plugin is called.
@@ -400,94 +430,12 @@ fn turn<P: Plugin>(
     }
     // A flow of which nothing is kept has no row.
     if head != kept || pool.is_open() {
-        match rows.open(row) {
-            Some(heads) => heads[id as usize] = head,
+        match rows.open(row, id) {
+            Some(place) => *place = head,
             None => Slots { pool, slab, head: &mut head }.clear(),
         }
     }
     step
-}
-
-/// For each flow that any plugin keeps something of: the heads of its slot chains.
-#[derive(Default)]
-struct Rows {
-    rows: Vec<[u32; PluginId::COUNT]>,
-    free: Vec<u32>,
-    cap: usize,
-}
-
-impl Rows {
-    fn reserve(&mut self, cap: usize) {
-        self.cap = self.cap.max(cap);
-        self.rows.reserve_exact(self.cap - self.rows.len());
-        sys::advise_huge(self.rows.spare_capacity_mut());
-        self.free.reserve_exact(self.cap - self.free.len());
-    }
-
-    /// No row has the number 0.
-    #[inline]
-    fn look(&self, row: u32) -> Option<&[u32; PluginId::COUNT]> {
-        self.rows.get((row as usize).wrapping_sub(1))
-    }
-
-    #[inline]
-    fn get(&mut self, row: u32) -> Option<&mut [u32; PluginId::COUNT]> {
-        self.rows.get_mut((row as usize).wrapping_sub(1))
-    }
-
-    /// The first slot that a plugin holds of a flow.
-    #[inline]
-    fn head(&self, row: u32, id: PluginId) -> u32 {
-        self.look(row).map_or(NONE, |heads| heads[id as usize])
-    }
-
-    /// The row, taken if the flow has none; there are as many rows as flows, so this fails only if flows outnumber the cap.
-    #[inline]
-    fn open(&mut self, row: &mut u32) -> Option<&mut [u32; PluginId::COUNT]> {
-        if *row == 0 {
-            *row = match self.free.pop() {
-                Some(free) => free,
-                None if self.rows.len() < self.cap => {
-                    self.rows.push([NONE; PluginId::COUNT]);
-                    self.rows.len() as u32
-                }
-                None => return None,
-            };
-        }
-        self.get(*row)
-    }
-
-    fn close(&mut self, row: &mut u32) {
-        if *row != 0 {
-            self.free.push(*row);
-            *row = 0;
-        }
-    }
-}
-
-/// Records of one type in a batch: room for a batch is taken with the first one, memory is touched as it is used, and used again.
-pub(crate) struct Arena<R: Record> {
-    records: Vec<R>,
-    used: usize,
-}
-
-impl<R: Record> Default for Arena<R> {
-    fn default() -> Self {
-        Arena { records: Vec::new(), used: 0 }
-    }
-}
-
-impl<R: Record> Arena<R> {
-    #[inline]
-    fn add(&mut self, kept: Kept<'_, R>) -> u32 {
-        if self.used == self.records.len() {
-            self.records.reserve(ROOM.saturating_sub(self.records.len()));
-            self.records.push(R::default());
-        }
-        kept.write(&mut self.records[self.used]);
-        self.used += 1;
-        self.used as u32 - 1
-    }
 }
 
 /// The index of a direction's counters.

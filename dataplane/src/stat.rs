@@ -1,4 +1,13 @@
 //! Statistics and header facts of a flow, one file each.
 pub mod basicplus;
+pub mod bstats;
+pub mod flowhash;
 pub mod icmp;
+pub mod idpcontent;
+pub mod mpls;
+pub mod nettisa;
+pub mod ovpn;
+pub mod phists;
+pub mod pstats;
+pub mod ssadetector;
 pub mod vlan;

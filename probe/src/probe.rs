@@ -110,10 +110,10 @@ pub(crate) struct Args {
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     filter: Option<String>,
-    /// Protocols to read, or none
+    /// Protocols to read, or none; options of one stand behind semicolons: 'dnssd;txt'
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_values_t = default_l7())]
     l7: Vec<String>,
-    /// Statistics and header fields to add, or none
+    /// Statistics and header fields to add, or none; options as with --l7: 'pstats;includezeroes'
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "none")]
     stats: Vec<String>,
     /// Send IPFIX to [udp://|tcp://]HOST[:PORT]; may be repeated
@@ -357,7 +357,10 @@ fn size_exp(flows: u64) -> Result<u32, String> {
 fn plugins(args: &Args) -> Result<Vec<(PluginId, Vec<String>)>, String> {
     let mut chosen: Vec<(PluginId, Vec<String>)> = Vec::new();
     for (layer, option, names) in [(Layer::Stat, "--stats", &args.stats), (Layer::L7, "--l7", &args.l7)] {
-        for name in names.iter().filter(|n| *n != "none" && !n.is_empty()) {
+        for text in names.iter().filter(|n| *n != "none" && !n.is_empty()) {
+            let mut words = text.split(';').map(str::trim);
+            let name = words.next().unwrap_or_default();
+            let options: Vec<String> = words.filter(|word| !word.is_empty()).map(String::from).collect();
             let known = || PluginId::ALL.iter().copied().filter(|p| p.layer() == layer);
             let all: Vec<PluginId> = known().filter(|p| name == "all" || p.name() == name).collect();
             if all.is_empty() {
@@ -366,7 +369,7 @@ fn plugins(args: &Args) -> Result<Vec<(PluginId, Vec<String>)>, String> {
             }
             for id in all {
                 if !chosen.iter().any(|(c, _)| *c == id) {
-                    chosen.push((id, Vec::new()));
+                    chosen.push((id, options.clone()));
                 }
             }
         }

@@ -70,3 +70,76 @@ fn a_mixture() {
     judge::wireshark(&folder, &exported);
     judge::nfdump(&capture, &[], &exported.flows);
 }
+
+/// Values of one protocol: what tshark's fields say, joined by commas, and what is in our records by their JSON names.
+#[track_caller]
+fn agrees(case: &str, filter: &str, fields: &[&str], args: &[&str], ours: &dyn Fn(&serde_json::Value) -> Vec<String>) {
+    if tools::skipped() {
+        return;
+    }
+    let folder = Folder::new();
+    let capture = folder.write(&format!("{case}.pcap"), bytes_of(case));
+    let mut tshark = std::process::Command::new("tshark");
+    tshark.arg("-r").arg(&capture).args(["-n", "-Y", filter, "-T", "fields", "-E", "separator=/t"]);
+    fields.iter().for_each(|field| {
+        tshark.args(["-e", field]);
+    });
+    let mut theirs: Vec<String> = tools::tool("tshark", &mut tshark).lines().map(String::from).collect();
+    let mut ours: Vec<String> = support::flows(&capture, args).iter().flat_map(ours).collect();
+    for rows in [&mut theirs, &mut ours] {
+        rows.sort();
+        rows.dedup();
+    }
+    assert!(!ours.is_empty(), "nothing of {case}");
+    assert_eq!(ours, theirs, "{case}");
+}
+
+/// Fields of a record as tshark prints them: tabs between them. Nothing if the flow has no such record.
+fn row(record: &serde_json::Value, names: &[&str]) -> Vec<String> {
+    let text = |name: &&str| record[name].as_str().map_or_else(|| record[name].to_string(), String::from);
+    if record.is_null() { Vec::new() } else { vec![names.iter().map(text).collect::<Vec<_>>().join("\t")] }
+}
+
+#[test]
+fn ntp_as_tshark_reads_it() {
+    let fields = ["ntp.flags.mode", "ntp.stratum", "ntp.ppoll"];
+    agrees("ntp", "ntp", &fields, &["--l7", "ntp"], &|flow| row(&flow["ntp"], &["mode", "stratum", "poll"]));
+}
+
+#[test]
+fn rtsp_as_tshark_reads_it() {
+    agrees("rtsp", "rtsp.request", &["rtsp.method", "rtsp.url"], &["--l7", "rtsp"], &|flow| {
+        row(&flow["rtsp"], &["method", "uri"])
+    });
+    agrees("rtsp", "rtsp.response", &["rtsp.status"], &["--l7", "rtsp"], &|flow| row(&flow["rtsp"], &["status"]));
+}
+
+#[test]
+fn mqtt_as_tshark_reads_it() {
+    let fields = ["mqtt.ver", "mqtt.kalive"];
+    agrees("mqtt", "mqtt.msgtype == 1", &fields, &["--l7", "mqtt"], &|flow| {
+        row(&flow["mqtt"], &["version", "keep_alive"])
+    });
+    let topics = |flow: &serde_json::Value| {
+        // What follows DISCONNECT is a flow without a session.
+        let list = flow["mqtt"]["topics"].as_str();
+        list.map(|list| list.trim_end_matches('#').replace('#', ",")).into_iter().collect()
+    };
+    agrees("mqtt", "mqtt.msgtype == 3", &["mqtt.topic"], &["--l7", "mqtt;topiccount=9"], &topics);
+}
+
+#[test]
+fn server_names_of_quic_as_tshark_reads_them() {
+    let filter = "tls.handshake.extensions_server_name";
+    agrees("quic_hello", filter, &[filter], &["--l7", "quic"], &|flow| row(&flow["quic"], &["sni"]));
+}
+
+#[test]
+fn printers_as_tshark_reads_them() {
+    let named = |flow: &serde_json::Value| {
+        let entry = flow["dnssd"]["responses"].as_str().unwrap_or_default().to_string();
+        let parts: Vec<&str> = entry.split(';').collect();
+        vec![[parts[1], parts[2]].join("\t")]
+    };
+    agrees("dnssd", "dns.srv.port", &["dns.srv.port", "dns.srv.target"], &["--l7", "dnssd"], &named);
+}

@@ -272,6 +272,9 @@ impl<T: ListItem, const N: usize> List<T, N> {
     pub fn as_slice(&self) -> &[T] {
         &self.items[..self.len as usize]
     }
+    pub fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.items[..self.len as usize]
+    }
     pub fn len(&self) -> usize {
         self.len as usize
     }

@@ -58,6 +58,8 @@ pub const PAYLOAD_MAX: usize = 9_000;
 pub const TAGGED: u8 = 0x10;
 /// In the first byte: a second conversation goes on in between.
 pub const DECOY: u8 = 0x20;
+/// In the first byte: the frames carry an MPLS label.
+pub const LABELLED: u8 = 0x80;
 /// In a control byte: from the server.
 const REVERSE: u8 = 0x01;
 /// In a control byte: the next step of this side has the same place in its stream.
@@ -151,7 +153,11 @@ fn ethernet(head: u8, control: u8, client: u8, sequence: u32, payload: &[u8]) ->
         // The same for all packets: an id is part of the key, and more flows than two would displace each other.
         bytes.extend([0x81, 0, 0x0f, head]);
     }
-    bytes.extend([8, 0]);
+    match head & LABELLED {
+        0 => bytes.extend([8, 0]),
+        // Label 5, bottom of the stack.
+        _ => bytes.extend([0x88, 0x47, 0, 0, 0x51, 64]),
+    }
     let l4_len = match protocol {
         protocol::TCP => 20,
         protocol::UDP => 8,

@@ -14,12 +14,12 @@ use crate::face::Face;
 use crate::l7::dns::until_nul;
 use crate::l7::segments::{Segments, Ticket, sequence_of};
 use crate::packet::{PacketView, protocol};
-use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
+use crate::plugin::{Context, OptionError, Plugin, Slots, Step, join, put_short, put_text};
 use fingerprints::{Memos, fingerprints};
 use hello::{Hello, Kind};
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 record! {
     /// A TLS handshake.
@@ -44,9 +44,9 @@ record! {
 }
 
 /// What the original's buffers of 255 bytes hold.
-const NAME_LEN_MAX: usize = 253;
+pub(super) const NAME_LEN_MAX: usize = 253;
 /// Extensions that are listed; fingerprints see more.
-const EXTENSIONS_MAX: usize = 30;
+pub(super) const EXTENSIONS_MAX: usize = 30;
 
 pub struct Tls {
     face: Face,
@@ -178,12 +178,18 @@ fn read_client(hello: &Hello<'_>, transport: u8, face: Face, memos: &mut Memos, 
         // QUIRK: the two bytes as they lie in a little-endian memory, as in JA3.
         record.version = hello.version.swap_bytes();
         record.ja4_ipfix.push(&[0; ja4::JA4_LEN]);
-        original_name(hello.server_names().map(|(_, name)| name), &mut record.sni);
     } else {
         record.version = hello.version;
-        if let Some((_, name)) = hello.server_names().find(|(kind, _)| *kind == HOST_NAME) {
-            record.sni.set(name);
-        }
+    }
+    read_name(hello, face, &mut record.sni);
+}
+
+/// The server name of a ClientHello.
+pub(super) fn read_name(hello: &Hello<'_>, face: Face, out: &mut Text<NAME_LEN_MAX>) {
+    if face.is_original() {
+        original_name(hello.server_names().map(|(_, name)| name), out);
+    } else if let Some((_, name)) = hello.server_names().find(|(kind, _)| *kind == HOST_NAME) {
+        out.set(name);
     }
 }
 
@@ -209,12 +215,6 @@ fn original_name<'m>(mut names: impl Iterator<Item = &'m [u8]>, out: &mut Text<N
     let Some(first) = names.next() else { return };
     let fits = |name: &&[u8]| name.len() <= NAME_LEN_MAX;
     out.set(until_nul(std::iter::once(first).chain(names).find(fits).unwrap_or(b"")));
-}
-
-fn join(out: &mut String, values: &[impl Display]) {
-    for (i, value) in values.iter().enumerate() {
-        let _ = write!(out, "{}{value}", if i == 0 { "" } else { "," });
-    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,11 @@ impl<P: Plugin> Harness<P> {
         }
     }
 
+    /// Lets time go by before the next packet.
+    pub(crate) fn pause(&mut self, ms: u64) {
+        self.clock_ms += ms;
+    }
+
     /// One packet with this payload. Ports are the packet's own: swap them for [`Direction::Reverse`].
     pub(crate) fn packet(
         &mut self,

@@ -72,8 +72,7 @@ ipfixprobe -i \"pcap;file=capture.pcap\" -o text\n",
 fn plugin(out: &mut String, name: &str, about: &str, known: &[Known]) {
     let _ = writeln!(out, "{name}\n  {about}\n");
     for k in known {
-        let argument = if k.argument.is_empty() { String::new() } else { format!("={}", k.argument) };
-        let _ = writeln!(out, "  {:<28} {}", format!("{}, {}{argument}", k.short, k.long), k.about);
+        option(out, k.short, k.long, k.argument, k.about);
     }
     out.push('\n');
 }
@@ -86,5 +85,13 @@ fn process(out: &mut String, id: PluginId) {
             f.unirec.map(String::from).or(f.ipfix.map(|e| format!("{}:{}", e.scope(), e.name))).unwrap_or_default();
         let _ = writeln!(out, "  {name:<32} {}", f.doc.trim().replace('\n', " "));
     }
+    for o in id.options() {
+        option(out, o.short, o.long, o.argument, o.about);
+    }
     out.push('\n');
+}
+
+fn option(out: &mut String, short: &str, long: &str, argument: &str, about: &str) {
+    let argument = if argument.is_empty() { String::new() } else { format!("={argument}") };
+    let _ = writeln!(out, "  {:<28} {about}", format!("{short}, {long}{argument}"));
 }

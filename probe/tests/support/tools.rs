@@ -51,6 +51,8 @@ pub(crate) fn told(flow: &Value, times: bool) -> String {
 pub(crate) fn tshark(capture: &Path) -> Vec<String> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture).args(["-n", "-T", "pdml", "-d", "udp.port==4739,cflow"]);
+    // With all statistics a template has more fields than tshark expects.
+    command.args(["-o", "cflow.max_template_fields:0"]);
     let pdml = tool("tshark", &mut command);
     for bad in ["_ws.malformed", "_ws.expert", "no template", "Malformed"] {
         assert!(

@@ -53,6 +53,9 @@ impl<'m> Message<'m> {
     pub fn rcode(self) -> u8 {
         self.word(2) as u8 & 0x0f
     }
+    pub fn is_response(self) -> bool {
+        self.word(2) & 0x8000 != 0
+    }
     pub fn questions(self) -> u16 {
         self.word(4)
     }

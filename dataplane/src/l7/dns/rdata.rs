@@ -114,6 +114,16 @@ pub fn write<const N: usize>(record: &ResourceRecord<'_>, face: Face, out: &mut 
     Ok(())
 }
 
+/// Character strings (RFC 1035 section 3.3); one over the end is left out, and what follows it.
+pub fn strings(mut data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (&len, rest) = data.split_first()?;
+        let (string, rest) = rest.split_at_checked(len as usize)?;
+        data = rest;
+        Some(string)
+    })
+}
+
 /// An IPv6 address as text. The original's C library writes IPv4-compatible ones (RFC 4291 2.5.5.1) with dots, RFC 5952 does not.
 pub fn write_ipv6(ip: Ipv6Addr, original: bool, out: &mut impl Write) {
     let compatible = ip.segments()[..6] == [0; 6] && ip.segments()[6] != 0;
@@ -211,17 +221,11 @@ impl<const N: usize> Out<'_, N> {
         name.dotted(|piece| self.bytes(piece))
     }
 
-    /// Character strings (RFC 1035 3.3), a blank between them; a string over the end is left out.
-    fn strings(&mut self, mut data: &[u8]) {
-        let mut first = true;
-        while let Some((&len, rest)) = data.split_first()
-            && let Some((string, rest)) = rest.split_at_checked(len as usize)
-        {
-            if !std::mem::replace(&mut first, false) {
-                self.bytes(b" ");
-            }
+    /// Character strings with a blank between them.
+    fn strings(&mut self, data: &[u8]) {
+        for (at, string) in strings(data).enumerate() {
+            self.bytes(if at == 0 { b"" } else { b" " });
             self.bytes(string);
-            data = rest;
         }
     }
 

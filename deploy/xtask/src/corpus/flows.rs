@@ -114,9 +114,16 @@ fn add_scripts(seeds: &mut Seeds, capture: &[u8], said: &Said) {
         let steps: Vec<(Direction, &[u8])> = conversation.steps.iter().map(|(d, p)| (*d, p.as_slice())).collect();
         let Some(mut script) = script::write(conversation.service, &steps) else { continue };
         let set = said.get(&conversation.ends).copied().unwrap_or(0);
+        // A label is put before any of them.
+        let set = set | PluginId::mpls.bit();
         for plugin in PluginId::ALL.iter().filter(|plugin| set & plugin.bit() != 0) {
-            // Tagged for the plugin that reads tags; with neighbours for all.
-            script[0] |= if *plugin == PluginId::vlan { script::TAGGED } else { 0 } | script::DECOY;
+            // With what stands before IP for the plugins that read it; with neighbours for all.
+            script[0] |= script::DECOY;
+            script[0] |= match plugin {
+                PluginId::vlan => script::TAGGED,
+                PluginId::mpls => script::LABELLED,
+                _ => 0,
+            };
             seeds.add(
                 &format!("plugin_{}", plugin.name()),
                 conversation.ends.0.len() * 1_000 + script.len() / 64,

@@ -1,0 +1,59 @@
+//! Options behind a plugin's name, `name` or `name=value` each (spec/exporter.md section 3).
+use super::OptionError;
+
+/// An option of a plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct PluginOption {
+    pub short: &'static str,
+    pub long: &'static str,
+    /// What stands behind the equals sign, in brackets if it may be left out; nothing for a switch.
+    pub argument: &'static str,
+    pub about: &'static str,
+}
+
+/// Name and value of an option.
+pub(crate) fn split(option: &str) -> (&str, Option<&str>) {
+    option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)))
+}
+
+/// Whether a switch is on. The original takes no value and calls one an unknown option; we accept what says yes or no.
+pub(crate) fn switch(name: &str, value: Option<&str>) -> Result<bool, OptionError> {
+    match value {
+        None | Some("true" | "yes" | "on" | "1") => Ok(true),
+        Some("false" | "no" | "off" | "0") => Ok(false),
+        Some(other) => Err(OptionError::BadValue(name.into(), other.into())),
+    }
+}
+
+/// A number as the original reads it: decimal, hexadecimal behind `0x`, octal behind `0`.
+pub(crate) fn number(name: &str, value: Option<&str>) -> Result<u32, OptionError> {
+    let text = value.filter(|text| !text.is_empty()).ok_or_else(|| OptionError::MissingValue(name.into()))?;
+    let (digits, radix) = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => (digits, 16),
+        None if text.len() > 1 && text.starts_with('0') => (&text[1..], 8),
+        None => (text, 10),
+    };
+    u32::from_str_radix(digits, radix).map_err(|_| OptionError::BadValue(name.into(), text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values() {
+        assert_eq!(split("txt=a=b"), ("txt", Some("a=b")));
+        assert_eq!(split("i"), ("i", None));
+        assert_eq!((switch("i", None), switch("i", Some("no"))), (Ok(true), Ok(false)));
+        assert!(switch("i", Some("perhaps")).is_err());
+        for (text, value) in [("10", 10), ("0x10", 16), ("010", 8), ("0", 0)] {
+            assert_eq!(number("n", Some(text)), Ok(value));
+        }
+        for text in [None, Some("")] {
+            assert_eq!(number("n", text), Err(OptionError::MissingValue("n".into())));
+        }
+        for text in ["-1", "x", "09", "4294967296"] {
+            assert!(number("n", Some(text)).is_err(), "{text}");
+        }
+    }
+}
