@@ -107,7 +107,7 @@ pub const ATTACKS: &[Attack] = &[
     },
     Attack {
         name: "beacon",
-        doc: "a host asks for orders every 45 seconds, two more or less",
+        doc: "a host asks for orders every 45 seconds, up to four late",
         culprit: victim(91),
         begins: 100 * SECOND,
         tell: insiders::beacon,

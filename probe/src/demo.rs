@@ -130,7 +130,7 @@ fn run(args: &Args) -> Result<bool, DemoError> {
         lines.push((watch.attack, watch.detector[0], outcome));
     }
     for (attack, detector, outcome) in &lines {
-        writeln!(out, "{attack:14}  {detector:24}  {outcome}")?;
+        writeln!(out, "{attack:17}  {detector:24}  {outcome}")?;
     }
     let found = lines.iter().filter(|(.., outcome)| outcome.starts_with("found")).count();
     writeln!(out, "{found} of {} attacks found among {others} flows of others", told.len())?;

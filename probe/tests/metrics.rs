@@ -168,7 +168,7 @@ fn the_endpoint_answers_its_own_and_refuses_the_rest() {
 #[test]
 fn who_could_be_reached_by_others_is_told_so() {
     let run = outcome(&mut sonda(["metrics", "--listen", "0.0.0.0:9909"])).must(2);
-    run.says(&["0.0.0.0", "loopback", "proxy"]);
+    run.says(&["0.0.0.0", "127.0.0.1", "proxy"]);
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("bound").to_string();
     outcome(&mut sonda(["metrics", "--listen", &address])).must(1).says(&["cannot listen on", &address]);

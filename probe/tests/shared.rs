@@ -50,6 +50,9 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
     fixtures.join("pcap").join(format!("{name}.pcap"))
 }
 
+/// Plugins that the original has not.
+const OURS: [&str; 4] = ["ssh", "rdp", "smb", "kerberos"];
+
 /// Calls `compare` for each recorded output of a plugin that we have; counts and names those that have to wait. A file is empty where
 /// ipfixprobe 5.7.0 dies (INDEX.md).
 fn each_plugin(folder: &Path, ending: &str, mut compare: impl FnMut(&str)) {
@@ -69,7 +72,7 @@ fn each_plugin(folder: &Path, ending: &str, mut compare: impl FnMut(&str)) {
     }
     println!("{ending}: {} compared: {}", compared.len(), compared.join(" "));
     println!("{ending}: {} not compared, no such plugin yet: {}", waiting.len(), waiting.join(" "));
-    for plugin in PluginId::ALL {
+    for plugin in PluginId::ALL.iter().filter(|plugin| !OURS.contains(&plugin.name())) {
         assert!(compared.iter().any(|n| n == plugin.name()), "nothing was recorded of {}", plugin.name());
     }
 }

@@ -132,16 +132,16 @@ pub(super) const WATCHES: &[Watch] = &[
     Watch {
         attack: "beacon",
         detector: &["beacon_detector"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["beacon2idea"],
-        why: "12 contacts with one port of a server, as regular as no person is",
+        why: "16 contacts with one port of a server, as regular as no person is",
         files: &[],
     },
     Watch {
         attack: "exfiltration",
         // Windows of a minute: the capture has no day to learn from.
         detector: &["exfiltration_detector", "-n", "198.51.100.0/24", "-w", "60", "-l", "5", "-b", "2000000"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["exfiltration2idea"],
         why: "a host sent 10 times what it usually sends in a minute, and hardly got anything",
         files: &[],
@@ -149,7 +149,7 @@ pub(super) const WATCHES: &[Watch] = &[
     Watch {
         attack: "new_service",
         detector: &["new_service_detector", "-n", "198.51.100.0/24", "-l", "600"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["new_service2idea"],
         why: "after ten minutes of learning a port answered that never did",
         files: &[],
@@ -157,7 +157,7 @@ pub(super) const WATCHES: &[Watch] = &[
     Watch {
         attack: "reflection",
         detector: &["reflection_detector"],
-        plugin: "",
+        plugin: "basic",
         reporters: &["reflection2idea"],
         why: "a megabyte in a minute from port 1900 of more than 10 hosts that were not asked",
         files: &[],

@@ -29,11 +29,13 @@ pub(crate) fn sendable_within(captures: impl IntoIterator<Item = Vec<u8>>, longe
     (out.finish().expect("memory"), count)
 }
 
-/// Flows without what cannot be the same: times.
+/// Flows without what cannot be the same: times, what is counted by the time between packets, and bursts, which end by time.
 pub(crate) fn timeless(mut flows: Vec<Value>) -> Vec<String> {
-    for flow in &mut flows {
-        if let Some(fields) = flow.as_object_mut() {
-            fields.retain(|name, _| !name.to_lowercase().contains("time"));
+    let is_kept = |name: &str| !name.contains("time") && name != "bstats";
+    for fields in flows.iter_mut().filter_map(Value::as_object_mut) {
+        fields.retain(|name, _| is_kept(name));
+        for plugin in fields.values_mut().filter_map(Value::as_object_mut) {
+            plugin.retain(|name, _| is_kept(name));
         }
     }
     flows.iter().map(Value::to_string).collect()
