@@ -65,6 +65,8 @@ pub trait Plugin: Sized {
     /// Whether [`before`](Plugin::before) and [`after`](Plugin::after) do anything: hooks that do not are never called.
     const BEFORE: bool = false;
     const AFTER: bool = false;
+    /// Whether [`end`](Plugin::end) does anything.
+    const ENDS: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
     /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.

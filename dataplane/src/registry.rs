@@ -15,7 +15,7 @@ use arena::Arena;
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
-use rows::Rows;
+use rows::{NO_ROW, Rows};
 
 mod arena;
 mod rows;
@@ -53,6 +53,15 @@ impl Wish {
 
 /// Elements that mean the same in each record that has them.
 const SHARED: &[Element] = &[cesnet::DNSName, cesnet::DNSRRTTL, cesnet::DNSRData, cesnet::DNSTransactionID];
+
+/// Where a walk over all plugins looks whether any is left of a set.
+const WALK: usize = 6;
+
+/// Whether a walk over all plugins that has come to this one may end. Said at each [`WALK`]th plugin only.
+#[inline(always)]
+fn is_over(set: PluginSet, id: PluginId) -> bool {
+    (id as usize).is_multiple_of(WALK) && set >> id as u32 == 0
+}
 
 macro_rules! plugins {
     ($($id:ident: $plugin:ty,)+) => {
@@ -100,6 +109,7 @@ macro_rules! plugins {
         /// Plugins whose hook does something, those that look at payload only, and those that go by content.
         const BEFORE: PluginSet = 0 $(| if <$plugin as Plugin>::BEFORE { PluginId::$id.bit() } else { 0 })+;
         const AFTER: PluginSet = 0 $(| if <$plugin as Plugin>::AFTER { PluginId::$id.bit() } else { 0 })+;
+        const ENDS: PluginSet = 0 $(| if <$plugin as Plugin>::ENDS { PluginId::$id.bit() } else { 0 })+;
         pub(crate) const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
 
         const PROBES: PluginSet = 0 $(| if <$plugin as Plugin>::PROBES { PluginId::$id.bit() } else { 0 })+;
@@ -107,7 +117,10 @@ macro_rules! plugins {
         /// Those of a set that may have to do with a flow between these ports.
         #[inline(always)]
         fn by_ports(mut set: PluginSet, src_port: u16, dst_port: u16) -> PluginSet {
-            $(if <$plugin as Plugin>::BY_PORT
+            $(if is_over(set, PluginId::$id) {
+                return set;
+            }
+            if <$plugin as Plugin>::BY_PORT
                 && set & PluginId::$id.bit() != 0
                 && !<$plugin>::may_use(src_port, dst_port)
             {
@@ -119,7 +132,10 @@ macro_rules! plugins {
         /// Those of a set whose [`Plugin::may_begin`] lets a payload pass.
         #[inline(always)]
         fn probe(mut set: PluginSet, payload: &[u8]) -> PluginSet {
-            $(if <$plugin as Plugin>::PROBES && set & PluginId::$id.bit() != 0 && !<$plugin>::may_begin(payload) {
+            $(if is_over(set, PluginId::$id) {
+                return set;
+            }
+            if <$plugin as Plugin>::PROBES && set & PluginId::$id.bit() != 0 && !<$plugin>::may_begin(payload) {
                 set &= !PluginId::$id.bit();
             })+
             set
@@ -131,6 +147,8 @@ macro_rules! plugins {
             /// In the order in which they were asked for: the order of their fields in a record.
             order: Vec<PluginId>,
             enabled: PluginSet,
+            /// Those on whose desk a slot of the flow that is about to be exported may lie; of no other flow does any slot stay there.
+            open: PluginSet,
             /// Packets of a flow after which content plugins that keep nothing of it are done.
             inspected_max: u64,
             rows: Rows,
@@ -178,6 +196,9 @@ macro_rules! plugins {
                         })+
                     }
                 }
+                if wish.is_cut() {
+                    self.open |= set;
+                }
                 wish
             }
 
@@ -189,11 +210,24 @@ macro_rules! plugins {
             }
 
             /// The flow ends in the regular way: plugins complete or withdraw their records.
+            #[inline(always)]
             pub fn end(&mut self, flow: &Flow, row: u32) {
-                let Some(heads) = self.rows.get(row) else { return };
-                for (id, head) in self.order.iter().zip(heads) {
+                let left = self.enabled & ENDS;
+                if left != 0 && row != NO_ROW {
+                    self.end_of(left, flow, row);
+                }
+            }
+
+            #[inline(never)]
+            fn end_of(&mut self, mut left: PluginSet, flow: &Flow, row: u32) {
+                self.open |= left;
+                while left != 0 {
+                    let id = PluginId::ALL[left.trailing_zeros() as usize];
+                    left &= left - 1;
                     match id {
-                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id {
+                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id
+                            && let Some(head) = self.rows.place(row, id)
+                        {
                             plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head });
                         })+
                     }
@@ -203,12 +237,12 @@ macro_rules! plugins {
             /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
             pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
                 let mut set = 0;
-                let Some(heads) = self.rows.get(row) else { return set };
-                for (id, head) in self.order.iter().zip(heads) {
+                for (id, head) in self.order.iter().zip(self.rows.get(row)) {
+                    if *head == NONE && self.open & id.bit() == 0 {
+                        continue;
+                    }
                     match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
-                            && (*head != NONE || pool.is_open())
-                        {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
                             Slots { pool, slab: &mut self.slab, head }.exported(|kept| {
                                 links.push(Link { id: PluginId::$id, at: arenas.$id.add(kept) });
                                 set |= PluginId::$id.bit();
@@ -222,30 +256,32 @@ macro_rules! plugins {
             /// Asks for the row of a flow that will end soon.
             #[inline]
             pub(crate) fn prefetch_row(&self, row: u32) {
-                if let Some(first) = self.rows.look(row).and_then(|heads| heads.first()) {
+                if let Some(first) = self.rows.look(row).first() {
                     sys::prefetch(first);
                 }
             }
 
             /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
             pub(crate) fn prefetch_slots(&self, row: u32) {
-                let Some(heads) = self.rows.look(row) else { return };
-                for at in heads.iter().filter(|at| **at != NONE) {
+                for at in self.rows.look(row).iter().filter(|at| **at != NONE) {
                     self.slab.prefetch(*at);
                 }
             }
 
             /// Gives everything that is kept of a flow back to the pools.
             pub fn release(&mut self, row: &mut u32) {
-                for (id, head) in self.order.iter().zip(self.rows.get(*row).into_iter().flatten()) {
+                for (id, head) in self.order.iter().zip(self.rows.get(*row)) {
+                    if *head == NONE && self.open & id.bit() == 0 {
+                        continue;
+                    }
                     match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id
-                            && (*head != NONE || pool.is_open())
-                        {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
                             Slots { pool, slab: &mut self.slab, head }.clear();
                         })+
                     }
                 }
+                debug_assert!(true $(&& self.$id.as_ref().is_none_or(|(_, pool)| !pool.is_open()))+, "a desk was left");
+                self.open = 0;
                 self.rows.close(row);
             }
 
@@ -294,6 +330,7 @@ macro_rules! plugins {
     };
 }
 
+// Those that are enabled most come first: a walk ends where none is left. But for that their order means nothing.
 plugins! {
     basicplus: crate::stat::basicplus::BasicPlus,
     vlan: crate::stat::vlan::Vlan,

@@ -102,6 +102,7 @@ impl Plugin for Ssh {
     type State = Progress;
     // Counters of the flow are to include the packet that ends the exchange of keys.
     const AFTER: bool = true;
+    const ENDS: bool = true;
     const PROBES: bool = true;
 
     #[inline(always)]

@@ -58,6 +58,7 @@ impl Plugin for Bstats {
 
     const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
+    const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {

@@ -63,6 +63,7 @@ impl Plugin for Nettisa {
 
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
+    const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {

@@ -37,6 +37,7 @@ impl Plugin for Phists {
 
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
+    const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
     const OPTIONS: &'static [PluginOption] =
         &[PluginOption { short: "i", long: "includezeroes", argument: "", about: "count packets without payload too" }];

@@ -50,6 +50,7 @@ impl Plugin for Pstats {
 
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
+    const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
     const OPTIONS: &'static [PluginOption] = &[
         PluginOption { short: "i", long: "includezeroes", argument: "", about: "list packets without payload too" },

@@ -52,6 +52,7 @@ impl Plugin for SsaDetector {
 
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
+    const ENDS: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
