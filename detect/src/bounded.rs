@@ -14,10 +14,11 @@ const NONE: u32 = u32::MAX;
 #[derive(Clone, Debug)]
 pub struct Bounded<K, V> {
     places: HashMap<K, u32>,
-    /// Without gaps; the last one fills the place of one that goes.
     slots: Vec<Slot<K, V>>,
     oldest: u32,
     newest: u32,
+    /// The first slot that is used again, the next by `newer`: nothing is moved for one that goes.
+    free: u32,
     max: usize,
     evicted: u64,
 }
@@ -25,7 +26,8 @@ pub struct Bounded<K, V> {
 #[derive(Clone, Debug)]
 struct Slot<K, V> {
     key: K,
-    value: V,
+    /// `None` in a free slot.
+    value: Option<V>,
     older: u32,
     newer: u32,
 }
@@ -34,7 +36,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     /// A map of at most `max` entries, one at least and 2^32 - 2 at most.
     pub fn new(max: usize) -> Bounded<K, V> {
         let max = max.clamp(1, NONE as usize - 1);
-        Bounded { places: HashMap::new(), slots: Vec::new(), oldest: NONE, newest: NONE, max, evicted: 0 }
+        Bounded { places: HashMap::new(), slots: Vec::new(), oldest: NONE, newest: NONE, free: NONE, max, evicted: 0 }
     }
 
     /// The value of the key, made by `fresh` if there is none, and now the newest; and what made room for it, if it had to.
@@ -50,43 +52,41 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
                 at
             }
             None => {
-                if self.slots.len() >= self.max {
+                if self.places.len() >= self.max {
                     evicted = self.evict_oldest();
                 }
-                // `max` fits.
-                let at = self.slots.len() as u32;
+                let at = self.take(key);
                 self.places.insert(key, at);
-                self.slots.push(Slot { key, value: fresh(), older: NONE, newer: NONE });
                 self.link(at);
                 at
             }
         };
-        (&mut self.slots[at as usize].value, evicted)
+        (self.slots[at as usize].value.get_or_insert_with(fresh), evicted)
     }
 
     /// The value of the key, which becomes no newer.
     pub fn get(&self, key: &K) -> Option<&V> {
-        self.places.get(key).map(|at| &self.slots[*at as usize].value)
+        self.places.get(key).and_then(|at| self.slots[*at as usize].value.as_ref())
     }
 
     /// The value of the key, which becomes no newer.
     pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.places.get(key).map(|at| &mut self.slots[*at as usize].value)
+        self.places.get(key).and_then(|at| self.slots[*at as usize].value.as_mut())
     }
 
     pub fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.places.get(key).copied()?;
-        Some(self.remove_at(at).1)
+        self.remove_at(at).map(|(_, value)| value)
     }
 
     /// The entry that was not used for longest.
     pub fn oldest(&self) -> Option<(&K, &V)> {
-        self.slots.get(self.oldest as usize).map(|slot| (&slot.key, &slot.value))
+        self.iter().next()
     }
 
     /// Takes out the entry that was not used for longest.
     pub fn pop_oldest(&mut self) -> Option<(K, V)> {
-        (self.oldest != NONE).then(|| self.remove_at(self.oldest))
+        self.remove_at(self.oldest)
     }
 
     /// Takes out the entry that was not used for longest, and counts it: for a bound of the caller's own.
@@ -102,7 +102,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
             at = slot.newer;
-            Some((&slot.key, &slot.value))
+            Some((&slot.key, slot.value.as_ref()?))
         })
     }
 
@@ -111,13 +111,10 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         let mut at = self.oldest;
         while let Some(slot) = self.slots.get_mut(at as usize) {
             let next = slot.newer;
-            if stays(&slot.key, &mut slot.value) {
-                at = next;
-            } else {
+            if slot.value.as_mut().is_some_and(|value| !stays(&slot.key, value)) {
                 self.remove_at(at);
-                // The last one is where this one was.
-                at = if next as usize == self.slots.len() { at } else { next };
             }
+            at = next;
         }
     }
 
@@ -125,15 +122,15 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
     pub fn clear(&mut self) {
         self.places.clear();
         self.slots.clear();
-        (self.oldest, self.newest) = (NONE, NONE);
+        (self.oldest, self.newest, self.free) = (NONE, NONE, NONE);
     }
 
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.places.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.places.is_empty()
     }
 
     /// Entries that made room for others so far.
@@ -148,19 +145,32 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         }
     }
 
-    fn remove_at(&mut self, at: u32) -> (K, V) {
-        self.unlink(at);
-        let last = self.slots.len() as u32 - 1;
-        if at != last {
-            let moved = &self.slots[last as usize];
-            let (key, older, newer) = (moved.key, moved.older, moved.newer);
-            self.places.insert(key, at);
-            self.set_newer(older, at);
-            self.set_older(newer, at);
+    /// A slot for the key, free or new, without neighbours and value.
+    fn take(&mut self, key: K) -> u32 {
+        let slot = Slot { key, value: None, older: NONE, newer: NONE };
+        let at = self.free;
+        match self.slots.get_mut(at as usize) {
+            Some(free) => {
+                self.free = free.newer;
+                *free = slot;
+                at
+            }
+            None => {
+                self.slots.push(slot);
+                // `max` fits.
+                self.slots.len() as u32 - 1
+            }
         }
-        let slot = self.slots.swap_remove(at as usize);
-        self.places.remove(&slot.key);
-        (slot.key, slot.value)
+    }
+
+    fn remove_at(&mut self, at: u32) -> Option<(K, V)> {
+        let slot = self.slots.get_mut(at as usize)?;
+        let (key, value) = (slot.key, slot.value.take()?);
+        self.places.remove(&key);
+        self.unlink(at);
+        self.slots[at as usize].newer = self.free;
+        self.free = at;
+        Some((key, value))
     }
 
     /// Makes an entry without neighbours the newest.

@@ -45,6 +45,9 @@ pub(super) const MODULES: &[Case] = &[
     case("reflection_detector", Fields::Flows, &[]),
     case("waintrusion_detector", Fields::Http, &[]),
     case("urlblacklistfilter", Fields::Http, &["-c", "@names.xml"]),
+    case("login_bf_detector", Fields::Sessions, &[]),
+    case("fingerprint_detector", Fields::Sessions, &["-j", "@ja3", "-s", "@servers"]),
+    case("doh_tunnel_detector", Fields::Sessions, &["-l", "@servers"]),
     Case { inputs: 2, ..case("smtp_spam_detector", Fields::Mail, &["-L", "@scratch"]) },
     Case {
         has_output: false,
@@ -106,6 +109,11 @@ pub(super) fn write(folder: &Path) -> io::Result<()> {
     fs::write(folder.join("addresses"), addresses)?;
     fs::write(folder.join("addresses6"), "2001:db8::/32,1\n")?;
     fs::write(folder.join("names"), names.concat())?;
+    fs::write(
+        folder.join("servers"),
+        (0..LISTED).map(|n| format!("user{n}.host{n}.example.com\n")).collect::<String>(),
+    )?;
+    fs::write(folder.join("ja3"), (0..LISTED).map(|n| format!("{n:032x}\n")).collect::<String>())?;
     let lists = [("ipv4_blacklist_file", path("addresses")), ("ipv6_blacklist_file", path("addresses6"))];
     fs::write(folder.join("addresses.xml"), elements(lists.iter().map(|(key, value)| (*key, value.as_str()))))?;
     fs::write(folder.join("names.xml"), elements([("blacklist_file", path("names").as_str())].into_iter()))?;

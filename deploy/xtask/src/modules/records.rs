@@ -19,6 +19,8 @@ pub(crate) enum Fields {
     Mail,
     /// Of the module backscatter.
     Events,
+    /// Of both directions, with what TLS and SSH say of themselves.
+    Sessions,
 }
 
 /// Which hosts there are.
@@ -40,7 +42,7 @@ const WHOLE: u64 = 0x1b;
 const ACK_PUSH: u64 = 0x18;
 
 impl Fields {
-    pub(crate) const ALL: [Fields; 8] = [
+    pub(crate) const ALL: [Fields; 9] = [
         Fields::Flows,
         Fields::Directed,
         Fields::Open,
@@ -49,6 +51,7 @@ impl Fields {
         Fields::Http,
         Fields::Mail,
         Fields::Events,
+        Fields::Sessions,
     ];
 
     fn spec(self) -> String {
@@ -77,6 +80,9 @@ impl Fields {
                 ",uint64 FLOW_COUNT,uint64 MAX_FPM,uint64 PACKET_COUNT,uint64 UNIQUE_DST_24_SUBNETS,uint64 UNIQUE_DST_IPS,\
                  uint64 UNIQUE_DST_PORTS,uint64 UNIQUE_SRC_PORTS,uint32 POSIX_END,uint32 POSIX_START,float BYTES_AVG,float BYTES_STD,\
                  float PPF_AVG,float PPF_STD,uint16 SRC_PORT_1"
+            }
+            Fields::Sessions => {
+                ",uint64 BYTES_REV,uint32 PACKETS_REV,uint16 SSH_AUTH_ANSWERS,uint8 SSH_AUTH,bytes TLS_JA3,string TLS_JA4,string TLS_SNI"
             }
         };
         format!("{BASIC}{more}")
@@ -158,7 +164,7 @@ impl Record {
             Fields::Http => (80, 6),
             Fields::Mail => (25, 6),
             Fields::Open | Fields::Events => (3333, 6),
-            Fields::Flows | Fields::Directed => {
+            Fields::Flows | Fields::Directed | Fields::Sessions => {
                 [(443, 6), (80, 6), (22, 6), (53, 17), (3389, 6), (23, 6), (123, 17), (443, 17)][dice.below(8) as usize]
             }
         };
@@ -167,7 +173,7 @@ impl Record {
         let begin = BEGIN * 1_000_000_000 + number * (1_000_000_000 / FLOWS_A_SECOND);
         let end = begin + if all_new { 0 } else { dice.below(20_000_000_000) };
         // An answer every other time, where there are answers; SIP's detectors look at requests and answers.
-        let is_answer = number % 2 == 1;
+        let is_answer = fields != Fields::Sessions && number % 2 == 1;
         let mut hosts = [ip(client), ip(server)];
         let mut ports = [port, service];
         if is_answer {
@@ -205,7 +211,7 @@ impl Record {
     }
 
     /// Names and values of all fields; a template has its part of them.
-    fn values(&self) -> [(&'static str, Value<'_>); 35] {
+    fn values(&self) -> [(&'static str, Value<'_>); 42] {
         let time = |nanos: u64| Value::Time(Time(nanos));
         let cseq: &[u8] = if self.sip[0] == 99 { b"1 REGISTER" } else { b"1 INVITE" };
         let text = |text: &'static str| Value::Text(text.as_bytes());
@@ -246,6 +252,14 @@ impl Record {
             ("MAX_FPM", Value::Uint(10 * self.packets)),
             ("POSIX_START", Value::Uint(BEGIN)),
             ("POSIX_END", Value::Uint(BEGIN + 30 + self.packets)),
+            ("BYTES_REV", Value::Uint(3 * self.bytes)),
+            ("PACKETS_REV", Value::Uint(self.packets)),
+            // A refused login.
+            ("SSH_AUTH", Value::Uint(u64::from(self.ports[1] == 22))),
+            ("SSH_AUTH_ANSWERS", Value::Uint(3)),
+            ("TLS_JA3", Value::Bytes(b"0123456789abcdef")),
+            ("TLS_JA4", text("t13d1516h2_8daaf6152771_e5627efa2ab1")),
+            ("TLS_SNI", Value::Text(name)),
         ]
     }
 }
