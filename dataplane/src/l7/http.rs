@@ -3,7 +3,7 @@
 //! Each packet is looked at alone, on any port and protocol. A message counts where its start line stands; of its header section the
 //! packet that holds the start line is read. The second request or response ends the record and begins the next one.
 use super::headers::{Initials, c_copy, find};
-use super::messages::{Dialect, METHOD_MAX, Message, Reader, has_blank, has_blank_near};
+use super::messages::{Dialect, METHOD_MAX, Message, Reader, Seen, has_blank, has_blank_near, transaction};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use record::element::{cesnet, flowmon};
@@ -46,15 +46,6 @@ impl Dialect for Http {
         matches!(&start, b"GET " | b"POST" | b"PUT " | b"HEAD" | b"DELE" | b"TRAC" | b"OPTI" | b"CONN" | b"PATC")
     }
 }
-
-/// Which halves of the transaction are complete.
-#[derive(Default)]
-pub struct Seen {
-    request: bool,
-    response: bool,
-}
-
-record::packed!(Seen { request: bool, response: bool });
 
 impl Plugin for Http {
     type Record = HttpRecord;
@@ -122,14 +113,11 @@ impl Plugin for Http {
 impl Http {
     fn take(&self, payload: &[u8], slots: &mut Slots<'_, Self>) -> Step {
         let Some(message) = self.reader.message(payload) else { return Step::More };
-        let fresh = slots.first().is_none();
-        let Some(slot) = slots.first_or_open() else { return Step::More };
-        if fresh {
-            slot.export = false;
-        }
+        let slot = match transaction(slots, &message) {
+            Ok(slot) => slot,
+            Err(step) => return step,
+        };
         match message {
-            Message::Request { .. } if slot.state.request => return Step::Reinsert,
-            Message::Response { .. } if slot.state.response => return Step::Reinsert,
             Message::Request { method, url, section } => self.request(method, url, section, slot),
             Message::Response { status, section } => self.response(status, section, slot),
         }

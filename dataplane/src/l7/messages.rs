@@ -1,6 +1,7 @@
 //! Requests and responses as HTTP and RTSP share them: the start line, and the header section behind it, read by the rules of either face.
 use super::headers::{Fields, Initials, atoi, c_copy, cut, find, is_token, line};
 use crate::face::Face;
+use crate::plugin::{Plugin, Slot, Slots, Step};
 use memchr::{memchr, memchr_iter};
 use record::Text;
 use std::marker::PhantomData;
@@ -196,4 +197,31 @@ fn line_end(text: &[u8]) -> Option<usize> {
         return Some(first);
     }
     memchr_iter(b'\r', text).find(|&at| text.get(at + 1) == Some(&b'\n'))
+}
+/// Which halves of a transaction are complete: what a plugin of this family remembers of a flow.
+#[derive(Default)]
+pub struct Seen {
+    pub request: bool,
+    pub response: bool,
+}
+
+record::packed!(Seen { request: bool, response: bool });
+
+/// The slot of the transaction that a message belongs to; or what the plugin says at once: the second request or response ends the
+/// record and begins the next one.
+#[inline(always)]
+pub(super) fn transaction<'s, P: Plugin<State = Seen>>(
+    slots: &'s mut Slots<'_, P>,
+    message: &Message<'_>,
+) -> Result<&'s mut Slot<P>, Step> {
+    let fresh = slots.first().is_none();
+    let slot = slots.first_or_open().ok_or(Step::More)?;
+    if fresh {
+        slot.export = false;
+    }
+    let is_second = match message {
+        Message::Request { .. } => slot.state.request,
+        Message::Response { .. } => slot.state.response,
+    };
+    if is_second { Err(Step::Reinsert) } else { Ok(slot) }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read as http is, on any port. The second request or response ends the record and begins the next one.
 use super::headers::{Initials, c_copy};
-use super::messages::{Dialect, METHOD_MAX, Message, Reader, has_blank};
+use super::messages::{Dialect, METHOD_MAX, Message, Reader, Seen, has_blank, transaction};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use memchr::memchr;
@@ -62,15 +62,6 @@ impl Dialect for Rtsp {
         )
     }
 }
-
-/// Which halves of the transaction are complete.
-#[derive(Default)]
-pub struct Seen {
-    request: bool,
-    response: bool,
-}
-
-record::packed!(Seen { request: bool, response: bool });
 
 impl Plugin for Rtsp {
     type Record = RtspRecord;
@@ -139,14 +130,11 @@ fn has_version(payload: &[u8]) -> bool {
 impl Rtsp {
     fn take(&self, payload: &[u8], slots: &mut Slots<'_, Self>) -> Step {
         let Some(message) = self.reader.message(payload) else { return Step::More };
-        let fresh = slots.first().is_none();
-        let Some(slot) = slots.first_or_open() else { return Step::More };
-        if fresh {
-            slot.export = false;
-        }
+        let slot = match transaction(slots, &message) {
+            Ok(slot) => slot,
+            Err(step) => return step,
+        };
         match message {
-            Message::Request { .. } if slot.state.request => return Step::Reinsert,
-            Message::Response { .. } if slot.state.response => return Step::Reinsert,
             Message::Request { method, url, section } => self.request(method, url, section, slot),
             Message::Response { status, section } => self.response(status, section, slot),
         }

@@ -4,7 +4,7 @@
 //! those that come with the original (a part of OWASP CRS 3.0). Its files can be used as they are: they have this form.
 use super::memo::Memo;
 use super::request::{FIELDS, Field, Request};
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::path::{Path, PathBuf};
 
@@ -181,7 +181,7 @@ impl Signatures {
                 Test::Anywhere(_, words) if signature.fields.contains(&field) => Some(words),
                 _ => None,
             });
-            any_of(listed.flatten())
+            any_of(listed.flatten(), Some(AhoCorasickKind::DFA))
         });
         let words = words.into_iter().collect::<Result<_, _>>();
         let words = words.map_err(|why| SignatureError::List("all lists".into(), why))?;
@@ -389,15 +389,18 @@ fn list_test(name: &str, form: Form, words: &[&str]) -> Result<Test, SignatureEr
         Form::NoneOf => Test::Not(Box::new(regex(&format!("(?i)^(?:{any})$"))?)),
         Form::Word => Test::Fast(format!("(?i)\\b(?:{any})")),
         Form::Anywhere => {
-            let built = any_of(words).map_err(|why| SignatureError::List(name.to_owned(), why))?;
+            let built = any_of(words, None).map_err(|why| SignatureError::List(name.to_owned(), why))?;
             Test::Anywhere(Box::new(built), words.iter().map(|word| (*word).to_owned()).collect())
         }
     })
 }
 
-/// Words, however their letters are written.
-fn any_of(words: impl IntoIterator<Item = impl AsRef<[u8]>>) -> Result<AhoCorasick, aho_corasick::BuildError> {
-    AhoCorasick::builder().ascii_case_insensitive(true).build(words)
+/// Words, however their letters are written. What every request is asked is worth the memory of a DFA, a step for a byte.
+fn any_of(
+    words: impl IntoIterator<Item = impl AsRef<[u8]>>,
+    kind: Option<AhoCorasickKind>,
+) -> Result<AhoCorasick, aho_corasick::BuildError> {
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(kind).build(words)
 }
 
 /// Any bytes as a file of rules: what can be read can be asked, and nothing takes long.
