@@ -7,7 +7,6 @@ use crate::{Outcome, shell};
 use clap::ValueEnum;
 use rig::chain::{self, Beside, Client, Plan, Received, Report, Served, Transport};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Run records through probe, unirecfilter, merger and logger; fail if one is lost unseen
 #[derive(clap::Args)]
@@ -38,13 +37,7 @@ enum Carrier {
 const GROWTH: u64 = 12 << 20;
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let sonda = match &args.program {
-        Some(program) => program.clone(),
-        None => {
-            shell::call(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "-p", "sonda"]))?;
-            shell::target_dir().join("release/sonda")
-        }
-    };
+    let sonda = shell::release(args.program.as_deref())?;
     let mut faults = Vec::new();
     for (carrier, name, transport) in [
         (Carrier::Unix, "unix", Transport::Unix),

@@ -17,7 +17,7 @@ use peers::{Peers, Row};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use timing::{CORE, Time, in_turns};
+use timing::{CORE, Runs, in_turns};
 
 /// Compare throughput with softflowd and nfpcapd on generated captures
 #[derive(clap::Args)]
@@ -38,6 +38,9 @@ pub(crate) struct Args {
     /// Floor of http, dns, smtp, sip and tls on realistic traffic, in times softflowd's basic speed
     #[arg(long, default_value_t = FLOOR_FIVE)]
     floor_five: f64,
+    /// This program in place of one that is built for release
+    #[arg(long, value_name = "SONDA")]
+    program: Option<PathBuf>,
     /// Fail below a floor
     #[arg(long)]
     strict: bool,
@@ -66,7 +69,7 @@ const PROFILES: [(Which, Profile, &str); 3] = [
 ];
 
 pub(crate) fn run(args: &Args) -> Outcome {
-    let peers = Peers::ready()?;
+    let peers = Peers::ready(args.program.as_deref())?;
     let mut below = Vec::new();
     for ((which, profile, name), floor) in PROFILES.into_iter().zip(&args.floors) {
         if args.profile == which || args.profile == Which::All {
@@ -94,26 +97,20 @@ fn compare(args: &Args, peers: &Peers, profile: Profile, name: &str, floor: f64)
     println!("{:36} {:>8} {:>8} {:>10} {:>7} {:>7}", "", "wall s", "CPU s", "Mpkt/CPU s", "CPU x", "wall x");
     let mut below = Vec::new();
     for (row, time) in rows.iter().zip(&times) {
-        let verdict = verdict(row, times[0].cpu / time.cpu);
-        println!("{}{verdict}", line(row, *time, times[0], totals.packets));
+        let verdict = verdict(row, time.times_of(&times[0]).cpu);
+        println!("{}{verdict}", line(row, time, &times[0], totals.packets));
         if verdict.starts_with("  BELOW") {
             below.push(format!("{}, {name}:{verdict}", row.name));
         }
     }
-    println!("x: how many times as fast as the first row; the sink saw {} datagrams", sink.datagrams());
+    println!("x: how many times as fast as the first row, median of the rounds; the sink took {} bytes", sink.bytes());
     Ok(below)
 }
 
-fn line(row: &Row, time: Time, first: Time, packets: u64) -> String {
-    format!(
-        "{:36} {:8.3} {:8.3} {:10.2} {:7.2} {:7.2}",
-        row.name,
-        time.wall,
-        time.cpu,
-        packets as f64 / 1e6 / time.cpu,
-        first.cpu / time.cpu,
-        first.wall / time.wall,
-    )
+fn line(row: &Row, runs: &Runs, first: &Runs, packets: u64) -> String {
+    let (time, times) = (runs.median(), runs.times_of(first));
+    let speed = packets as f64 / 1e6 / time.cpu;
+    format!("{:36} {:8.3} {:8.3} {:10.2} {:7.2} {:7.2}", row.name, time.wall, time.cpu, speed, times.cpu, times.wall)
 }
 
 fn verdict(row: &Row, times: f64) -> String {

@@ -46,14 +46,7 @@ const TICKS: f64 = 100.0;
 
 pub(crate) fn run(args: &Args) -> Outcome {
     shell::need("taskset", "util-linux")?;
-    let program = match &args.program {
-        // Runs are in a folder of their own.
-        Some(program) => fs::canonicalize(program).map_err(|e| format!("{}: {e}", program.display()))?,
-        None => {
-            shell::call(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "-p", "sonda"]))?;
-            shell::target_dir().join("release/sonda")
-        }
-    };
+    let program = shell::release(args.program.as_deref())?;
     // Beside the program: the files are larger than /tmp should hold.
     let folder = tempfile::tempdir_in(shell::target_dir()).map_err(|e| format!("no temporary folder: {e}"))?;
     let file = |name: &str| folder.path().join(name);

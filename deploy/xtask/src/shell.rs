@@ -12,6 +12,16 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from)
 }
 
+/// The program to be measured: this one, or one that is built for release now.
+pub(crate) fn release(given: Option<&Path>) -> Result<PathBuf, String> {
+    if let Some(program) = given {
+        // Runs may be in a folder of their own.
+        return program.canonicalize().map_err(|e| format!("{}: {e}", program.display()));
+    }
+    call(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "-p", "sonda"]))?;
+    Ok(target_dir().join("release/sonda"))
+}
+
 /// Runs a program in the top folder with its output shown; an error names the command.
 pub(crate) fn call(command: &mut Command) -> Result<(), String> {
     let shown = shown(command);

@@ -17,7 +17,7 @@ pub(super) struct Row {
     pub(super) folder: Option<PathBuf>,
 }
 
-/// All programs are there, sonda is built.
+/// All programs are there, sonda is built unless it is given.
 pub(super) struct Peers {
     sonda: PathBuf,
 }
@@ -29,14 +29,13 @@ pub(super) struct Over<'p> {
 }
 
 impl Peers {
-    pub(super) fn ready() -> Result<Peers, String> {
+    pub(super) fn ready(program: Option<&Path>) -> Result<Peers, String> {
         for (program, package) in
             [("softflowd", "softflowd"), ("nfpcapd", "nfdump"), ("nfdump", "nfdump"), ("taskset", "util-linux")]
         {
             shell::need(program, package)?;
         }
-        shell::call(Command::new("cargo").args(["build", "--quiet", "--release", "--locked", "-p", "sonda"]))?;
-        Ok(Peers { sonda: shell::target_dir().join("release/sonda") })
+        Ok(Peers { sonda: shell::release(program)? })
     }
 
     pub(super) fn over(&self, capture: &Path) -> Over<'_> {

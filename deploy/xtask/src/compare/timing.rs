@@ -6,7 +6,7 @@ use std::process::Command;
 /// The exporters are pinned here; the sink has the other cores.
 pub(super) const CORE: &str = "0";
 
-/// Seconds of one run.
+/// Seconds of one run, or how many times as fast.
 #[derive(Clone, Copy)]
 pub(super) struct Time {
     pub(super) wall: f64,
@@ -14,19 +14,23 @@ pub(super) struct Time {
     pub(super) cpu: f64,
 }
 
-/// The median of each row; every row runs once before any runs again.
-pub(super) fn in_turns(rows: &[Row], runs: usize) -> Result<Vec<Time>, String> {
-    let mut times: Vec<Vec<Time>> = vec![Vec::new(); rows.len()];
+/// The times of a program, a round after the other.
+#[derive(Clone, Default)]
+pub(super) struct Runs(Vec<Time>);
+
+/// Every row runs once before any runs again.
+pub(super) fn in_turns(rows: &[Row], runs: usize) -> Result<Vec<Runs>, String> {
+    let mut times = vec![Runs::default(); rows.len()];
     for round in 0..=runs {
         for (row, times) in rows.iter().zip(&mut times) {
             let time = timed(row)?;
             // The first round fills the page cache.
             if round > 0 {
-                times.push(time);
+                times.0.push(time);
             }
         }
     }
-    Ok(times.iter().map(|times| median(times)).collect())
+    Ok(times)
 }
 
 fn timed(row: &Row) -> Result<Time, String> {
@@ -43,11 +47,25 @@ fn timed(row: &Row) -> Result<Time, String> {
     Ok(Time { wall, cpu: (user + sys).max(0.001) })
 }
 
-fn median(times: &[Time]) -> Time {
-    let middle = |of: fn(&Time) -> f64| {
-        let mut all: Vec<f64> = times.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
-    Time { wall: middle(|t| t.wall), cpu: middle(|t| t.cpu) }
+impl Runs {
+    /// The medians of both.
+    pub(super) fn median(&self) -> Time {
+        Time { wall: middle(self.0.iter().map(|time| time.wall)), cpu: middle(self.0.iter().map(|time| time.cpu)) }
+    }
+
+    /// How many times as fast as the first, in wall and CPU time: the medians of what they were in each round. Rounds of a shared machine
+    /// differ by half, the runs of a round do not.
+    pub(super) fn times_of(&self, first: &Runs) -> Time {
+        let rounds = || first.0.iter().zip(&self.0);
+        Time {
+            wall: middle(rounds().map(|(first, own)| first.wall / own.wall)),
+            cpu: middle(rounds().map(|(first, own)| first.cpu / own.cpu)),
+        }
+    }
+}
+
+fn middle(values: impl Iterator<Item = f64>) -> f64 {
+    let mut all: Vec<f64> = values.collect();
+    all.sort_by(f64::total_cmp);
+    all.get(all.len() / 2).copied().unwrap_or(f64::NAN)
 }
