@@ -22,18 +22,24 @@ use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
 use views::Refusal;
 
+mod alerts;
 mod attempts;
 mod audit;
+mod blacklists;
 pub mod client;
 mod events;
+mod extract;
 pub mod gate;
 mod identify;
+mod ledgers;
 pub mod openapi;
+mod prefilter;
 pub mod role;
 mod routes;
 pub mod secret;
 mod sessions;
 mod stamp;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -41,9 +47,6 @@ pub mod tokens;
 pub mod views;
 
 pub use routes::ROUTES;
-
-/// Bytes of a request's body.
-const BODY_MAX: usize = 1 << 20;
 
 /// Where the API of the supervisor with that socket is: `NAME-api.sock` beside `NAME.sock`.
 #[must_use]
@@ -63,6 +66,9 @@ pub struct Route {
     pub about: &'static str,
     /// The type of the answer, by its name in the description; empty where it is no JSON object.
     pub answer: &'static str,
+    /// The types of what stands behind the question mark, and of the body; empty where there is none.
+    pub query: &'static str,
+    pub body: &'static str,
 }
 
 /// What handlers have.
@@ -72,11 +78,13 @@ struct Plane {
     audit: Arc<Audit>,
     watchers: events::Watchers,
     access: Arc<Access>,
+    rules: Arc<prefilter::Turn>,
 }
 
 impl Plane {
     fn new(handle: Handle, audit: Audit) -> Self {
-        Self { handle, audit: Arc::new(audit), watchers: events::Watchers::default(), access: Arc::default() }
+        let watchers = events::Watchers::default();
+        Self { handle, audit: Arc::new(audit), watchers, access: Arc::default(), rules: Arc::default() }
     }
 }
 
@@ -121,7 +129,7 @@ impl Accept for Door {
 fn app(plane: Plane) -> Router {
     let audited = middleware::from_fn_with_state(Arc::clone(&plane.audit), audit);
     let unknown = || async { refuse(StatusCode::NOT_FOUND, "there is no such path; GET /v1/openapi.json lists all") };
-    routes::router().fallback(unknown).layer(audited).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(plane)
+    routes::router().fallback(unknown).layer(audited).layer(DefaultBodyLimit::max(extract::BODY_MAX)).with_state(plane)
 }
 
 /// As [`app`], for peers of whom nothing is known yet.

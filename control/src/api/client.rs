@@ -73,7 +73,11 @@ impl Server {
         let token = credentials.token_file.map(|path| {
             let text = crate::config::text_of(path, TOKEN_MAX).map_err(|why| named(path, &why))?;
             let line = text.lines().next().unwrap_or_default().trim().to_owned();
-            if line.is_empty() { Err(named(path, &"there is no token in its first line")) } else { Ok(Secret::from(line)) }
+            if line.is_empty() {
+                Err(named(path, &"there is no token in its first line"))
+            } else {
+                Ok(Secret::from(line))
+            }
         });
         let trusted = match credentials.ca {
             Some(path) => path.to_owned(),

@@ -8,6 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -52,7 +53,8 @@ impl Supervisor {
     async fn ask(&self, role: Role, method: Method, path: &str) -> (StatusCode, String) {
         let peer = peer(role);
         let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
-        let response = self.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
+        let response =
+            self.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         let status = response.status();
         let is_endless = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
         let mut body = response.into_body();
@@ -79,7 +81,25 @@ impl Supervisor {
 
 /// A process of the machine.
 fn peer(role: Role) -> Peer {
-    Peer { role, who: Who::Process { uid: 7, pid: None }, source: None }
+    match role {
+        Role::Anyone => Peer::nobody(Ipv4Addr::LOCALHOST.into()),
+        _ => Peer { role, who: Who::Process { uid: 7, pid: None }, source: None },
+    }
+}
+
+#[tokio::test]
+async fn strangers_from_elsewhere_are_told_nothing() {
+    let supervisor = Supervisor::start();
+    let stranger = Peer::nobody(Ipv4Addr::new(192, 0, 2, 1).into());
+    for route in ROUTES {
+        let path = route.path.replace("{name}", "no%20such");
+        let request = Request::builder().method(route.method.clone()).uri(&path).body(Body::empty());
+        let app = supervisor.app.clone().layer(Extension(stranger.clone()));
+        let response = app.oneshot(request.expect("a request")).await.expect("it is infallible");
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{} {path}", route.method);
+    }
+    assert!(audit(supervisor.folder.path()).is_empty(), "nor can they fill the log");
+    supervisor.end().await;
 }
 
 fn audit(folder: &Path) -> Vec<Value> {
@@ -148,7 +168,8 @@ async fn watchers_are_told_what_is_and_what_changes() {
     let supervisor = Supervisor::start();
     let peer = peer(Role::Viewer);
     let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-    let response = supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
+    let response =
+        supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
     let mut body = response.into_body();
     let mut next = async || {
         let frame = tokio::time::timeout(Duration::from_secs(30), body.frame()).await.expect("it comes");
@@ -164,7 +185,8 @@ async fn watchers_are_told_what_is_and_what_changes() {
     let mut places = Vec::new();
     loop {
         let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-        let response = supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
+        let response =
+            supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             break;
         }
