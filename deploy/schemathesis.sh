@@ -54,4 +54,3 @@ done
     --max-examples "${EXAMPLES:-50}" --exclude-checks ignored_auth,positive_data_acceptance,negative_data_rejection \
     --exclude-path /v1/events --exclude-path /v1/flows --exclude-path /v1/supervisor/leave --exclude-path /v1/supervisor/stop \
     --request-timeout 30 --continue-on-failure --warnings off
-"$sonda" ctl stop -s "$there/s.sock"

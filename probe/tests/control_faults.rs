@@ -112,7 +112,7 @@ fn without_descriptors_the_api_refuses_and_records_go_on() {
 }
 
 /// Requests that nobody should answer well.
-fn hostile_requests() -> Vec<Vec<u8>> {
+fn hostile_requests() -> [String; 8] {
     let huge = "x".repeat(64 << 10);
     let head = "Host: x\r\nContent-Type: application/json\r\n";
     let wrong = "Authorization: Bearer sonda_0\r\n";
@@ -127,8 +127,6 @@ fn hostile_requests() -> Vec<Vec<u8>> {
         "GET /v1/status HTTP/1.1\r\n".into(),
         "\0\u{1}\u{2}\r\n\r\n".into(),
     ]
-    .map(String::into_bytes)
-    .into()
 }
 
 /// Row 36.

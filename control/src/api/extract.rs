@@ -1,6 +1,6 @@
 //! What handlers take from requests. What cannot be taken is refused as everything else is, with a reason in JSON.
 use super::refuse;
-use axum::body::to_bytes;
+use axum::body::{HttpBody, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -49,12 +49,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Told<T> {
         if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json")) {
             return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is JSON, of type application/json"));
         }
-        let bytes = match timeout(BODY_WAIT, to_bytes(request.into_body(), BODY_MAX)).await {
+        let too_long = || {
+            let why = format!("the body is longer than {BODY_MAX} bytes, or was broken off");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, &why)
+        };
+        let body = request.into_body();
+        // One that says so is not waited for.
+        if body.size_hint().lower() > BODY_MAX as u64 {
+            return Err(too_long());
+        }
+        let bytes = match timeout(BODY_WAIT, to_bytes(body, BODY_MAX)).await {
             Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => {
-                let why = format!("the body is longer than {BODY_MAX} bytes, or was broken off");
-                return Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, &why));
-            }
+            Ok(Err(_)) => return Err(too_long()),
             Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "the body takes too long")),
         };
         serde_json::from_slice(&bytes).map(Self).map_err(|why| refuse(StatusCode::BAD_REQUEST, &why.to_string()))
