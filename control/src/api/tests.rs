@@ -1,6 +1,6 @@
 //! The routes with every role. Modules do not run here, for they are started by the binary; see probe/tests/control_api.rs.
-use super::role::{Peer, Role};
-use super::{Audit, Plane, ROUTES, app, events};
+use super::role::{Peer, Role, Who};
+use super::{Audit, Plane, ROUTES, app};
 use crate::config::Source;
 use crate::runner::{Options, Runner};
 use axum::body::Body;
@@ -8,8 +8,8 @@ use axum::http::{Method, Request, StatusCode, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -45,15 +45,16 @@ impl Supervisor {
         };
         let (runner, handle, refused) = Runner::new(options).expect("logs");
         assert!(refused.is_none(), "{refused:?}");
-        let audit = Arc::new(Audit::open(folder.path()).expect("a log"));
-        let app = app(Plane { handle, audit, watchers: events::Watchers::default() });
+        let audit = Audit::open(folder.path()).expect("a log");
+        let app = app(Plane::new(handle, audit));
         Supervisor { app, folder, runner: tokio::spawn(runner.run()) }
     }
 
     async fn ask(&self, role: Role, method: Method, path: &str) -> (StatusCode, String) {
-        let peer = Peer { uid: 7, pid: None, role };
+        let peer = peer(role);
         let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
-        let response = self.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+        let response =
+            self.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         let status = response.status();
         let is_endless = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
         let mut body = response.into_body();
@@ -78,6 +79,29 @@ impl Supervisor {
     }
 }
 
+/// A process of the machine.
+fn peer(role: Role) -> Peer {
+    match role {
+        Role::Anyone => Peer::nobody(Ipv4Addr::LOCALHOST.into()),
+        _ => Peer { role, who: Who::Process { uid: 7, pid: None }, source: None },
+    }
+}
+
+#[tokio::test]
+async fn strangers_from_elsewhere_are_told_nothing() {
+    let supervisor = Supervisor::start();
+    let stranger = Peer::nobody(Ipv4Addr::new(192, 0, 2, 1).into());
+    for route in ROUTES {
+        let path = route.path.replace("{name}", "no%20such");
+        let request = Request::builder().method(route.method.clone()).uri(&path).body(Body::empty());
+        let app = supervisor.app.clone().layer(Extension(stranger.clone()));
+        let response = app.oneshot(request.expect("a request")).await.expect("it is infallible");
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{} {path}", route.method);
+    }
+    assert!(audit(supervisor.folder.path()).is_empty(), "nor can they fill the log");
+    supervisor.end().await;
+}
+
 fn audit(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("control_audit")).expect("there is one");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -91,11 +115,11 @@ async fn each_role_may_what_the_table_says() {
         for route in ROUTES {
             let path = route.path.replace("{name}", "no%20such");
             let (status, text) = supervisor.ask(role, route.method.clone(), &path).await;
-            let is_refused = status == StatusCode::FORBIDDEN;
+            let is_refused = matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);
             assert_eq!(is_refused, role < route.role, "{role}: {} {path} is {status}: {text}", route.method);
             assert!(!status.is_server_error(), "{role}: {} {path} is {status}: {text}", route.method);
             let (wrong, _) = supervisor.ask(role, Method::DELETE, &path).await;
-            let is_unknown = wrong == StatusCode::METHOD_NOT_ALLOWED || (is_refused && wrong == StatusCode::FORBIDDEN);
+            let is_unknown = wrong == StatusCode::METHOD_NOT_ALLOWED || (is_refused && wrong == status);
             assert!(is_unknown, "{path} {wrong}");
         }
         if role < Role::Admin {
@@ -142,9 +166,10 @@ async fn what_is_switched_is_so_and_it_is_written_down() {
 #[tokio::test]
 async fn watchers_are_told_what_is_and_what_changes() {
     let supervisor = Supervisor::start();
-    let peer = Peer { uid: 7, pid: None, role: Role::Viewer };
+    let peer = peer(Role::Viewer);
     let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-    let response = supervisor.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+    let response =
+        supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
     let mut body = response.into_body();
     let mut next = async || {
         let frame = tokio::time::timeout(Duration::from_secs(30), body.frame()).await.expect("it comes");
@@ -160,7 +185,8 @@ async fn watchers_are_told_what_is_and_what_changes() {
     let mut places = Vec::new();
     loop {
         let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-        let response = supervisor.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+        let response =
+            supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             break;
         }
