@@ -3,6 +3,7 @@
 //! Contract: who asks is known before a request is looked at: the kernel says who connected ([`role::Peer`]). Every route names its role
 //! in the table below; there is no other way to add one. What changes something is written to the audit log before it is done. Clients
 //! see snapshots and send commands, nothing else. The description for machines (docs/openapi.json) is made from the same table.
+use crate::history;
 use crate::http::{self, Accept};
 use crate::runner::Handle;
 use audit::Audit;
@@ -29,6 +30,7 @@ mod routes;
 #[cfg(test)]
 mod tests;
 pub mod views;
+pub mod web;
 
 pub use routes::ROUTES;
 
@@ -61,6 +63,7 @@ struct Plane {
     handle: Handle,
     audit: Arc<Audit>,
     watchers: events::Watchers,
+    history: history::Shared,
 }
 
 /// Serves the API at `listener` until the supervisor ends.
@@ -70,7 +73,9 @@ struct Plane {
 pub async fn serve(listener: UnixListener, path: &Path, handle: Handle) -> io::Result<()> {
     let socket_gid = std::fs::metadata(path)?.gid();
     let audit = Arc::new(Audit::open(handle.logs().folder())?);
-    let app = app(Plane { handle, audit, watchers: events::Watchers::default() });
+    let history = history::Shared::default();
+    tokio::spawn(history.clone().keep());
+    let app = app(Plane { handle, audit, watchers: events::Watchers::default(), history });
     http::serve(Door { listener, socket_gid, app }, std::future::pending()).await;
     Ok(())
 }
@@ -96,7 +101,12 @@ impl Accept for Door {
 fn app(plane: Plane) -> Router {
     let audited = middleware::from_fn_with_state(Arc::clone(&plane.audit), audit);
     let unknown = || async { refuse(StatusCode::NOT_FOUND, "there is no such path; GET /v1/openapi.json lists all") };
-    routes::router().fallback(unknown).layer(audited).layer(DefaultBodyLimit::max(BODY_MAX)).with_state(plane)
+    routes::router()
+        .merge(web::router())
+        .fallback(unknown)
+        .layer(audited)
+        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .with_state(plane)
 }
 
 /// Lets those through who may; in front of each route, with its role.

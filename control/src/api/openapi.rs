@@ -1,7 +1,8 @@
 //! The description of the API for machines (OpenAPI 3.1), made from the table of routes and the types of answers.
 use super::role::Role;
-use super::views::{Done, Health, Log, Module, Probe, Profile, Refusal, Status};
+use super::views::{Done, Health, History, Log, Module, Probe, Profile, Refusal, Status};
 use super::{ROUTES, Route};
+use crate::links::Link;
 use serde_json::{Value, json};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -21,7 +22,7 @@ fn description() -> Value {
             <$type>::schemas(&mut referred);
         )+};
     }
-    schemas!(Health, Status, Profile, Module, Probe, Log, Done, Refusal);
+    schemas!(Health, Status, Profile, Module, Link, Probe, History, Log, Done, Refusal);
     for (name, schema) in referred {
         components = components.schema(name, schema);
     }
@@ -94,7 +95,7 @@ mod tests {
         }
         let ids: Vec<String> = ROUTES.iter().map(id).collect();
         assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)), "{ids:?}");
-        for part in ["Input", "Output", "Processes", "Talker", "ProbeOutput"] {
+        for part in ["Input", "Output", "Processes", "Talker", "ProbeOutput", "HistorySeries"] {
             assert!(api["components"]["schemas"][part].is_object(), "{part}");
         }
     }

@@ -1,10 +1,13 @@
 //! All routes, each with its role, and what they answer.
 use super::role::Role;
-use super::views::{Done, Health, Log, Module, Probe, Profile, Status};
+use super::views::{Done, Health, History, Log, Module, Probe, Profile, Status};
 use super::{Plane, Route, allow, openapi, refuse};
+use crate::history::Asked;
+use crate::links::{self, Link};
 use crate::runner::{Command, Reply, Target};
 use crate::snapshot::Snapshot;
 use crate::{logs, metrics, pages};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +15,7 @@ use axum::routing::{MethodFilter, on};
 use axum::{Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -50,11 +54,13 @@ routes! {
     GET "/v1/profiles" Viewer "[Profile]" profiles "Modules that are enabled together";
     POST "/v1/profiles/{name}/enable" Operator "Done" enable_profile "Let the modules of a profile run";
     POST "/v1/profiles/{name}/disable" Operator "Done" disable_profile "Stop the modules of a profile";
+    GET "/v1/links" Viewer "[Link]" links "Who sends to whom: outputs and inputs of modules that meet";
     GET "/v1/events" Viewer "" events "Server-sent events: module (as it is now), removed (its name), missed (how many)";
     GET "/v1/logs/{name}" Operator "Log" own_log "The end of supervisor_log, modules_events or modules_statistics: ?bytes=N";
     GET "/v1/configuration/plan" Operator "" plan "What applying the edited configuration would do, module by module";
     POST "/v1/configuration/apply" Operator "Done" apply "Read the configuration again: all of it is applied or nothing";
     GET "/v1/probes" Viewer "[Probe]" probes "The counters, books and top talkers of all probes of this machine";
+    GET "/v1/history" Viewer "History" history "What probes counted over time: ?from=SECONDS since 1970 or -SECONDS before now, ?step=2, 20 or 300";
     GET "/metrics" Viewer "" prometheus "All counters for Prometheus";
     POST "/v1/supervisor/leave" Admin "Done" leave "End the supervisor; modules go on, the next supervisor takes them over";
     POST "/v1/supervisor/stop" Admin "Done" stop "End all modules, then the supervisor";
@@ -203,6 +209,22 @@ async fn probes() -> Response {
     match spawn_blocking(|| pages::all().iter().map(Probe::of).collect::<Vec<_>>()).await {
         Ok(probes) => Json(probes).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn links(State(plane): State<Plane>) -> Json<BTreeSet<Link>> {
+    Json(links::all(&plane.handle.snapshot().modules))
+}
+
+async fn history(State(plane): State<Plane>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
+    };
+    let history = plane.history.lock();
+    match history.range(asked) {
+        Ok(range) => Json(History::of(&history, range)).into_response(),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why.to_string()),
     }
 }
 
