@@ -1,10 +1,11 @@
-//! The control API: HTTP on a unix socket, for `sonda ctl`, scripts and pages.
+//! The control API: HTTP on a unix socket, and over TLS where that is configured ([`gate`]), for `sonda ctl`, scripts and pages.
 //!
-//! Contract: who asks is known before a request is looked at: the kernel says who connected ([`role::Peer`]). Every route names its role
+//! Contract: who asks ([`role::Peer`]) is known before a request's body is looked at: on the socket the kernel says who connected, over
+//! TLS a token, a session or a certificate does ([`identify`]). Every route names its role
 //! in the table below; there is no other way to add one. What changes something is written to the audit log before it is done. Clients
 //! see snapshots and send commands, nothing else. The description for machines (docs/openapi.json) is made from the same table.
 use crate::history;
-use crate::http::{self, Accept};
+use crate::http::{self, Accept, Places};
 use crate::runner::Handle;
 use audit::Audit;
 use axum::Router;
@@ -13,7 +14,8 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use role::{Peer, Role};
+use identify::Access;
+use role::{Peer, Role, Who};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,14 +23,22 @@ use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
 use views::Refusal;
 
+mod attempts;
 mod audit;
 pub mod client;
 mod events;
+pub mod gate;
+mod identify;
 pub mod openapi;
 pub mod role;
 mod routes;
+pub mod secret;
+mod sessions;
+mod stamp;
 #[cfg(test)]
 mod tests;
+mod tls;
+pub mod tokens;
 pub mod views;
 pub mod web;
 
@@ -63,20 +73,30 @@ struct Plane {
     handle: Handle,
     audit: Arc<Audit>,
     watchers: events::Watchers,
+    access: Arc<Access>,
     history: history::Shared,
 }
 
-/// Serves the API at `listener` until the supervisor ends.
+impl Plane {
+    fn new(handle: Handle, audit: Audit) -> Self {
+        let (watchers, history) = (events::Watchers::default(), history::Shared::default());
+        Self { handle, audit: Arc::new(audit), watchers, access: Arc::default(), history }
+    }
+}
+
+/// Serves the API at `listener`, and over TCP where that is configured, until the supervisor ends.
 ///
 /// # Errors
 /// The audit log cannot be written: nothing may be changed then without a trace.
 pub async fn serve(listener: UnixListener, path: &Path, handle: Handle) -> io::Result<()> {
     let socket_gid = std::fs::metadata(path)?.gid();
-    let audit = Arc::new(Audit::open(handle.logs().folder())?);
-    let history = history::Shared::default();
-    tokio::spawn(history.clone().keep());
-    let app = app(Plane { handle, audit, watchers: events::Watchers::default(), history });
-    http::serve(Door { listener, socket_gid, app }, std::future::pending()).await;
+    let audit = Audit::open(handle.logs().folder())?;
+    let gate = handle.gate();
+    let plane = Plane::new(handle, audit);
+    tokio::spawn(plane.history.clone().keep());
+    let door = Door { listener, socket_gid, app: app(plane.clone()) };
+    let places = Places::default();
+    tokio::join!(http::serve(door, &places, std::future::pending()), gate::serve(&gate, plane));
     Ok(())
 }
 
@@ -88,6 +108,7 @@ struct Door {
 }
 
 impl Accept for Door {
+    type Raw = (UnixStream, Router);
     type Stream = UnixStream;
 
     async fn accept(&self) -> io::Result<(UnixStream, Router)> {
@@ -95,6 +116,10 @@ impl Accept for Door {
         let who = stream.peer_cred()?;
         let peer = Peer::of(who.uid(), who.gid(), who.pid(), self.socket_gid);
         Ok((stream, self.app.clone().layer(Extension(peer))))
+    }
+
+    async fn ready(raw: Self::Raw) -> io::Result<Self::Raw> {
+        Ok(raw)
     }
 }
 
@@ -109,27 +134,37 @@ fn app(plane: Plane) -> Router {
         .with_state(plane)
 }
 
+/// As [`app`], for peers of whom nothing is known yet.
+fn remote_app(plane: Plane) -> Router {
+    app(plane.clone()).layer(middleware::from_fn_with_state(plane, identify::identify))
+}
+
 /// Lets those through who may; in front of each route, with its role.
 async fn allow(State(needed): State<Role>, request: Request, next: Next) -> Response {
     let role = request.extensions().get::<Peer>().map_or(Role::Anyone, |peer| peer.role);
     if role >= needed {
         return next.run(request).await;
     }
+    if role == Role::Anyone {
+        return identify::unauthorized("say who you are, by a token or a certificate: see `sonda ctl --help`");
+    }
     refuse(StatusCode::FORBIDDEN, &format!("this needs the role {needed}, and you are {role}: see `sonda ctl --help`"))
 }
 
 /// Writes down who wanted to change something and what came of it.
 async fn audit(State(audit): State<Arc<Audit>>, request: Request, next: Next) -> Response {
-    if request.method() == Method::GET || request.method() == Method::HEAD {
+    let peer = request.extensions().get::<Peer>().cloned();
+    // Who is nobody can change nothing, and must not be able to fill the disk.
+    let is_nobody = peer.as_ref().is_none_or(|peer| peer.who == Who::Nobody);
+    if is_nobody || !identify::is_change(request.method()) {
         return next.run(request).await;
     }
-    let peer = request.extensions().get::<Peer>().copied();
     let what = format!("{} {}", request.method(), request.uri().path());
-    if let Err(why) = audit.asked(peer, &what) {
+    if let Err(why) = audit.asked(peer.as_ref(), &what) {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("nothing is changed without a trace, and {why}"));
     }
     let response = next.run(request).await;
-    audit.answered(peer, &what, response.status());
+    audit.answered(peer.as_ref(), &what, response.status());
     response
 }
 

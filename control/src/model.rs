@@ -1,5 +1,7 @@
 //! What is to run, whichever file said so: profiles of modules, how to start each, and when to give up.
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod command;
@@ -35,6 +37,23 @@ pub struct Settings {
     pub log_bytes_max: u64,
     /// Old files kept of each log.
     pub log_files_max: u8,
+    /// Where the control API is served over TCP, too; `None`: nowhere.
+    #[serde(default)]
+    pub api: Option<Listen>,
+}
+
+/// The control API over TCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// The server's certificate and those up to its CA, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Certificates that vouch for those of clients; `None`: clients show none.
+    pub client_ca: Option<PathBuf>,
+    /// The file of `sonda ctl token`.
+    pub tokens: PathBuf,
 }
 
 /// Modules that are enabled together.
@@ -104,6 +123,7 @@ impl Default for Settings {
             heartbeat: None,
             log_bytes_max: LOG_MIB << 20,
             log_files_max: LOG_FILES,
+            api: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Contract: one task owns everything here and never waits for a module. Others have a [`Handle`]: they see a [`Snapshot`] and send
 //! [`Command`]s, which are done one after the other. Reloads that come close together are one.
+use crate::api::gate::Gate;
 use crate::config::{Refused, why_not};
 use crate::core::{Action, Core, End, Run};
 use crate::launch::Launch;
@@ -46,6 +47,7 @@ pub struct Runner {
     options: Options,
     about: About,
     logs: Arc<Logs>,
+    gate: Arc<Gate>,
     began: Instant,
     looks: u64,
     /// Processes that run or are to end.
@@ -98,6 +100,7 @@ impl Runner {
             options,
             about,
             logs: Arc::clone(&logs),
+            gate: Arc::default(),
             began: Instant::now(),
             looks: 0,
             identities: HashMap::new(),
@@ -115,11 +118,12 @@ impl Runner {
             is_leaving: false,
             is_stopping: false,
         };
+        let gate = Arc::clone(&runner.gate);
         let refused = runner.begin();
         // Whoever asks first sees what was begun.
         runner.is_changed = true;
         runner.advance();
-        Ok((runner, Handle { commands: request, snapshots: seen, logs }, refused))
+        Ok((runner, Handle { commands: request, snapshots: seen, logs, gate }, refused))
     }
 
     /// Adopts and configures.
@@ -340,15 +344,19 @@ impl Runner {
         let loaded = self.options.source.load(&mut |why| self.logs.say(&why));
         let result = loaded.and_then(|config| {
             let steps = self.core.plan(&config, why_not);
-            self.options.source.judge(&steps).map_or(Ok(config), Err)
+            self.options.source.judge(&steps).map_or(Ok(()), Err)?;
+            let prepared = self.gate.prepare(config.settings.api.as_ref())?;
+            let text = reload::success(&self.core.apply(&config));
+            self.gate.set(prepared);
+            Ok((config, text))
         });
         let text = match &result {
-            Ok(config) => reload::success(&self.core.apply(config)),
+            Ok((_, text)) => text.clone(),
             Err(refused) => reload::failure(refused),
         };
         self.logs.say(&text);
         self.is_changed = true;
-        result.map(|config| (config, text))
+        result
     }
 
     fn snapshot(&self) -> Snapshot {

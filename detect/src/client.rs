@@ -4,7 +4,6 @@
 //! gathered here.
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,15 +11,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use trap::Stop;
+use trap::{Stop, pem};
 
-/// Where systems keep the certificates that they trust; the first file that exists is read.
-const BUNDLES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 /// Longest single wait, then the stop flag is looked at.
 const SLICE: Duration = Duration::from_millis(200);
 /// What a connection may still take once the module shall stop.
@@ -154,18 +146,11 @@ impl Trust {
 }
 
 fn bundle() -> Result<PathBuf, TrustError> {
-    let named = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    let found = named.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.exists()));
-    found.ok_or_else(|| TrustError::Nothing("the system has none".into()))
+    pem::bundle().ok_or_else(|| TrustError::Nothing("the system has none".into()))
 }
 
 fn roots(path: &Path) -> Result<RootCertStore, TrustError> {
-    let nothing = |why: String| TrustError::Nothing(format!("{}: {why}", path.display()));
-    let certificates = CertificateDer::pem_file_iter(path).map_err(|why| nothing(why.to_string()))?;
-    let mut roots = RootCertStore::empty();
-    // A bundle may hold certificates of a kind that is not understood; the others count.
-    roots.add_parsable_certificates(certificates.filter_map(Result::ok));
-    if roots.is_empty() { Err(nothing("none in it".into())) } else { Ok(roots) }
+    pem::roots(path).map_err(|why| TrustError::Nothing(format!("{}: {why}", path.display())))
 }
 
 /// Takes every certificate; that its owner has the key is still checked.

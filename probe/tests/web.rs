@@ -1,4 +1,6 @@
 //! The web pages in a real browser (Debian's chromium), served by a real supervisor over TLS.
+#[path = "web/browser.rs"]
+mod browser;
 #[path = "supervisor/site.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;
@@ -6,8 +8,6 @@ mod support;
 #[path = "control_tcp/tls.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod tls;
-#[path = "web/browser.rs"]
-mod browser;
 
 use browser::{Browser, Page};
 use site::{Site, kill, said};
@@ -64,7 +64,8 @@ impl Box {
     fn token(&self, role: &str) -> String {
         let file = self.site.text("tokens.json");
         let name = format!("the {role}");
-        let run = self.site.tool(&["ctl", "token", "add", &name, "--role", role, "--file", &file]).output().expect("it runs");
+        let run =
+            self.site.tool(&["ctl", "token", "add", &name, "--role", role, "--file", &file]).output().expect("it runs");
         assert!(run.status.success(), "{}", said(&run));
         String::from_utf8(run.stdout).expect("text").trim().to_owned()
     }
@@ -89,7 +90,9 @@ fn log_in(browser: &mut Browser, page: &Page, token: &str) {
 
 /// An expression about the box of a module: its element is `box`.
 fn of(module: &str, expression: &str) -> String {
-    format!("(() => {{ const box = document.querySelector('[data-module={module}]'); return box !== null && {expression}; }})()")
+    format!(
+        "(() => {{ const box = document.querySelector('[data-module={module}]'); return box !== null && {expression}; }})()"
+    )
 }
 
 fn state(module: &str, word: &str) -> String {
@@ -110,7 +113,8 @@ fn who_has_not_logged_in_sees_nothing_and_is_sent_where_he_wanted() {
     log_in(&mut browser, &page, "sonda_0000");
     browser.until(&page, "document.getElementById('login-said').textContent.includes('not known')");
     log_in(&mut browser, &page, &home.token("viewer"));
-    browser.until(&page, "location.pathname === '/traffic' && document.querySelector('#who b')?.textContent === 'viewer'");
+    browser
+        .until(&page, "location.pathname === '/traffic' && document.querySelector('#who b')?.textContent === 'viewer'");
     // The cookie is none of the page's scripts' business.
     assert_eq!(browser.value(&page, "document.cookie"), "");
     browser.value(&page, "document.querySelector('#who button').click()");
@@ -118,7 +122,9 @@ fn who_has_not_logged_in_sees_nothing_and_is_sent_where_he_wanted() {
     browser.open(&page, &home.url, "light");
     browser.until(&page, "location.pathname === '/login' && location.search === '?to=%2F'");
     // Nothing beside the pages is a file.
-    for path in ["/web/", "/web/../status", "/web/%2e%2e/status.js", "/web/head.html", "/web//sonda.css", "/status.html"] {
+    for path in
+        ["/web/", "/web/../status", "/web/%2e%2e/status.js", "/web/head.html", "/web//sonda.css", "/status.html"]
+    {
         let asked = format!("fetch('{path}').then((answer) => answer.status)");
         assert_eq!(browser.value(&page, &asked), 404, "{path}");
     }
@@ -211,8 +217,13 @@ impl Drop for Probe {
 #[test]
 fn traffic_is_drawn_over_time() {
     let home = Box::start();
-    let mut probe = home.site.tool(&["probe", "-", "--quiet", "--name", "pipe", "--json", &home.site.text("flows.json")]);
-    probe.env("SONDA_RUN_DIR", home.site.path("pages")).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut probe =
+        home.site.tool(&["probe", "-", "--quiet", "--name", "pipe", "--json", &home.site.text("flows.json")]);
+    probe
+        .env("SONDA_RUN_DIR", home.site.path("pages"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut probe = probe.spawn().expect("it starts");
     let input = probe.stdin.take().expect("piped");
     let mut probe = Probe(probe, input);

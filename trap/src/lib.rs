@@ -25,6 +25,7 @@ pub mod module;
 mod net;
 pub mod output;
 mod patience;
+pub mod pem;
 pub mod place;
 pub mod service;
 pub mod spec;

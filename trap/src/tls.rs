@@ -8,7 +8,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, ClientConfig, ClientConnection, Connection, Error, ServerConfig, ServerConnection};
@@ -17,6 +16,7 @@ use socket2::Socket;
 use crate::error::TrapError;
 use crate::net;
 use crate::patience::Patience;
+use crate::pem;
 
 mod verify;
 
@@ -72,7 +72,7 @@ impl TlsFiles {
     }
 
     fn identity(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TrapError> {
-        let key = PrivateKeyDer::from_pem_file(&self.key)
+        let key = pem::key(Path::new(&self.key))
             .map_err(|why| TrapError::BadParams(format!("Cannot read a private key from \"{}\": {why}.", self.key)))?;
         Ok((certificates(&self.certificate)?, key))
     }
@@ -89,14 +89,8 @@ impl TlsFiles {
 
 /// All certificates of a PEM file; at least one.
 fn certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, TrapError> {
-    let failed = |why: String| TrapError::BadParams(format!("Cannot read certificates from \"{path}\": {why}."));
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(Path::new(path)).map_err(|why| failed(why.to_string()))?.collect();
-    match found {
-        Ok(found) if found.is_empty() => Err(failed("there is none in it".into())),
-        Ok(found) => Ok(found),
-        Err(why) => Err(failed(why.to_string())),
-    }
+    pem::certificates(Path::new(path))
+        .map_err(|why| TrapError::BadParams(format!("Cannot read certificates from \"{path}\": {why}.")))
 }
 
 impl TlsStream {

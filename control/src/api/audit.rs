@@ -1,5 +1,5 @@
 //! The audit log: who asked for a change, and what came of it. Lines of JSON that are only ever appended.
-use super::role::Peer;
+use super::role::{Peer, Who};
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use serde_json::json;
@@ -32,22 +32,32 @@ impl Audit {
     }
 
     /// Before it is done.
-    pub(super) fn asked(&self, peer: Option<Peer>, what: &str) -> Result<(), String> {
+    pub(super) fn asked(&self, peer: Option<&Peer>, what: &str) -> Result<(), String> {
         self.write(peer, what, None).map_err(|why| format!("{} cannot be written: {why}", self.path.display()))
     }
 
     /// After it was done.
-    pub(super) fn answered(&self, peer: Option<Peer>, what: &str, status: StatusCode) {
+    pub(super) fn answered(&self, peer: Option<&Peer>, what: &str, status: StatusCode) {
         if self.write(peer, what, Some(status)).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn write(&self, peer: Option<Peer>, what: &str, status: Option<StatusCode>) -> io::Result<()> {
+    fn write(&self, peer: Option<&Peer>, what: &str, status: Option<StatusCode>) -> io::Result<()> {
+        let (uid, pid, by, name) = match peer.map(|peer| &peer.who) {
+            None | Some(Who::Nobody) => (None, None, None, None),
+            Some(Who::Process { uid, pid }) => (Some(*uid), *pid, Some("process"), None),
+            Some(Who::Token { name, .. }) => (None, None, Some("token"), Some(name)),
+            Some(Who::Session { name }) => (None, None, Some("session"), Some(name)),
+            Some(Who::Certificate { name }) => (None, None, Some("certificate"), Some(name)),
+        };
         let line = json!({
             "time": Timestamp::now().to_string(),
-            "uid": peer.map(|peer| peer.uid),
-            "pid": peer.and_then(|peer| peer.pid),
+            "by": by,
+            "uid": uid,
+            "pid": pid,
+            "name": name,
+            "source": peer.and_then(|peer| peer.source),
             "role": peer.map(|peer| peer.role),
             "what": what.chars().take(WHAT_MAX).collect::<String>(),
             "status": status.map(|status| status.as_u16()),

@@ -1,6 +1,6 @@
 //! The description of the API for machines (OpenAPI 3.1), made from the table of routes and the types of answers.
 use super::role::Role;
-use super::views::{Done, Health, History, Log, Module, Probe, Profile, Refusal, Status};
+use super::views::{Done, Health, History, Log, Login, Module, Probe, Profile, Refusal, Status};
 use super::{ROUTES, Route};
 use crate::links::Link;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ fn description() -> Value {
             <$type>::schemas(&mut referred);
         )+};
     }
-    schemas!(Health, Status, Profile, Module, Link, Probe, History, Log, Done, Refusal);
+    schemas!(Health, Login, Status, Profile, Module, Link, Probe, History, Log, Done, Refusal);
     for (name, schema) in referred {
         components = components.schema(name, schema);
     }
@@ -31,7 +31,8 @@ fn description() -> Value {
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
             "HTTP on a unix socket. The kernel says who asks: root and the supervisor's user are admins, members of the socket's group \
-             operators, others viewers. A role may what the roles below it may.",
+             operators, others viewers. A role may what the roles below it may. Where it is configured also HTTP over TLS 1.3: there a token \
+             (`Authorization: Bearer TOKEN`), a session that /v1/login began with one, or a client's certificate says who asks.",
         ))
         .build();
     let api = OpenApiBuilder::new().info(info).components(Some(components.build())).build();
@@ -67,7 +68,9 @@ fn operation(route: &Route) -> Value {
         operation["responses"]["404"] = refusal.clone();
     }
     if route.role > Role::Anyone {
-        operation["responses"]["403"] = refusal;
+        operation["responses"]["401"] = refusal.clone();
+        operation["responses"]["403"] = refusal.clone();
+        operation["responses"]["429"] = refusal;
     }
     operation
 }

@@ -1,11 +1,12 @@
 //! Who may do what. The roles include each other: an operator may what a viewer may.
 use nix::unistd::{Gid, Uid, User, geteuid, getgrouplist};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ffi::CString;
 use std::fmt;
+use std::net::IpAddr;
 
 /// What a peer may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Not known; sees whether the box is healthy.
@@ -21,6 +22,12 @@ pub enum Role {
 impl Role {
     /// All, the least first.
     pub const ALL: [Role; 4] = [Role::Anyone, Role::Viewer, Role::Operator, Role::Admin];
+
+    /// The role that is called so.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.to_string() == word)
+    }
 }
 
 impl fmt::Display for Role {
@@ -34,12 +41,28 @@ impl fmt::Display for Role {
     }
 }
 
-/// Who is at the other end of the unix socket, as the kernel says (SO_PEERCRED, unix(7)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    pub uid: u32,
-    pub pid: Option<i32>,
     pub role: Role,
+    pub who: Who,
+    /// Where from; `None` on the unix socket.
+    pub source: Option<IpAddr>,
+}
+
+/// By what a peer is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Not at all.
+    Nobody,
+    /// At the other end of the unix socket, as the kernel says (SO_PEERCRED, unix(7)).
+    Process { uid: u32, pid: Option<i32> },
+    /// It presents a token.
+    Token { id: String, name: String },
+    /// A browser that presented this token when it logged in.
+    Session { name: String },
+    /// It showed a certificate.
+    Certificate { name: String },
 }
 
 impl Peer {
@@ -54,7 +77,13 @@ impl Peer {
         } else {
             Role::Viewer
         };
-        Self { uid, pid, role }
+        Self { role, who: Who::Process { uid, pid }, source: None }
+    }
+
+    /// Somebody of whom nothing is known but where he is.
+    #[must_use]
+    pub fn nobody(source: IpAddr) -> Self {
+        Self { role: Role::Anyone, who: Who::Nobody, source: Some(source) }
     }
 }
 
@@ -72,6 +101,7 @@ mod tests {
     #[test]
     fn roles_include_each_other() {
         assert!(Role::ALL.is_sorted() && Role::Viewer < Role::Operator && Role::Operator < Role::Admin);
+        assert!(Role::ALL.iter().all(|role| Role::of_word(&role.to_string()) == Some(*role)));
     }
 
     #[test]
@@ -79,7 +109,8 @@ mod tests {
         // Numbers that no user of the machine has.
         let (uid, gid) = (1_999_999_901, 1_999_999_902);
         assert_eq!(Peer::of(0, 0, None, gid).role, Role::Admin);
-        assert_eq!(Peer::of(uid, gid, Some(7), gid), Peer { uid, pid: Some(7), role: Role::Operator });
+        let operator = Peer::of(uid, gid, Some(7), gid);
+        assert_eq!((operator.role, operator.who), (Role::Operator, Who::Process { uid, pid: Some(7) }));
         assert_eq!(Peer::of(uid, gid, None, gid + 1).role, Role::Viewer);
     }
 }

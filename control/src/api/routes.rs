@@ -1,7 +1,8 @@
 //! All routes, each with its role, and what they answer.
-use super::role::Role;
+use super::identify::{login, logout, me};
+use super::role::{Peer, Role};
 use super::views::{Done, Health, History, Log, Module, Probe, Profile, Status};
-use super::{Plane, Route, allow, openapi, refuse};
+use super::{Plane, Route, allow, identify, openapi, refuse};
 use crate::history::Asked;
 use crate::links::{self, Link};
 use crate::runner::{Command, Reply, Target};
@@ -12,7 +13,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
-use axum::{Json, Router, middleware};
+use axum::{Extension, Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -42,8 +43,11 @@ macro_rules! routes {
 }
 
 routes! {
-    GET "/v1/health" Anyone "Health" health "Whether the box does its work; status 503 if it does not";
-    GET "/v1/openapi.json" Anyone "" description "This description";
+    GET "/v1/health" Anyone "Health" health "Whether the box does its work; status 503 if it does not. Over TCP it needs viewer but on loopback";
+    GET "/v1/openapi.json" Viewer "" description "This description";
+    GET "/v1/self" Viewer "Login" me "Who asks, and what he may";
+    POST "/v1/login" Viewer "Login" login "Begin a session of a browser, by a token: the answer sets a cookie";
+    POST "/v1/logout" Viewer "Done" logout "End the session of the cookie";
     GET "/v1/status" Viewer "Status" status "The supervisor and the books of its processes";
     GET "/v1/modules" Viewer "[Module]" modules "All modules, in the order of the configuration";
     GET "/v1/modules/{name}" Viewer "Module" module "A module with the counters of its interfaces";
@@ -66,7 +70,10 @@ routes! {
     POST "/v1/supervisor/stop" Admin "Done" stop "End all modules, then the supervisor";
 }
 
-async fn health(State(plane): State<Plane>) -> Response {
+async fn health(State(plane): State<Plane>, Extension(peer): Extension<Peer>) -> Response {
+    if peer.role == Role::Anyone && !peer.source.is_some_and(|source| source.is_loopback()) {
+        return identify::unauthorized("only on this machine health is told to anyone");
+    }
     let health = Health::of(&plane.handle.snapshot());
     let status = if health.healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(health)).into_response()

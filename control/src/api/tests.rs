@@ -1,8 +1,7 @@
 //! The routes with every role. Modules do not run here, for they are started by the binary; see probe/tests/control_api.rs.
-use super::role::{Peer, Role};
-use super::{Audit, Plane, ROUTES, app, events, web};
+use super::role::{Peer, Role, Who};
+use super::{Audit, Plane, ROUTES, app, web};
 use crate::config::Source;
-use crate::history;
 use crate::runner::{Options, Runner};
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
@@ -10,7 +9,6 @@ use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -46,16 +44,16 @@ impl Supervisor {
         };
         let (runner, handle, refused) = Runner::new(options).expect("logs");
         assert!(refused.is_none(), "{refused:?}");
-        let audit = Arc::new(Audit::open(folder.path()).expect("a log"));
-        let (watchers, history) = (events::Watchers::default(), history::Shared::default());
-        let app = app(Plane { handle, audit, watchers, history });
+        let audit = Audit::open(folder.path()).expect("a log");
+        let app = app(Plane::new(handle, audit));
         Supervisor { app, folder, runner: tokio::spawn(runner.run()) }
     }
 
     async fn ask(&self, role: Role, method: Method, path: &str) -> (StatusCode, String) {
-        let peer = Peer { uid: 7, pid: None, role };
+        let peer = peer(role);
         let request = Request::builder().method(method).uri(path).body(Body::empty()).expect("a request");
-        let response = self.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+        let response =
+            self.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         let status = response.status();
         let is_endless = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
         let mut body = response.into_body();
@@ -80,6 +78,11 @@ impl Supervisor {
     }
 }
 
+/// A process of the machine.
+fn peer(role: Role) -> Peer {
+    Peer { role, who: Who::Process { uid: 7, pid: None }, source: None }
+}
+
 fn audit(folder: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(folder.join("control_audit")).expect("there is one");
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -93,11 +96,11 @@ async fn each_role_may_what_the_table_says() {
         for route in ROUTES {
             let path = route.path.replace("{name}", "no%20such");
             let (status, text) = supervisor.ask(role, route.method.clone(), &path).await;
-            let is_refused = status == StatusCode::FORBIDDEN;
+            let is_refused = matches!(status, StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED);
             assert_eq!(is_refused, role < route.role, "{role}: {} {path} is {status}: {text}", route.method);
             assert!(!status.is_server_error(), "{role}: {} {path} is {status}: {text}", route.method);
             let (wrong, _) = supervisor.ask(role, Method::DELETE, &path).await;
-            let is_unknown = wrong == StatusCode::METHOD_NOT_ALLOWED || (is_refused && wrong == StatusCode::FORBIDDEN);
+            let is_unknown = wrong == StatusCode::METHOD_NOT_ALLOWED || (is_refused && wrong == status);
             assert!(is_unknown, "{path} {wrong}");
         }
         if role < Role::Admin {
@@ -180,9 +183,10 @@ async fn a_history_is_asked_for_by_time() {
 #[tokio::test]
 async fn watchers_are_told_what_is_and_what_changes() {
     let supervisor = Supervisor::start();
-    let peer = Peer { uid: 7, pid: None, role: Role::Viewer };
+    let peer = peer(Role::Viewer);
     let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-    let response = supervisor.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+    let response =
+        supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
     let mut body = response.into_body();
     let mut next = async || {
         let frame = tokio::time::timeout(Duration::from_secs(30), body.frame()).await.expect("it comes");
@@ -198,7 +202,8 @@ async fn watchers_are_told_what_is_and_what_changes() {
     let mut places = Vec::new();
     loop {
         let request = Request::builder().uri("/v1/events").body(Body::empty()).expect("a request");
-        let response = supervisor.app.clone().layer(Extension(peer)).oneshot(request).await.expect("it is infallible");
+        let response =
+            supervisor.app.clone().layer(Extension(peer.clone())).oneshot(request).await.expect("it is infallible");
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             break;
         }

@@ -1,4 +1,6 @@
 //! What the API tells, as JSON.
+use super::identify::CSRF;
+use super::role::{Peer, Role, Who};
 use crate::core::Books;
 use crate::history::{self, Part, Range};
 use crate::pages::Found;
@@ -180,6 +182,18 @@ pub struct Done {
     pub text: String,
 }
 
+/// Who asks, and what he may.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Login {
+    /// Of the token, or part of the certificate's SHA-256; null on the unix socket.
+    pub name: Option<String>,
+    /// viewer, operator or admin.
+    #[schema(value_type = String)]
+    pub role: Role,
+    /// A header that each change by a session or certificate must have, whatever its value.
+    pub csrf_header: &'static str,
+}
+
 /// Why a request was refused.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Refusal {
@@ -193,6 +207,16 @@ pub struct Log {
     /// Whether there is more before it.
     pub cut: bool,
     pub text: String,
+}
+
+impl Login {
+    pub(super) fn of(peer: &Peer) -> Self {
+        let name = match &peer.who {
+            Who::Nobody | Who::Process { .. } => None,
+            Who::Token { name, .. } | Who::Session { name } | Who::Certificate { name } => Some(name.clone()),
+        };
+        Self { name, role: peer.role, csrf_header: CSRF }
+    }
 }
 
 impl Health {

@@ -1,5 +1,7 @@
 //! `sonda ctl`: a configuration is checked, its effect is shown, and it is applied.
-use super::{FAILED, ask, print};
+use super::{FAILED, USAGE, ask, print};
+use crate::api::client::{Credentials, Server};
+use crate::api::socket_of;
 use crate::client::{SOCKET, code};
 use crate::config::{Source, why_not};
 use clap::Subcommand;
@@ -9,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod remote;
+mod token;
 
 /// For the daemon to read its files.
 const WAIT: Duration = Duration::from_secs(30);
@@ -22,7 +25,9 @@ pub const ABOUT: &str = "the supervisor from the shell: status, start and stop, 
     name = "sonda ctl",
     after_help = "Examples:\n  sonda ctl status\n  sonda ctl restart vportscan_detector\n  sonda ctl disable --profile Reporters\n  sonda ctl log vportscan_detector\n  \
 sonda ctl check /etc/sonda/supervisor.toml\n  sonda ctl check /etc/nemea/supervisor_config_template.xml\n  \
-sonda ctl plan\n  sonda ctl apply\n  sonda ctl reference > supervisor.toml\n\n\
+sonda ctl plan\n  sonda ctl apply\n  sonda ctl reference > supervisor.toml\n  \
+sonda ctl token add grafana --role viewer --days 365\n  \
+sonda ctl status --url https://probe1:8443 --token-file ~/.sonda-token --ca /etc/sonda/ca.crt\n\n\
 plan and apply are about the files that the running supervisor was started with: edit them, look at the plan, apply. All of it is\n\
 applied or nothing. What a plan says of a module: keep (nothing changes), live (changes without a restart), restart, start, stop,\n\
 refuse (it cannot run so; with TOML nothing is applied then).\n\
@@ -54,6 +59,8 @@ enum What {
     Reference,
     /// The JSON Schema of the TOML file, for editors
     Schema,
+    /// Tokens of those who come in over TCP
+    Token(token::Args),
     #[command(flatten)]
     Remote(Remote),
 }
@@ -63,6 +70,30 @@ struct Daemon {
     /// Path of the daemon's socket
     #[arg(short = 's', long = "daemon-socket", value_name = "PATH", default_value = SOCKET, global = true)]
     socket: PathBuf,
+    /// The supervisor of another machine, https://HOST:PORT, in place of the socket
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// With --url: a file whose first line is a token
+    #[arg(long, value_name = "FILE", requires = "url", global = true)]
+    token_file: Option<PathBuf>,
+    /// With --url: certificates that vouch for the server's, in place of those that the system trusts
+    #[arg(long, value_name = "FILE", requires = "url", global = true)]
+    ca: Option<PathBuf>,
+    /// With --url: our certificate, in place of a token
+    #[arg(long, value_name = "FILE", requires_all = ["url", "key"], global = true)]
+    cert: Option<PathBuf>,
+    /// The key of --cert
+    #[arg(long, value_name = "FILE", requires = "cert", global = true)]
+    key: Option<PathBuf>,
+}
+
+impl Daemon {
+    /// Where the API is.
+    fn server(&self) -> Result<Server, String> {
+        let Some(url) = &self.url else { return Ok(Server::Unix(socket_of(&self.socket))) };
+        let identity = self.cert.as_deref().zip(self.key.as_deref());
+        Server::of_url(url, &Credentials { token_file: self.token_file.as_deref(), ca: self.ca.as_deref(), identity })
+    }
 }
 
 /// Runs the tool; answers the exit status.
@@ -72,16 +103,26 @@ pub fn main(args: &[String]) -> u8 {
         Ok(args) => args,
         Err(status) => return status,
     };
+    let server = match args.daemon.server() {
+        Ok(server) => server,
+        Err(why) => {
+            eprintln!("sonda ctl: {why}");
+            return USAGE;
+        }
+    };
     match args.what {
         What::Check { path } => check(&path),
+        What::Plan { json } if args.daemon.url.is_some() => remote::planned(&server, |text| plan(text, json)),
+        What::Apply if args.daemon.url.is_some() => remote::applied(&server),
         What::Plan { json } => asked(&args.daemon.socket, code::PLAN, |text| plan(text, json)),
         What::Apply => asked(&args.daemon.socket, code::RELOAD, |text| {
             print(text);
             u8::from(text.contains("[ERROR]")) * FAILED
         }),
         What::Reference => printed(&crate::config::reference::commented()),
-        What::Remote(remote) => remote.run(&args.daemon.socket),
+        What::Remote(remote) => remote.run(&server),
         What::Schema => printed(&crate::config::reference::schema()),
+        What::Token(token) => token.run(),
     }
 }
 

@@ -12,6 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
+mod api;
+
+pub use api::Api;
+
 /// Three questions, for one may be late.
 const HEARTBEAT_MIN_S: u32 = 6;
 
@@ -21,6 +25,8 @@ const HEARTBEAT_MIN_S: u32 = 6;
 pub struct File {
     /// How all modules are treated. In a folder of files only one has this table.
     pub supervisor: Option<Supervisor>,
+    /// The control API over TCP; without `listen` it is at its unix socket alone. In a folder of files only one has this table.
+    pub api: Option<Api>,
     /// Modules that are enabled together, in the order of menus.
     pub profile: Vec<ProfileTable>,
     /// Processes to run, in the order of menus.
@@ -272,6 +278,7 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
         heartbeat: (table.heartbeat_s > 0).then(|| Duration::from_secs(table.heartbeat_s.into())),
         log_bytes_max: u64::from(table.log_size_mib) << 20,
         log_files_max: table.log_files,
+        api: api::of_files(files, wrong),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The endpoint that Prometheus scrapes: `GET /metrics`. Nobody is asked who he is, so it listens on loopback alone (RELIABILITY.md
 //! section 7).
 use super::{CONTENT_TYPE, text};
-use crate::http::{self, Accept};
+use crate::http::{self, Accept, Places};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::uri::Authority;
@@ -25,16 +25,21 @@ struct Endpoint {
 }
 
 impl Accept for Endpoint {
+    type Raw = (TcpStream, Router);
     type Stream = TcpStream;
 
     async fn accept(&self) -> io::Result<(TcpStream, Router)> {
         self.listener.accept().await.map(|(stream, _)| (stream, self.app.clone()))
     }
+
+    async fn ready(raw: Self::Raw) -> io::Result<Self::Raw> {
+        Ok(raw)
+    }
 }
 
 /// Serves until `stop` comes to its end.
 pub(super) async fn serve(listener: TcpListener, stop: impl Future<Output = ()>) {
-    http::serve(Endpoint { listener, app: app() }, stop).await;
+    http::serve(Endpoint { listener, app: app() }, &Places::default(), stop).await;
 }
 
 fn app() -> Router {

@@ -1,4 +1,5 @@
 //! What outsiders have of a supervisor: they send commands and see snapshots.
+use crate::api::gate::Gate;
 use crate::config::Source;
 use crate::logs::Logs;
 use crate::snapshot::Snapshot;
@@ -60,6 +61,7 @@ pub struct Handle {
     pub(super) commands: mpsc::Sender<Request>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(super) logs: Arc<Logs>,
+    pub(super) gate: Arc<Gate>,
 }
 
 impl Handle {
@@ -87,5 +89,17 @@ impl Handle {
     #[must_use]
     pub fn logs(&self) -> &Logs {
         &self.logs
+    }
+
+    /// The logs, for what outlives the handle.
+    #[must_use]
+    pub fn shared_logs(&self) -> Arc<Logs> {
+        Arc::clone(&self.logs)
+    }
+
+    /// Whether and where the API is served over TCP.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 }

@@ -125,6 +125,11 @@ impl Site {
         daemon.wait().expect("a child").success()
     }
 
+    /// Waits for the end of a daemon that was told to stop; answers whether its status was 0.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.daemon.take().expect("it was started").wait().expect("a child").success()
+    }
+
     /// Sends a code, as any client; answers all that comes.
     pub(crate) fn asked(&self, code: &str) -> String {
         let mut daemon = self.connect().expect("it answers");

@@ -1,12 +1,11 @@
 //! What `sonda ctl` asks the control API: how modules stand, that they start and stop, what they printed, what changes.
 use super::super::{FAILED, print};
-use crate::api::{client, socket_of};
+use crate::api::client::{self, Server};
 use axum::http::{Method, StatusCode};
 use clap::Subcommand;
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
 
 #[derive(Subcommand, Debug)]
 pub(super) enum Remote {
@@ -58,23 +57,13 @@ pub(super) struct Which {
 
 impl Remote {
     /// Does it; answers the exit status.
-    pub(super) fn run(&self, daemon: &Path) -> u8 {
-        let socket = socket_of(daemon);
-        match self.asked(&socket) {
-            Ok(status) => status,
-            Err(why) => {
-                eprintln!(
-                    "sonda ctl: no supervisor answers at {}: {why}; give the supervisor's socket with -s",
-                    socket.display()
-                );
-                FAILED
-            }
-        }
+    pub(super) fn run(&self, server: &Server) -> u8 {
+        or_silent(server, self.asked(server))
     }
 
-    fn asked(&self, socket: &Path) -> io::Result<u8> {
-        let get = |path: &str| client::ask(socket, Method::GET, path);
-        let post = |path: &str| client::ask(socket, Method::POST, path).map(|answer| answered(answer, done));
+    fn asked(&self, server: &Server) -> io::Result<u8> {
+        let get = |path: &str| client::ask(server, Method::GET, path, String::new());
+        let post = |path: &str| post(server, path).map(|answer| answered(answer, done));
         match self {
             Self::Status { json } => {
                 let (status, modules) = get("/v1/modules")?;
@@ -96,7 +85,7 @@ impl Remote {
                 }
                 Ok(answered((status, text), |log| text_of(log, "text")))
             }
-            Self::Events => events(socket),
+            Self::Events => events(server),
             Self::Probes => get("/v1/probes").map(|answer| answered(answer, pretty)),
             Self::Get { path } => get(path).map(|answer| answered(answer, |text| text.to_owned())),
             Self::Leave => post("/v1/supervisor/leave"),
@@ -110,6 +99,35 @@ impl Which {
         let kind = if self.profile { "profiles" } else { "modules" };
         format!("/v1/{kind}/{}/{what}", client::encoded(&self.name))
     }
+}
+
+fn post(server: &Server, path: &str) -> io::Result<(StatusCode, String)> {
+    client::ask(server, Method::POST, path, String::new())
+}
+
+/// The exit status; or what is said of a supervisor that does not answer.
+fn or_silent(server: &Server, asked: io::Result<u8>) -> u8 {
+    asked.unwrap_or_else(|why| {
+        eprintln!("sonda ctl: no supervisor answers at {server}: {why}; {}", server.advice());
+        FAILED
+    })
+}
+
+/// What applying the configuration would do, as the API tells it.
+pub(super) fn planned(server: &Server, shown: impl Fn(&str) -> u8) -> u8 {
+    let plan = client::ask(server, Method::GET, "/v1/configuration/plan", String::new());
+    or_silent(
+        server,
+        plan.map(|(status, text)| match status.is_success() {
+            true => shown(&text),
+            false => answered((status, text), pretty),
+        }),
+    )
+}
+
+/// Applies the configuration by the API.
+pub(super) fn applied(server: &Server) -> u8 {
+    or_silent(server, post(server, "/v1/configuration/apply").map(|answer| answered(answer, done)))
 }
 
 /// Prints an answer, or why there is none.
@@ -207,10 +225,10 @@ fn state(module: &Value) -> &'static str {
 }
 
 /// Prints the data of server-sent events, a line each, with the kind of the event in front.
-fn events(socket: &Path) -> io::Result<u8> {
+fn events(server: &Server) -> io::Result<u8> {
     let (mut rest, mut kind) = (Vec::new(), String::new());
     let mut refused = Vec::new();
-    let status = client::stream(socket, Method::GET, "/v1/events", |status, bytes| {
+    let status = client::stream(server, Method::GET, "/v1/events", String::new(), |status, bytes| {
         if !status.is_success() {
             refused.extend_from_slice(bytes);
             return true;
