@@ -23,28 +23,31 @@ pub const TARGETS: &[Target] = &[
 /// Looks at a counter, and questions: in each level the slots add up to what it grew by, and no answer is longer than its level.
 pub fn fuzz_history(data: &[u8]) {
     const BEGIN: u64 = 1_800_000_000_000;
-    let look = |started: u64, value: u64| Sample {
+    let look = |life: u64, started: u64, value: u64| Sample {
         origin: Origin { probe: "p".into(), part: Part::Link, name: "eth0".into() },
-        writer: (1, started),
+        writer: (1, life),
         started,
         updated: started,
         is_alive: true,
         counters: [("packets.taken".into(), value)].into(),
     };
     let mut history = History::default();
-    let (mut now, mut started, mut value, mut grown, mut is_straight) = (BEGIN, BEGIN, 1, 0_u64, true);
-    history.take(now, [look(started, value)]);
+    let (mut now, mut life, mut started, mut value, mut grown, mut is_straight) = (BEGIN, 0, BEGIN, 1, 0_u64, true);
+    history.take(now, [look(life, started, value)]);
     for &[what, time, amount] in data.as_chunks().0 {
         if what & 0x20 != 0 {
             // Somebody set the clock back.
             now -= u64::from(time) << (what & 0xf);
             is_straight = false;
         } else {
-            (started, value) = if what & 0x80 != 0 { (now, 0) } else { (started, value) };
+            if what & 0x80 != 0 {
+                // Somebody started it anew.
+                (life, started, value) = (life + 1, now, 0);
+            }
             now += u64::from(time) << (what & 0xf);
         }
         (value, grown) = (value + u64::from(amount), grown + u64::from(amount));
-        history.take(now, [look(started, value)]);
+        history.take(now, [look(life, started, value)]);
         let from = (what & 0x40 != 0).then(|| -(i64::from(time) << (amount & 0xf)));
         let range = history.range(Asked { from, step: None }).expect("a level reaches");
         assert!(range.slots < LEVELS[range.level].slots && range.from() * 1_000 <= now);
@@ -52,7 +55,7 @@ pub fn fuzz_history(data: &[u8]) {
     }
     // All slots that hold something are over then.
     now += 300_000;
-    history.take(now, [look(started, value)]);
+    history.take(now, [look(life, started, value)]);
     for level in
         LEVELS.iter().filter(|level| is_straight && now - BEGIN < level.step * 1_000 * (level.slots as u64 - 2))
     {

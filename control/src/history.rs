@@ -157,9 +157,10 @@ impl History {
 
     fn take_one(&mut self, now: u64, sample: Sample) {
         let mut room = SERIES_MAX.saturating_sub(self.len());
-        let news = self.origins.get(&sample.origin).map_or(sample.counters.len(), |counted| {
-            sample.counters.keys().filter(|name| !counted.series.contains_key(*name)).count()
-        });
+        let known = self.origins.get(&sample.origin).map(|counted| &counted.series);
+        // Most counters of most probes stay 0, and take no room.
+        let is_new = |(name, value): &(&String, &u64)| **value > 0 && known.is_none_or(|of| !of.contains_key(*name));
+        let news = sample.counters.iter().filter(is_new).count();
         while room < news && self.forget(now, &sample.origin) {
             room = SERIES_MAX.saturating_sub(self.len());
         }
@@ -182,7 +183,6 @@ impl History {
         for (name, value) in counters {
             match counted.series.get_mut(&name) {
                 Some(series) => series.grow(since, now, if is_other { 0 } else { series.last }, value),
-                // Most counters of most probes stay 0.
                 None if value == 0 => {}
                 None if room == 0 => self.refused += 1,
                 None => {

@@ -32,7 +32,9 @@ pub fn all(modules: &[ModuleView]) -> BTreeSet<Link> {
         let name = module.spec.name.as_str();
         for (direction, place) in places(module) {
             match direction {
-                Direction::Out => drop(writers.entry(place).or_default().insert(name)),
+                Direction::Out => {
+                    writers.entry(place).or_default().insert(name);
+                }
                 Direction::In => readers.push((place, name)),
             }
         }

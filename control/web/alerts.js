@@ -1,6 +1,6 @@
 // The alerts page: how many of which category when, a list that is filtered, and one alert in full.
 
-import { explain, get, notice, part, post, Refused, repeat } from "/web/api.js";
+import { explain, get, notice, part, post, repeat, tell } from "/web/api.js";
 import { chart, greatest } from "/web/chart.js";
 import { byId, el, say, setText } from "/web/dom.js";
 import { begin } from "/web/session.js";
@@ -23,8 +23,8 @@ let looks;
 
 const seconds = (text) => (text ? Date.parse(text) / 1000 : null);
 const list = (value) => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
-const detectedOf = (entry) => seconds(entry.alert?.DetectTime) ?? seconds(entry.stored) ?? 0;
-const categoryOf = (entry) => list(entry.alert?.Category).join(", ") || "none";
+const detectedOf = (entry) => seconds(entry.detected) ?? 0;
+const categoryOf = (entry) => list(entry.document?.Category).join(", ") || "none";
 
 /** Addresses of a side, with their ports where there are few. */
 function ends(sides) {
@@ -108,12 +108,12 @@ function showChart() {
 }
 
 function row(entry) {
-  const { alert } = entry;
-  const name = `alert ${entry.number}`;
-  return el("tr", { class: `${entry.state}${location.hash === `#${entry.number}` ? " chosen" : ""}`, "data-alert": entry.number },
-    el("th", { scope: "row" }, el("a", { href: `#${entry.number}`, "aria-label": name }, entry.number)),
-    el("td", { class: "when" }, moment(detectedOf(entry))), el("td", {}, categoryOf(entry)), el("td", {}, some(ends(alert?.Source), 2)),
-    el("td", {}, some(ends(alert?.Target), 2)), el("td", {}, alert?.Description ?? ""), el("td", {}, el("span", { class: `badge ${entry.state === "new" ? "warn" : ""}` }, entry.state)));
+  const { document: message, number } = entry;
+  const isChosen = location.hash === `#${number}`;
+  return el("tr", { class: `${entry.state}${isChosen ? " chosen" : ""}`, "data-alert": number },
+    el("th", { scope: "row" }, el("a", { href: `#${number}`, "aria-label": `alert ${number}`, "aria-current": isChosen ? "true" : null }, number)),
+    el("td", { class: "when" }, moment(detectedOf(entry))), el("td", {}, categoryOf(entry)), el("td", {}, some(ends(message?.Source), 2)),
+    el("td", {}, some(ends(message?.Target), 2)), el("td", {}, message?.Description ?? ""), el("td", {}, el("span", { class: `badge ${entry.state === "new" ? "warn" : ""}` }, entry.state)));
 }
 
 function showList() {
@@ -145,7 +145,7 @@ async function look() {
   const fresh = found.filter((entry) => entry.state === "new").length;
   const cut = told.found > found.length ? ` · the newest ${whole(found.length)} of ${whole(told.found)}` : "";
   setText(byId("summary"), `${whole(told.found)} found, ${whole(fresh)} new${cut}`);
-  byId("categories").replaceChildren(...[...new Set(found.flatMap((entry) => list(entry.alert?.Category)))].sort().map((value) => el("option", { value })));
+  byId("categories").replaceChildren(...[...new Set(found.flatMap((entry) => list(entry.document?.Category)))].sort().map((value) => el("option", { value })));
   showChart();
   showList();
 }
@@ -178,31 +178,54 @@ function flowsOf(alert) {
 }
 
 async function change(entry) {
-  const verb = entry.state === "new" ? "ack" : "unack";
+  const verb = entry.state === "new" ? "acknowledge" : "reopen";
   try {
     await post(`/v1/alerts/${part(entry.number)}/${verb}`);
     notice(null);
-    say(`Alert ${entry.number} is ${verb === "ack" ? "acknowledged" : "new again"}.`);
+    say(`Alert ${entry.number} is ${verb === "acknowledge" ? "acknowledged" : "new again"}.`);
     await Promise.all([open(false), looks.now()]);
   } catch (why) {
     explain(why);
   }
 }
 
-function showDetail(entry) {
-  const alert = entry.alert ?? {};
+async function write(entry, form) {
+  const text = form.elements.text.value.trim();
+  try {
+    if (text) {
+      await tell(`/v1/alerts/${part(entry.number)}/notes`, { text });
+      notice(null);
+      say("The note is kept.");
+      await open(false);
+    }
+  } catch (why) {
+    explain(why);
+  }
+}
+
+/** Notes on an alert, and for operators a place for another one. */
+function notesOf(entry, notes) {
+  const written = notes.map((note) => el("li", {}, el("b", {}, note.by), ` ${moment(seconds(note.at))}: ${note.text}`));
+  const field = el("input", { id: "note", name: "text", maxlength: 1000, autocomplete: "off" });
+  const form = el("form", { class: "note", onsubmit: (event) => {
+    event.preventDefault();
+    write(entry, form);
+  } }, el("label", { for: "note" }, "A note"), field, el("button", { type: "submit" }, "Keep"));
+  return [written.length ? el("ul", { "aria-label": "Notes" }, ...written) : "", may("operator") ? form : ""];
+}
+
+function showDetail({ alert: entry, notes }) {
+  const alert = entry.document ?? {};
   const node = list(alert.Node).map((one) => [one.Name, list(one.SW).join(", ")].filter(Boolean).join(" · ")).join("; ");
-  const state = entry.changed ? `${entry.state}, by ${entry.changed.by} at ${moment(seconds(entry.changed.at))}` : entry.state;
+  const state = entry.changed ? `${entry.state}, by ${entry.changed_by}, ${moment(seconds(entry.changed))}` : entry.state;
   const action = may("operator") ? el("button", { type: "button", class: entry.state === "new" ? "primary" : "", id: "change", onclick: () => change(entry) }, entry.state === "new" ? "Acknowledge" : "Make it new again") : null;
-  const notes = Array.isArray(entry.notes) ? entry.notes.map((note) => el("li", {}, `${moment(seconds(note.at))} ${note.by}: ${note.text}`)) : [];
   byId("detail").replaceChildren(
     el("header", {}, el("h2", { id: "detail-title", tabindex: "-1" }, `Alert ${entry.number}: ${categoryOf(entry)}`), el("button", { type: "button", "aria-label": "Close the alert", onclick: close }, "✕")),
     el("p", {}, alert.Description ?? ""), alert.Note ? el("p", { class: "muted" }, alert.Note) : "",
     el("dl", {}, pair("Detected", moment(detectedOf(entry))), pair("State", state), pair("Detector", node), pair("ID", alert.ID ?? "")),
-    notes.length ? el("ul", { "aria-label": "Notes" }, ...notes) : "",
-    action ?? "",
+    action ?? "", ...notesOf(entry, notes),
     flowsOf(alert),
-    el("details", {}, el("summary", {}, "The whole message"), el("pre", { tabindex: "0" }, JSON.stringify(entry.alert, null, 2))));
+    el("details", {}, el("summary", {}, "The whole message"), el("pre", { tabindex: "0" }, JSON.stringify(entry.document, null, 2))));
 }
 
 /** Shows the alert that the page's address names. */

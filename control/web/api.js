@@ -12,10 +12,10 @@ export class Refused extends Error {
 
 const PATIENCE_MS = 20_000;
 
-async function ask(method, path, headers) {
+async function ask(method, path, headers, body) {
   let response;
   try {
-    response = await fetch(path, { method, headers, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS) });
+    response = await fetch(path, { method, headers, body, cache: "no-store", credentials: "same-origin", signal: AbortSignal.timeout(PATIENCE_MS) });
   } catch {
     throw new Refused(0, "The box does not answer. This page tries again by itself; look whether the supervisor runs and whether the network is up.");
   }
@@ -36,9 +36,14 @@ export function get(path) {
   return ask("GET", path, {});
 }
 
-/** Changes something; the header is what pages of other sites cannot send. */
+/** Changes something; the first header is what pages of other sites cannot send. */
 export function post(path, headers = {}) {
   return ask("POST", path, { "X-Sonda-Csrf": "1", ...headers });
+}
+
+/** As `post`, with an object. */
+export function tell(path, what) {
+  return ask("POST", path, { "X-Sonda-Csrf": "1", "Content-Type": "application/json" }, JSON.stringify(what));
 }
 
 /** A part of a path. */

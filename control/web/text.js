@@ -18,10 +18,16 @@ export function short(value) {
   return `${value < 0 ? "−" : ""}${rest.toFixed(digits)}${at ? ` ${PREFIXES[at]}` : ""}`;
 }
 
-/** A number with its unit: "12.3 kbit/s". */
+/** A number with its unit: "12.3 kbit/s", "1.2 k/s"; words stand apart: "2.1 k packets/s". */
 export function withUnit(value, unit) {
   const text = short(value);
-  return /[a-zA-Z]$/.test(text) ? text + unit : `${text} ${unit}`;
+  const isAttached = /[a-zA-Z]$/.test(text) && (unit.startsWith("/") || unit.startsWith("bit"));
+  return isAttached ? text + unit : `${text} ${unit}`;
+}
+
+/** "1 probe", "2 probes". */
+export function count(number, one, many = `${one}s`) {
+  return `${whole(number)} ${number === 1 ? one : many}`;
 }
 
 /** Bytes in units of 1024. */

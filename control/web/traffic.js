@@ -4,14 +4,14 @@ import { get, repeat } from "/web/api.js";
 import { chart, greatest } from "/web/chart.js";
 import { byId, el, setText, svg } from "/web/dom.js";
 import { begin } from "/web/session.js";
-import { bytes, protocol, short, withUnit } from "/web/text.js";
+import { bytes, count, protocol, short, withUnit } from "/web/text.js";
 
 /** Time between two looks, by the span that is shown: each slot is told once it is over. */
 const LOOK_MS = { 300: 2_000, 3600: 10_000, 86400: 60_000 };
 const TALKERS_SHOWN = 12;
 
 const perSecond = (unit) => (value, isShort) => (value === null ? "–" : isShort ? short(value) : withUnit(value, unit));
-const count = (value, isShort) => (value === null ? "–" : isShort ? short(value) : withUnit(value, "flows"));
+const flows = (value, isShort) => (value === null ? "–" : isShort ? short(value) : withUnit(value, "flows"));
 
 /** Counters by the links that they are of: the same name for the same thing, whichever chart it is in. */
 const nameOf = (series) => `${series.probe} · ${series.name}`;
@@ -24,7 +24,7 @@ const CHARTS = [
   { title: "Packets", mode: "lines", format: perSecond("packets/s"), of: exactly("packets.taken") },
   { title: "Bits", mode: "lines", format: perSecond("bit/s"), times: 8, of: exactly("bytes.decoded") },
   { title: "New flows", mode: "lines", format: perSecond("flows/s"), of: exactly("flows.opened", "flows.continued") },
-  { title: "Live flows", mode: "lines", format: count, of: exactly("flows.live") },
+  { title: "Live flows", mode: "lines", format: flows, of: exactly("flows.live") },
   { title: "Application protocols", mode: "areas", format: perSecond("records/s"), of: behind("records."), empty: "No record with fields of a protocol yet; process plugins (-p) read them." },
   { title: "Why flows ended", mode: "areas", format: perSecond("flows/s"), of: behind("flows.ended.") },
   { title: "Dropped, by reason", mode: "areas", format: perSecond("/s"), of: dropped, empty: "Nothing was dropped." },
@@ -45,7 +45,7 @@ function dropped(series) {
 
 const EMPTY = "Nothing was counted yet. A probe shows here once it runs; docs/web.md says how.";
 const charts = CHARTS.map((about) => ({ about, drawn: chart(about.title, about.empty ?? EMPTY) }));
-let history = { step: 2, from: 0, slots: 0, series: [] };
+let told = { step: 2, from: 0, slots: 0, series: [] };
 
 function span() {
   return Number(new FormData(byId("controls")).get("span"));
@@ -55,13 +55,13 @@ function span() {
 function seriesOf(about) {
   const link = byId("link").value;
   const sums = new Map();
-  for (const series of history.series) {
+  for (const series of told.series) {
     const name = about.of(series);
     if (name === null || (link && (series.part !== "link" || nameOf(series) !== link))) {
       continue;
     }
-    const by = series.level ? 1 : (about.times ?? 1) / history.step;
-    const sum = sums.get(name) ?? new Array(history.slots).fill(null);
+    const by = series.level ? 1 : (about.times ?? 1) / told.step;
+    const sum = sums.get(name) ?? new Array(told.slots).fill(null);
     series.values.forEach((value, at) => {
       if (value !== null) {
         sum[at] = (sum[at] ?? 0) + value * by;
@@ -74,12 +74,12 @@ function seriesOf(about) {
 
 function show() {
   for (const { about, drawn } of charts) {
-    drawn.update({ from: history.from, step: history.step, series: seriesOf(about), mode: about.mode, format: about.format });
+    drawn.update({ from: told.from, step: told.step, series: seriesOf(about), mode: about.mode, format: about.format });
   }
 }
 
 function offerLinks() {
-  const names = [...new Set(history.series.filter((series) => series.part === "link").map(nameOf))].sort();
+  const names = [...new Set(told.series.filter((series) => series.part === "link").map(nameOf))].sort();
   const select = byId("link");
   const known = [...select.options].slice(1).map((option) => option.value);
   if (names.join("\n") === known.join("\n")) {
@@ -105,6 +105,12 @@ function bars(caption, heads, rows) {
   return el("table", {}, el("caption", { class: "unseen" }, caption), el("thead", {}, head), el("tbody", {}, ...body));
 }
 
+/** An address with its port (RFC 3986 section 3.2.2). */
+function endOf({ dst, dst_port: port }) {
+  const host = dst.includes(":") ? `[${dst}]` : dst;
+  return port ? `${host}:${port}` : dst;
+}
+
 function showTalkers(probes) {
   const talkers = probes.filter((probe) => probe.alive).flatMap((probe) => probe.talkers);
   const ports = new Map();
@@ -117,16 +123,16 @@ function showTalkers(probes) {
   }
   const byBytes = (rows) => rows.sort((a, b) => b.bytes - a.bytes);
   const nothing = () => el("p", { class: "muted" }, "No flow ended lately.");
-  const pairs = talkers.map((talker) => ({ cells: [talker.src, `${talker.dst}${talker.dst_port ? ` : ${talker.dst_port}` : ""}`, protocol(talker.protocol)], bytes: talker.bytes, packets: talker.packets }));
+  const pairs = talkers.map((talker) => ({ cells: [talker.src, endOf(talker), protocol(talker.protocol)], bytes: talker.bytes, packets: talker.packets }));
   byId("ports").replaceChildren(ports.size ? bars("Ports by bytes, among the top talkers", ["Port"], byBytes([...ports.values()])) : nothing());
   byId("talkers").replaceChildren(pairs.length ? bars("Pairs of addresses by bytes", ["From", "To", "Protocol"], byBytes(pairs)) : nothing());
 }
 
 async function look() {
-  const [told, probes] = await Promise.all([get(`/v1/history?from=-${span()}`), get("/v1/probes")]);
-  history = told;
-  const lost = told.refused ? ` · ${told.refused} counters find no room in the history` : "";
-  setText(byId("summary"), `${probes.filter((probe) => probe.alive).length} probes run · a point each ${told.step} s${lost}`);
+  const [slots, probes] = await Promise.all([get(`/v1/history?from=-${span()}`), get("/v1/probes")]);
+  told = slots;
+  const lost = told.refused ? ` · ${count(told.refused, "counter")} without room in the history` : "";
+  setText(byId("summary"), `${count(probes.filter((probe) => probe.alive).length, "probe")} · a point each ${told.step} s${lost}`);
   offerLinks();
   show();
   showTalkers(probes);

@@ -89,10 +89,7 @@ fn answer(asset: &Asset, asked: &HeaderMap) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     ];
-    match is_known {
-        true => (StatusCode::NOT_MODIFIED, headers).into_response(),
-        false => (headers, asset.body).into_response(),
-    }
+    if is_known { (StatusCode::NOT_MODIFIED, headers).into_response() } else { (headers, asset.body).into_response() }
 }
 
 /// A tag that differs where texts do: FNV-1a of 64 bits, and the length. Nobody but us writes these texts.

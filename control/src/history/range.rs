@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 /// What a request says.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Seconds since 1970; below 0: so many before the last look. Without it all that there is.
     pub from: Option<i64>,
