@@ -66,9 +66,8 @@ impl Box {
 
     fn token(&self, role: &str) -> String {
         let file = self.site.text("tokens.json");
-        let name = format!("the {role}");
         let run =
-            self.site.tool(&["ctl", "token", "add", &name, "--role", role, "--file", &file]).output().expect("it runs");
+            self.site.tool(&["ctl", "token", "add", role, "--role", role, "--file", &file]).output().expect("it runs");
         assert!(run.status.success(), "{}", said(&run));
         String::from_utf8(run.stdout).expect("text").trim().to_owned()
     }
@@ -252,12 +251,12 @@ fn alerts_are_filtered_shown_in_full_and_acknowledged() {
     let alert = store.find("2").expect("readable").expect("it is there");
     assert_eq!(
         (alert.state, alert.changed.map(|(_, by)| by), alert.notes),
-        (State::Acknowledged, Some("the operator".into()), 1)
+        (State::Acknowledged, Some("operator".into()), 1)
     );
     assert_eq!(browser.complaints(), [""; 0]);
 
     let page = home.visit(&mut browser, "viewer", "/alerts?span=#2");
-    browser.until(&page, "document.getElementById('detail').innerText.includes('acknowledged, by the operator')");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('acknowledged, by operator')");
     assert_eq!(browser.value(&page, "document.querySelectorAll('#change, #note').length"), 0);
 }
 
