@@ -247,7 +247,7 @@ impl Series {
         for (level, ring) in LEVELS.iter().zip(&mut self.rings) {
             match self.kind {
                 Kind::Counter => ring.spread(since, now, level.step * 1_000, value.saturating_sub(from)),
-                Kind::Gauge => ring.set(now / (level.step * 1_000), value),
+                Kind::Gauge => ring.set(since, now, level.step * 1_000, value),
             }
         }
     }

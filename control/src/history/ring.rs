@@ -39,9 +39,11 @@ impl Ring {
         *value = if *value == NOTHING { amount } else { value.saturating_add(amount) }.min(NOTHING - 1);
     }
 
-    /// Says what a slot is, whatever it was.
-    pub(super) fn set(&mut self, slot: u64, amount: u64) {
-        *self.at(slot) = amount.min(NOTHING - 1);
+    /// Says what the slots behind that of `since` up to that of `until` are, whatever they were.
+    pub(super) fn set(&mut self, since: u64, until: u64, step: u64, value: u64) {
+        let last = until / step;
+        let first = (since / step + 1).max(last.saturating_sub(self.values.len() as u64)).min(last);
+        (first..=last).for_each(|slot| *self.at(slot) = value.min(NOTHING - 1));
     }
 
     /// The place of a slot. Those between the newest and a newer one are emptied; after a clock was set back by more than there are, all.
