@@ -23,18 +23,24 @@ use std::sync::Arc;
 use tokio::net::{UnixListener, UnixStream};
 use views::Refusal;
 
+mod alerts;
 mod attempts;
 mod audit;
+mod blacklists;
 pub mod client;
 mod events;
+mod extract;
 pub mod gate;
 mod identify;
+mod ledgers;
 pub mod openapi;
+mod prefilter;
 pub mod role;
 mod routes;
 pub mod secret;
 mod sessions;
 mod stamp;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -43,9 +49,6 @@ pub mod views;
 pub mod web;
 
 pub use routes::ROUTES;
-
-/// Bytes of a request's body.
-const BODY_MAX: usize = 1 << 20;
 
 /// Where the API of the supervisor with that socket is: `NAME-api.sock` beside `NAME.sock`.
 #[must_use]
@@ -65,6 +68,9 @@ pub struct Route {
     pub about: &'static str,
     /// The type of the answer, by its name in the description; empty where it is no JSON object.
     pub answer: &'static str,
+    /// The types of what stands behind the question mark, and of the body; empty where there is none.
+    pub query: &'static str,
+    pub body: &'static str,
 }
 
 /// What handlers have.
@@ -74,13 +80,15 @@ struct Plane {
     audit: Arc<Audit>,
     watchers: events::Watchers,
     access: Arc<Access>,
+    rules: Arc<prefilter::Turn>,
     history: history::Shared,
 }
 
 impl Plane {
     fn new(handle: Handle, audit: Audit) -> Self {
         let (watchers, history) = (events::Watchers::default(), history::Shared::default());
-        Self { handle, audit: Arc::new(audit), watchers, access: Arc::default(), history }
+        let (access, rules) = (Arc::default(), Arc::default());
+        Self { handle, audit: Arc::new(audit), watchers, access, rules, history }
     }
 }
 
@@ -130,7 +138,7 @@ fn app(plane: Plane) -> Router {
         .merge(web::router())
         .fallback(unknown)
         .layer(audited)
-        .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(DefaultBodyLimit::max(extract::BODY_MAX))
         .with_state(plane)
 }
 

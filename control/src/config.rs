@@ -144,7 +144,7 @@ pub(crate) fn text_of(path: &Path, most: usize) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
     if text.len() > most {
-        return Err(io::Error::other(format!("more than {BYTES_MAX} bytes of configuration")));
+        return Err(io::Error::other(format!("more than {most} bytes")));
     }
     Ok(text)
 }

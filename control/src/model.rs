@@ -40,6 +40,9 @@ pub struct Settings {
     /// Where the control API is served over TCP, too; `None`: nowhere.
     #[serde(default)]
     pub api: Option<Listen>,
+    /// The alert store that the control API shows.
+    #[serde(default = "alert_store")]
+    pub alerts: PathBuf,
 }
 
 /// The control API over TCP.
@@ -124,8 +127,13 @@ impl Default for Settings {
             log_bytes_max: LOG_MIB << 20,
             log_files_max: LOG_FILES,
             api: None,
+            alerts: alert_store(),
         }
     }
+}
+
+fn alert_store() -> PathBuf {
+    detect::store::PATH.into()
 }
 
 impl Config {

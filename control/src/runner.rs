@@ -345,9 +345,9 @@ impl Runner {
         let result = loaded.and_then(|config| {
             let steps = self.core.plan(&config, why_not);
             self.options.source.judge(&steps).map_or(Ok(()), Err)?;
-            let prepared = self.gate.prepare(config.settings.api.as_ref())?;
+            let settled = self.gate.prepare(&config.settings)?;
             let text = reload::success(&self.core.apply(&config));
-            self.gate.set(prepared);
+            self.gate.set(settled);
             Ok((config, text))
         });
         let text = match &result {

@@ -1,5 +1,6 @@
 //! The supervisor with real modules: as the original's template says, as our TOML says, and when things die.
 #[path = "supervisor/site.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
 mod site;
 
 use site::{Site, kill, said};

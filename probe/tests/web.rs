@@ -10,6 +10,7 @@ mod support;
 mod tls;
 
 use browser::{Browser, Page};
+use detect::store::{Added, Retention, State, Store};
 use serde_json::json;
 use site::{Site, kill, said};
 use std::io::Write;
@@ -21,6 +22,7 @@ listen = "127.0.0.1:0"
 certificate = "@/server.crt"
 key = "@/server.key"
 tokens = "@/tokens.json"
+alerts = "@/alerts.db"
 [[profile]]
 name = "Data sources"
 [[profile]]
@@ -52,6 +54,7 @@ impl Box {
         tls::authority(&site.path(""));
         let pages = site.text("pages");
         std::fs::create_dir(&pages).expect("made");
+        Store::create(&site.path("alerts.db"), Retention::default()).expect("a store");
         site.start_with(&[("SONDA_RUN_DIR", &pages)]);
         site.runs("printer", None);
         const SERVED: &str = "The control API is served at ";
@@ -180,7 +183,7 @@ fn every_page_is_whole_by_day_and_by_night() {
     let home = Box::start();
     let mut browser = Browser::start();
     let page = home.visit(&mut browser, "operator", "/");
-    for path in ["/", "/traffic", "/login"] {
+    for path in ["/", "/traffic", "/alerts", "/login"] {
         let mut grounds = Vec::new();
         for colours in ["light", "dark"] {
             browser.open(&page, &format!("{}{path}", home.url), colours);
@@ -202,6 +205,59 @@ fn every_page_is_whole_by_day_and_by_night() {
         println!("{path}: first contentful paint after {} ms", browser.value(&page, painted));
     }
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// A message as reporters write it.
+fn message(at: &str, category: &str, source: &str) -> String {
+    json!({
+        "Format": "IDEA0", "ID": format!("{category}-{source}"), "DetectTime": at, "Category": [category],
+        "Description": "for the test <b>alone</b>", "FlowCount": 1234,
+        "Source": [{"IP4": [source], "Proto": ["tcp"]}], "Target": [{"IP4": ["198.51.100.7"], "Port": [22]}],
+        "Node": [{"Name": "org.example.web", "SW": ["Nemea", "tester"]}],
+    })
+    .to_string()
+}
+
+#[test]
+fn alerts_are_filtered_shown_in_full_and_acknowledged() {
+    let home = Box::start();
+    let mut store = Store::create(&home.site.path("alerts.db"), Retention::default()).expect("a store");
+    let scan = |at, source| message(at, "Recon.Scanning", source);
+    let login = message("2026-11-20T10:00:00Z", "Attempt.Login", "192.0.2.9");
+    for text in [scan("2026-11-20T09:00:00Z", "192.0.2.1"), scan("2026-11-20T11:00:00Z", "192.0.2.2"), login] {
+        assert!(matches!(store.add(&text), Ok(Added::New(_))));
+    }
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "operator", "/alerts?span=");
+    let rows = |count: usize| format!("document.querySelectorAll('#list tbody tr').length === {count}");
+    browser.until(&page, &rows(3));
+    browser.until(&page, "document.querySelectorAll('#chart rect.bar').length === 3");
+    // The filter is in the address.
+    browser.value(&page, "document.getElementById('category').value = 'Recon'");
+    browser.value(&page, "document.querySelector('#filter .primary').click()");
+    browser.until(&page, &rows(2));
+    browser.until(&page, "location.search.includes('category=Recon')");
+    browser.value(&page, "document.querySelector('#list tbody a').click()");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('src ip 192.0.2.2 and dst ip 198.51.100.7 and dst port 22')");
+    browser.until(&page, "document.activeElement.id === 'detail-title'");
+    // What an alert says is text, whatever it says.
+    assert_eq!(browser.value(&page, "document.querySelectorAll('#detail p b').length"), 0);
+    browser.value(&page, "document.getElementById('change').click()");
+    browser.until(&page, "document.querySelector('#list tr.acknowledged') !== null");
+    browser.until(&page, "document.getElementById('change').textContent === 'Make it new again'");
+    browser.value(&page, "document.getElementById('note').value = 'our own scanner'");
+    browser.value(&page, "document.querySelector('#detail form button').click()");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('our own scanner')");
+    let alert = store.find("2").expect("readable").expect("it is there");
+    assert_eq!(
+        (alert.state, alert.changed.map(|(_, by)| by), alert.notes),
+        (State::Acknowledged, Some("operator".into()), 1)
+    );
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    let page = home.visit(&mut browser, "viewer", "/alerts?span=#2");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('acknowledged, by operator')");
+    assert_eq!(browser.value(&page, "document.querySelectorAll('#change, #note').length"), 0);
 }
 
 /// A probe that reads what the test writes, and ends with it.

@@ -44,10 +44,18 @@ impl Stream for Events {
 }
 
 impl Watchers {
-    /// Begins with how all modules are, then says what changes. `None` when all places are taken.
-    pub(super) fn watch(&self, handle: &Handle) -> Option<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
+    /// The answer of one more watcher, and the way to him. `None` when all places are taken.
+    pub(super) fn place(
+        &self,
+    ) -> Option<(Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, mpsc::Sender<Event>)> {
         let place = Arc::clone(&self.0).try_acquire_owned().ok()?;
         let (send, waiting) = mpsc::channel(WAITING_MAX);
+        Some((Sse::new(Events { waiting, _place: place }).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)), send))
+    }
+
+    /// Begins with how all modules are, then says what changes. `None` when all places are taken.
+    pub(super) fn watch(&self, handle: &Handle) -> Option<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
+        let (events, send) = self.place()?;
         let handle = handle.clone();
         tokio::spawn(async move {
             let mut seen = Seen::default();
@@ -71,7 +79,7 @@ impl Watchers {
                 }
             }
         });
-        Some(Sse::new(Events { waiting, _place: place }).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+        Some(events)
     }
 }
 

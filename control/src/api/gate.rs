@@ -9,12 +9,13 @@ use super::{Plane, remote_app};
 use crate::config::Refused;
 use crate::http::{self, Accept, Places};
 use crate::logs::Logs;
-use crate::model::Listen;
+use crate::model::{Listen, Settings};
 use axum::{Extension, Router};
 use rustls::ServerConfig;
 use socket2::SockRef;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,13 +26,17 @@ use tokio_rustls::server::TlsStream;
 /// A peer that takes nothing of its answer for so long is left.
 const STUCK: Duration = Duration::from_secs(30);
 
-/// Whether, where and how the API is served over TCP.
+/// Whether, where and how the API is served over TCP, and what it serves of other programs.
 #[derive(Debug)]
-pub struct Gate(watch::Sender<Option<Arc<Open>>>);
+pub struct Gate(watch::Sender<Settled>);
 
 /// What is to be set.
-#[derive(Debug)]
-pub struct Prepared(Option<Arc<Open>>);
+#[derive(Debug, Clone)]
+pub struct Settled {
+    open: Option<Arc<Open>>,
+    /// The alert store.
+    alerts: PathBuf,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -53,7 +58,7 @@ pub(super) struct Remote {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(watch::Sender::new(None))
+        Self(watch::Sender::new(Settled { open: None, alerts: Settings::default().alerts }))
     }
 }
 
@@ -62,11 +67,12 @@ impl Gate {
     ///
     /// # Errors
     /// The port is taken, or a file is of no use.
-    pub fn prepare(&self, wanted: Option<&Listen>) -> Result<Prepared, Refused> {
-        let Some(listen) = wanted else { return Ok(Prepared(None)) };
+    pub fn prepare(&self, settings: &Settings) -> Result<Settled, Refused> {
+        let alerts = settings.alerts.clone();
+        let Some(listen) = &settings.api else { return Ok(Settled { open: None, alerts }) };
         let refused = |why: String| Refused::one(format!("[ERROR] the control API over TCP: {why}"));
         let keeper = Keeper::open(listen).map_err(refused)?;
-        let old = self.0.borrow().clone();
+        let old = self.0.borrow().open.clone();
         let tokens = match old.as_ref().filter(|old| old.tokens.path() == listen.tokens) {
             Some(old) => Arc::clone(&old.tokens),
             None => Arc::new(Tokens::open(&listen.tokens).map_err(|why| refused(why.to_string()))?),
@@ -75,12 +81,18 @@ impl Gate {
             Some(old) => Arc::clone(&old.listener),
             None => Arc::new(bind(listen).map_err(refused)?),
         };
-        Ok(Prepared(Some(Arc::new(Open { listen: listen.clone(), listener, keeper, tokens }))))
+        Ok(Settled { open: Some(Arc::new(Open { listen: listen.clone(), listener, keeper, tokens })), alerts })
     }
 
     /// Makes it so.
-    pub fn set(&self, prepared: Prepared) {
-        self.0.send_replace(prepared.0);
+    pub fn set(&self, settled: Settled) {
+        self.0.send_replace(settled);
+    }
+
+    /// Where the alert store is.
+    #[must_use]
+    pub fn alerts(&self) -> PathBuf {
+        self.0.borrow().alerts.clone()
     }
 }
 
@@ -105,7 +117,7 @@ pub(super) async fn serve(gate: &Gate, plane: Plane) {
     let app = remote_app(plane);
     let mut told = None;
     loop {
-        let open = settings.borrow_and_update().clone();
+        let open = settings.borrow_and_update().open.clone();
         let changed = async {
             // The gate lives as long as the supervisor.
             let _ended = settings.changed().await;

@@ -1,7 +1,14 @@
 //! The description of the API for machines (OpenAPI 3.1), made from the table of routes and the types of answers.
+use super::alerts::{AlertCounts, Alerts, NoteText, NotedAlert, Which};
+use super::blacklists::Blacklists;
+use super::ledgers::Ledger;
+use super::prefilter::{Prefilter, Rules};
 use super::role::Role;
+use super::routes::Part;
+use super::tap::Tap;
 use super::views::{Done, Health, History, Log, Login, Module, Probe, Profile, Refusal, Status};
 use super::{ROUTES, Route};
+use crate::history::Asked;
 use crate::links::Link;
 use serde_json::{Value, json};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder};
@@ -22,7 +29,8 @@ fn description() -> Value {
             <$type>::schemas(&mut referred);
         )+};
     }
-    schemas!(Health, Login, Status, Profile, Module, Link, Probe, History, Log, Done, Refusal);
+    schemas!(Health, Login, Status, Profile, Module, Link, Probe, History, Asked, Log, Done, Refusal);
+    schemas!(Alerts, NotedAlert, AlertCounts, NoteText, Blacklists, Ledger, Prefilter, Rules, Part, Tap, Which);
     for (name, schema) in referred {
         components = components.schema(name, schema);
     }
@@ -39,12 +47,16 @@ fn description() -> Value {
     // It fails for what JSON cannot say; there is nothing of the kind.
     let mut api = serde_json::to_value(api).unwrap_or_default();
     for route in ROUTES {
-        api["paths"][route.path][route.method.as_str().to_lowercase()] = operation(route);
+        let operation = operation(route, &api["components"]["schemas"]);
+        api["paths"][route.path][route.method.as_str().to_lowercase()] = operation;
     }
     api
 }
 
-fn operation(route: &Route) -> Value {
+/// Statuses of refusals that each route may have: of him who asks, of what is not so or not there, of what cannot be had now.
+const REFUSALS: [&str; 6] = ["401", "403", "404", "409", "429", "503"];
+
+fn operation(route: &Route, schemas: &Value) -> Value {
     let refusal = json!({ "description": "Refused, and why", "content": { "application/json": {
         "schema": { "$ref": "#/components/schemas/Refusal" } } } });
     let mut answer = json!({ "description": route.about });
@@ -60,19 +72,48 @@ fn operation(route: &Route) -> Value {
         "summary": route.about,
         "operationId": id(route),
         "x-role": route.role,
-        "responses": { "200": answer },
+        "responses": { "200": answer.clone() },
     });
+    let mut parameters = Vec::new();
     if route.path.contains("{name}") {
-        operation["parameters"] =
-            json!([{ "name": "name", "in": "path", "required": true, "schema": { "type": "string" } }]);
-        operation["responses"]["404"] = refusal.clone();
+        let schema = json!({ "type": "string", "minLength": 1 });
+        parameters.push(json!({ "name": "name", "in": "path", "required": true, "schema": schema }));
     }
-    if route.role > Role::Anyone {
-        operation["responses"]["401"] = refusal.clone();
-        operation["responses"]["403"] = refusal.clone();
-        operation["responses"]["429"] = refusal;
+    parameters.extend(in_query(&schemas[route.query]));
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+        operation["responses"]["400"] = refusal.clone();
+    }
+    if !route.body.is_empty() {
+        let content = json!({ "application/json": { "schema": of(route.body) } });
+        operation["requestBody"] = json!({ "required": true, "content": content });
+        for status in ["400", "408", "413", "415"] {
+            operation["responses"][status] = refusal.clone();
+        }
+    }
+    if route.role == Role::Anyone {
+        // Told in the same words, whatever it is; over TCP not to anyone.
+        operation["responses"]["503"] = answer;
+        operation["responses"]["401"] = refusal;
+    } else {
+        for status in REFUSALS {
+            operation["responses"][status] = refusal.clone();
+        }
     }
     operation
+}
+
+/// The members of a type as parameters.
+fn in_query(schema: &Value) -> Vec<Value> {
+    let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+    let members = schema["properties"].as_object().into_iter().flatten();
+    let parameter = |(name, schema): (&String, &Value)| {
+        // What may be left out is not there; it is never null.
+        let kind = schema["type"].as_array().and_then(|kinds| kinds.first()).unwrap_or(&schema["type"]);
+        json!({ "name": name, "in": "query", "required": required(name), "description": schema["description"],
+            "schema": { "type": kind } })
+    };
+    members.map(parameter).collect()
 }
 
 /// `get_v1_modules_name_log`.
@@ -93,7 +134,9 @@ mod tests {
             let operation = &api["paths"][route.path][route.method.as_str().to_lowercase()];
             assert_eq!(operation["x-role"], json!(route.role), "{}", route.path);
             let name = route.answer.trim_matches(['[', ']']);
-            assert!(name.is_empty() || api["components"]["schemas"][name].is_object(), "{name} is no type");
+            for name in [name, route.query, route.body] {
+                assert!(name.is_empty() || api["components"]["schemas"][name].is_object(), "{name} is no type");
+            }
             assert!(!route.about.ends_with('.'));
         }
         let ids: Vec<String> = ROUTES.iter().map(id).collect();

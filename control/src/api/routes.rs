@@ -1,15 +1,15 @@
 //! All routes, each with its role, and what they answer.
+use super::extract::{Asked, Name};
 use super::identify::{login, logout, me};
 use super::role::{Peer, Role};
 use super::views::{Done, Health, History, Log, Module, Probe, Profile, Status};
-use super::{Plane, Route, allow, identify, openapi, refuse};
-use crate::history::Asked;
+use super::{Plane, Route, alerts, allow, blacklists, identify, ledgers, openapi, prefilter, refuse, tap};
+use crate::history;
 use crate::links::{self, Link};
 use crate::runner::{Command, Reply, Target};
 use crate::snapshot::Snapshot;
 use crate::{logs, metrics, pages};
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, on};
@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use tokio::task::spawn_blocking;
+use utoipa::ToSchema;
 
 /// Bytes of a log that are answered where nothing else is asked for, and at the most.
 const LOG_BYTES: u64 = 16 << 10;
@@ -28,10 +29,12 @@ const LOG_BYTES_MAX: u64 = 1 << 20;
 
 /// A line of the table is a route: without a role it does not compile.
 macro_rules! routes {
-    ($($method:ident $path:literal $role:ident $answer:literal $handler:ident $about:literal;)+) => {
+    ($($method:ident $path:literal $role:ident $answer:literal $handler:path, $about:literal
+        $(query $query:literal)? $(body $body:literal)?;)+) => {
         /// All routes.
         pub const ROUTES: &[Route] = &[$(Route {
             method: Method::$method, path: $path, role: Role::$role, about: $about, answer: $answer,
+            query: concat!($($query)?), body: concat!($($body)?),
         }),+];
 
         /// The routes with what answers them.
@@ -43,31 +46,42 @@ macro_rules! routes {
 }
 
 routes! {
-    GET "/v1/health" Anyone "Health" health "Whether the box does its work; status 503 if it does not. Over TCP it needs viewer but on loopback";
-    GET "/v1/openapi.json" Viewer "" description "This description";
-    GET "/v1/self" Viewer "Login" me "Who asks, and what he may";
-    POST "/v1/login" Viewer "Login" login "Begin a session of a browser, by a token: the answer sets a cookie";
-    POST "/v1/logout" Viewer "Done" logout "End the session of the cookie";
-    GET "/v1/status" Viewer "Status" status "The supervisor and the books of its processes";
-    GET "/v1/modules" Viewer "[Module]" modules "All modules, in the order of the configuration";
-    GET "/v1/modules/{name}" Viewer "Module" module "A module with the counters of its interfaces";
-    POST "/v1/modules/{name}/enable" Operator "Done" enable_module "Let a module run until the configuration is applied anew";
-    POST "/v1/modules/{name}/disable" Operator "Done" disable_module "Stop a module until the configuration is applied anew";
-    POST "/v1/modules/{name}/restart" Operator "Done" restart_module "Stop and start a module that runs";
-    GET "/v1/modules/{name}/log" Operator "Log" module_log "The end of what a module printed: ?stream=stdout or stderr, ?bytes=N";
-    GET "/v1/profiles" Viewer "[Profile]" profiles "Modules that are enabled together";
-    POST "/v1/profiles/{name}/enable" Operator "Done" enable_profile "Let the modules of a profile run";
-    POST "/v1/profiles/{name}/disable" Operator "Done" disable_profile "Stop the modules of a profile";
-    GET "/v1/links" Viewer "[Link]" links "Who sends to whom: outputs and inputs of modules that meet";
-    GET "/v1/events" Viewer "" events "Server-sent events: module (as it is now), removed (its name), missed (how many)";
-    GET "/v1/logs/{name}" Operator "Log" own_log "The end of supervisor_log, modules_events or modules_statistics: ?bytes=N";
-    GET "/v1/configuration/plan" Operator "" plan "What applying the edited configuration would do, module by module";
-    POST "/v1/configuration/apply" Operator "Done" apply "Read the configuration again: all of it is applied or nothing";
-    GET "/v1/probes" Viewer "[Probe]" probes "The counters, books and top talkers of all probes of this machine";
-    GET "/v1/history" Viewer "History" history "What probes counted over time: ?from=SECONDS since 1970 or -SECONDS before now, ?step=2, 20 or 300";
-    GET "/metrics" Viewer "" prometheus "All counters for Prometheus";
-    POST "/v1/supervisor/leave" Admin "Done" leave "End the supervisor; modules go on, the next supervisor takes them over";
-    POST "/v1/supervisor/stop" Admin "Done" stop "End all modules, then the supervisor";
+    GET "/v1/health" Anyone "Health" health, "Whether the box does its work; status 503 if it does not. Over TCP it needs viewer but on loopback";
+    GET "/v1/openapi.json" Viewer "" description, "This description";
+    GET "/v1/self" Viewer "Login" me, "Who asks, and what he may";
+    POST "/v1/login" Viewer "Login" login, "Begin a session of a browser, by a token: the answer sets a cookie";
+    POST "/v1/logout" Viewer "Done" logout, "End the session of the cookie";
+    GET "/v1/status" Viewer "Status" status, "The supervisor and the books of its processes";
+    GET "/v1/modules" Viewer "[Module]" modules, "All modules, in the order of the configuration";
+    GET "/v1/modules/{name}" Viewer "Module" module, "A module with the counters of its interfaces";
+    POST "/v1/modules/{name}/enable" Operator "Done" enable_module, "Let a module run until the configuration is applied anew";
+    POST "/v1/modules/{name}/disable" Operator "Done" disable_module, "Stop a module until the configuration is applied anew";
+    POST "/v1/modules/{name}/restart" Operator "Done" restart_module, "Stop and start a module that runs";
+    GET "/v1/modules/{name}/log" Operator "Log" module_log, "The end of what a module printed" query "Part";
+    GET "/v1/profiles" Viewer "[Profile]" profiles, "Modules that are enabled together";
+    POST "/v1/profiles/{name}/enable" Operator "Done" enable_profile, "Let the modules of a profile run";
+    POST "/v1/profiles/{name}/disable" Operator "Done" disable_profile, "Stop the modules of a profile";
+    GET "/v1/links" Viewer "[Link]" links, "Who sends to whom: outputs and inputs of modules that meet";
+    GET "/v1/events" Viewer "" events, "Server-sent events: module (as it is now), removed (its name), missed (how many)";
+    GET "/v1/logs/{name}" Operator "Log" own_log, "The end of supervisor_log, modules_events or modules_statistics" query "Part";
+    GET "/v1/configuration/plan" Operator "" plan, "What applying the edited configuration would do, module by module";
+    POST "/v1/configuration/apply" Operator "Done" apply, "Read the configuration again: all of it is applied or nothing";
+    GET "/v1/modules/{name}/prefilter" Operator "Prefilter" prefilter::get, "The rules in front of a probe, its sampling among them";
+    POST "/v1/modules/{name}/prefilter" Operator "Done" prefilter::set, "Other rules for a probe, while it runs" body "Rules";
+    GET "/v1/flows" Viewer "" tap::flows, "Server-sent events: flow (a record as it leaves an interface), error (why there are none)" query "Tap";
+    GET "/v1/alerts" Viewer "Alerts" alerts::list, "Alerts of the store" query "Which";
+    GET "/v1/alerts/counts" Viewer "AlertCounts" alerts::counts, "How many alerts there are, and how many are gone for which reason";
+    GET "/v1/alerts/{name}" Viewer "NotedAlert" alerts::one, "An alert by its number, its ID or the beginning of it";
+    POST "/v1/alerts/{name}/acknowledge" Operator "Done" alerts::acknowledge, "Mark an alert as seen";
+    POST "/v1/alerts/{name}/reopen" Operator "Done" alerts::reopen, "Make an alert new again";
+    POST "/v1/alerts/{name}/notes" Operator "Done" alerts::note, "Write a note on an alert" body "NoteText";
+    GET "/v1/blacklists" Viewer "[Blacklists]" blacklists::blacklists, "Lists that downloaders of this supervisor fetch, and the files of filters";
+    GET "/v1/ledgers" Viewer "[Ledger]" ledgers::ledgers, "The books of processes, packets, flows and records";
+    GET "/v1/probes" Viewer "[Probe]" probes, "The counters, books and top talkers of all probes of this machine";
+    GET "/v1/history" Viewer "History" told, "What probes counted over time" query "Asked";
+    GET "/metrics" Viewer "" prometheus, "All counters for Prometheus";
+    POST "/v1/supervisor/leave" Admin "Done" leave, "End the supervisor; modules go on, the next supervisor takes them over";
+    POST "/v1/supervisor/stop" Admin "Done" stop, "End all modules, then the supervisor";
 }
 
 async fn health(State(plane): State<Plane>, Extension(peer): Extension<Peer>) -> Response {
@@ -91,7 +105,7 @@ async fn modules(State(plane): State<Plane>) -> Json<Vec<Module>> {
     Json(plane.handle.snapshot().modules.iter().map(Module::of).collect())
 }
 
-async fn module(State(plane): State<Plane>, Path(name): Path<String>) -> Response {
+async fn module(State(plane): State<Plane>, Name(name): Name) -> Response {
     let snapshot = plane.handle.snapshot();
     match snapshot.modules.iter().find(|view| view.spec.name == name) {
         Some(view) => Json(Module::of(view)).into_response(),
@@ -99,19 +113,19 @@ async fn module(State(plane): State<Plane>, Path(name): Path<String>) -> Respons
     }
 }
 
-async fn enable_module(plane: State<Plane>, name: Path<String>) -> Response {
+async fn enable_module(plane: State<Plane>, name: Name) -> Response {
     switch(plane, Target::Module(name.0), true).await
 }
 
-async fn disable_module(plane: State<Plane>, name: Path<String>) -> Response {
+async fn disable_module(plane: State<Plane>, name: Name) -> Response {
     switch(plane, Target::Module(name.0), false).await
 }
 
-async fn enable_profile(plane: State<Plane>, name: Path<String>) -> Response {
+async fn enable_profile(plane: State<Plane>, name: Name) -> Response {
     switch(plane, Target::Profile(name.0), true).await
 }
 
-async fn disable_profile(plane: State<Plane>, name: Path<String>) -> Response {
+async fn disable_profile(plane: State<Plane>, name: Name) -> Response {
     switch(plane, Target::Profile(name.0), false).await
 }
 
@@ -129,7 +143,7 @@ async fn switch(State(plane): State<Plane>, target: Target, enabled: bool) -> Re
     }
 }
 
-async fn restart_module(State(plane): State<Plane>, Path(name): Path<String>) -> Response {
+async fn restart_module(State(plane): State<Plane>, Name(name): Name) -> Response {
     let snapshot = plane.handle.snapshot();
     match snapshot.modules.iter().find(|view| view.spec.name == name) {
         None => no_module(&snapshot, &name),
@@ -140,13 +154,16 @@ async fn restart_module(State(plane): State<Plane>, Path(name): Path<String>) ->
     }
 }
 
-#[derive(Deserialize)]
-struct Part {
+/// Which part of a log.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Part {
+    /// Of a module: stderr (the default) or stdout.
     stream: Option<String>,
+    /// Bytes from the end, 1048576 at the most.
     bytes: Option<u64>,
 }
 
-async fn module_log(State(plane): State<Plane>, Path(name): Path<String>, Query(part): Query<Part>) -> Response {
+async fn module_log(State(plane): State<Plane>, Name(name): Name, Asked(part): Asked<Part>) -> Response {
     let snapshot = plane.handle.snapshot();
     if snapshot.modules.iter().all(|view| view.spec.name != name) {
         return no_module(&snapshot, &name);
@@ -160,7 +177,7 @@ async fn module_log(State(plane): State<Plane>, Path(name): Path<String>, Query(
     }
 }
 
-async fn own_log(State(plane): State<Plane>, Path(name): Path<String>, Query(part): Query<Part>) -> Response {
+async fn own_log(State(plane): State<Plane>, Name(name): Name, Asked(part): Asked<Part>) -> Response {
     let all = [logs::SUPERVISOR, logs::EVENTS, logs::STATISTICS];
     match all.into_iter().find(|known| *known == name) {
         Some(known) => end_of(plane.handle.logs().path(known), part.bytes).await,
@@ -223,11 +240,7 @@ async fn links(State(plane): State<Plane>) -> Json<BTreeSet<Link>> {
     Json(links::all(&plane.handle.snapshot().modules))
 }
 
-async fn history(State(plane): State<Plane>, asked: Result<Query<Asked>, QueryRejection>) -> Response {
-    let asked = match asked {
-        Ok(Query(asked)) => asked,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why.body_text()),
-    };
+async fn told(State(plane): State<Plane>, Asked(asked): Asked<history::Asked>) -> Response {
     let history = plane.history.lock();
     match history.range(asked) {
         Ok(range) => Json(History::of(&history, range)).into_response(),
@@ -257,7 +270,7 @@ fn done(reply: Reply) -> Response {
     (status, Json(Done { done: reply.is_done, text: reply.text })).into_response()
 }
 
-fn no_module(snapshot: &Snapshot, name: &str) -> Response {
+pub(super) fn no_module(snapshot: &Snapshot, name: &str) -> Response {
     not_found("module", name, snapshot.modules.iter().map(|view| view.spec.name.as_str()))
 }
 

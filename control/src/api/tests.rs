@@ -8,6 +8,7 @@ use axum::http::{Method, Request, StatusCode, header};
 use axum::{Extension, Router};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -80,7 +81,25 @@ impl Supervisor {
 
 /// A process of the machine.
 fn peer(role: Role) -> Peer {
-    Peer { role, who: Who::Process { uid: 7, pid: None }, source: None }
+    match role {
+        Role::Anyone => Peer::nobody(Ipv4Addr::LOCALHOST.into()),
+        _ => Peer { role, who: Who::Process { uid: 7, pid: None }, source: None },
+    }
+}
+
+#[tokio::test]
+async fn strangers_from_elsewhere_are_told_nothing() {
+    let supervisor = Supervisor::start();
+    let stranger = Peer::nobody(Ipv4Addr::new(192, 0, 2, 1).into());
+    for route in ROUTES {
+        let path = route.path.replace("{name}", "no%20such");
+        let request = Request::builder().method(route.method.clone()).uri(&path).body(Body::empty());
+        let app = supervisor.app.clone().layer(Extension(stranger.clone()));
+        let response = app.oneshot(request.expect("a request")).await.expect("it is infallible");
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{} {path}", route.method);
+    }
+    assert!(audit(supervisor.folder.path()).is_empty(), "nor can they fill the log");
+    supervisor.end().await;
 }
 
 fn audit(folder: &Path) -> Vec<Value> {

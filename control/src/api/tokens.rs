@@ -7,16 +7,17 @@ use super::secret::{Hash, Secret, hash, hex};
 use super::stamp::Stamp;
 use crate::config::{replace, text_of};
 use jiff::Timestamp;
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use subtle::ConstantTimeEq;
 
 /// The file where nothing else is said.
-pub const FILE: &str = "/etc/sonda/tokens.json";
+pub const FILE: &str = "/var/lib/sonda/tokens.json";
 /// What tokens begin with, so that scanners for leaked secrets know them.
 const WORD: &str = "sonda_";
 /// Tokens of a file, and bytes of it.
@@ -175,8 +176,16 @@ fn change(path: &Path, how: impl FnOnce(&mut Vec<Token>) -> Result<(), TokenErro
     lock.lock().map_err(unwritten)?;
     let mut tokens = read(path)?;
     how(&mut tokens)?;
+    // Root writes it for the supervisor, which has a user of its own and owns the folder.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let owner = std::fs::metadata(path).or_else(|_| std::fs::metadata(folder));
+    let owner = owner.map_err(unwritten)?;
     let text = serde_json::to_string_pretty(&File { tokens }).unwrap_or_default() + "\n";
-    replace(path, text.as_bytes(), 0o600).map_err(unwritten)
+    replace(path, text.as_bytes(), 0o600).map_err(unwritten)?;
+    if owner.uid() == geteuid().as_raw() {
+        return Ok(());
+    }
+    chown(path, Some(owner.uid()), Some(owner.gid())).map_err(unwritten)
 }
 
 fn beside(path: &Path, ending: &str) -> PathBuf {

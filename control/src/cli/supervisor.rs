@@ -27,6 +27,8 @@ const CONFIGS: &str = "/etc/nemea";
 /// For a daemon to answer at its socket.
 const READY_WAIT: Duration = Duration::from_secs(10);
 const READY_LOOK: Duration = Duration::from_millis(20);
+/// For the answers that are under way at the end.
+const LAST_ANSWERS: Duration = Duration::from_millis(100);
 
 /// Runs the modules of a configuration and keeps them running.
 #[derive(clap::Parser, Debug)]
@@ -211,6 +213,8 @@ async fn work(options: Options) -> io::Result<()> {
     // Without systemd nobody listens.
     let _unheard = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("modules are watched")]);
     runner.run().await;
+    // Who asked for the end is still to hear of it.
+    tokio::time::sleep(LAST_ANSWERS).await;
     let _unheard = sd_notify::notify(&[NotifyState::Stopping]);
     let _gone = fs::remove_file(&socket);
     let _gone = fs::remove_file(&api);

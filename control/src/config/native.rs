@@ -25,7 +25,7 @@ const HEARTBEAT_MIN_S: u32 = 6;
 pub struct File {
     /// How all modules are treated. In a folder of files only one has this table.
     pub supervisor: Option<Supervisor>,
-    /// The control API over TCP; without `listen` it is at its unix socket alone. In a folder of files only one has this table.
+    /// The control API: what it shows, and where it is served over TCP; without `listen` it is at its unix socket alone. In a folder of files only one has this table.
     pub api: Option<Api>,
     /// Modules that are enabled together, in the order of menus.
     pub profile: Vec<ProfileTable>,
@@ -279,6 +279,7 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
         log_bytes_max: u64::from(table.log_size_mib) << 20,
         log_files_max: table.log_files,
         api: api::of_files(files, wrong),
+        alerts: api::alerts(files),
     }
 }
 

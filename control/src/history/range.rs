@@ -1,14 +1,15 @@
 //! Which part of the history is asked for.
 use super::LEVELS;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 /// What a request says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Seconds since 1970; below 0: so many before the last look. Without it all that there is.
     pub from: Option<i64>,
-    /// Seconds of a slot, one of [`LEVELS`]; without it the shortest that reach back so far.
+    /// Seconds of a slot, 2, 20 or 300; without it the shortest that reach back so far.
     pub step: Option<u64>,
 }
 

@@ -50,7 +50,7 @@ impl Runner {
             Ok(config) => {
                 let steps = self.core.plan(&config, why_not);
                 let refused = self.options.source.judge(&steps);
-                let refused = refused.or_else(|| self.gate.prepare(config.settings.api.as_ref()).err());
+                let refused = refused.or_else(|| self.gate.prepare(&config.settings).err());
                 (steps, refused)
             }
             Err(refused) => (vec![], Some(refused)),

@@ -130,6 +130,21 @@ impl Site {
         self.daemon.take().expect("it was started").wait().expect("a child").success()
     }
 
+    /// The daemon's process.
+    pub(crate) fn daemon(&self) -> u32 {
+        self.daemon.as_ref().expect("it was started").id()
+    }
+
+    /// The port of the control API, once it is served.
+    #[track_caller]
+    pub(crate) fn api_port(&self) -> u16 {
+        const SERVED: &str = "The control API is served at https://127.0.0.1:";
+        self.until("the API is served", || self.read("logs/supervisor_log").contains(SERVED));
+        let log = self.read("logs/supervisor_log");
+        let digits = log.rsplit(SERVED).next().unwrap_or_default().chars().take_while(char::is_ascii_digit);
+        digits.collect::<String>().parse().expect("a port")
+    }
+
     /// Sends a code, as any client; answers all that comes.
     pub(crate) fn asked(&self, code: &str) -> String {
         let mut daemon = self.connect().expect("it answers");

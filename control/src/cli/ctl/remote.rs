@@ -41,6 +41,13 @@ pub(super) enum Remote {
     Probes,
     /// Any path of the API as it answers: `sonda ctl get /v1/openapi.json` describes all
     Get { path: String },
+    /// Any change by the API: `sonda ctl post /v1/alerts/17/notes --body '{"text": "our own scanner"}'`
+    Post {
+        path: String,
+        /// What goes with it, JSON
+        #[arg(long, default_value = "", hide_default_value = true)]
+        body: String,
+    },
     /// End the supervisor; modules go on
     Leave,
     /// End all modules, then the supervisor
@@ -67,8 +74,11 @@ impl Remote {
         match self {
             Self::Status { json } => {
                 let (status, modules) = get("/v1/modules")?;
+                if status != StatusCode::OK {
+                    return Ok(answered((status, modules), pretty));
+                }
                 let (_, about) = get("/v1/status")?;
-                if *json || status != StatusCode::OK {
+                if *json {
                     return Ok(answered((status, format!("{{\"status\":{about},\"modules\":{modules}}}")), pretty));
                 }
                 Ok(answered((status, modules), |modules| table(modules, &about)))
@@ -88,6 +98,9 @@ impl Remote {
             Self::Events => events(server),
             Self::Probes => get("/v1/probes").map(|answer| answered(answer, pretty)),
             Self::Get { path } => get(path).map(|answer| answered(answer, |text| text.to_owned())),
+            Self::Post { path, body } => {
+                client::ask(server, Method::POST, path, body.clone()).map(|answer| answered(answer, pretty))
+            }
             Self::Leave => post("/v1/supervisor/leave"),
             Self::Stop => post("/v1/supervisor/stop"),
         }

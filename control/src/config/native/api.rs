@@ -1,13 +1,14 @@
-//! The table `[api]`: where the control API is served over TCP.
+//! The table `[api]`: what the control API shows, and where it is served over TCP.
 use super::{File, Place, Refused};
 use crate::api::tokens;
 use crate::model::Listen;
+use detect::store;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// The control API over TCP; without `listen` it is at its unix socket alone.
+/// The control API: what it shows, and where it is served over TCP; without `listen` it is at its unix socket alone.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Api {
@@ -25,7 +26,17 @@ pub struct Api {
     #[schemars(with = "String", example = &"/etc/sonda/clients.crt")]
     pub client_ca: Option<PathBuf>,
     /// The file of `sonda ctl token`.
+    #[schemars(with = "String", example = &tokens::FILE)]
     pub tokens: Option<PathBuf>,
+    /// The alert store that it shows, as `store: {path: ...}` of reporters names it.
+    #[schemars(with = "String", example = &store::PATH)]
+    pub alerts: Option<PathBuf>,
+}
+
+/// The alert store.
+pub(super) fn alerts(files: &[(Place<'_>, File)]) -> PathBuf {
+    let mut tables = files.iter().filter_map(|(_, file)| file.api.as_ref());
+    tables.find_map(|table| table.alerts.clone()).unwrap_or_else(|| store::PATH.into())
 }
 
 /// What the files say of it.
