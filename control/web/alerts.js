@@ -112,7 +112,7 @@ function row(entry) {
   const isChosen = location.hash === `#${number}`;
   return el("tr", { class: `${entry.state}${isChosen ? " chosen" : ""}`, "data-alert": number },
     el("th", { scope: "row" }, el("a", { href: `#${number}`, "aria-label": `alert ${number}`, "aria-current": isChosen ? "true" : null }, number)),
-    el("td", { class: "when" }, moment(detectedOf(entry))), el("td", {}, categoryOf(entry)), el("td", {}, some(ends(message?.Source), 2)),
+    el("td", { class: "when" }, ...moment(detectedOf(entry)).split(" ").flatMap((piece) => [el("span", {}, piece), " "])), el("td", {}, categoryOf(entry)), el("td", {}, some(ends(message?.Source), 2)),
     el("td", {}, some(ends(message?.Target), 2)), el("td", {}, message?.Description ?? ""), el("td", {}, el("span", { class: `badge ${entry.state === "new" ? "warn" : ""}` }, entry.state)));
 }
 

@@ -66,9 +66,10 @@ export function draw(canvas, area, boxes, links, look) {
     return { left: box.left - origin.left, right: box.right - origin.left, top: box.top - origin.top, height: box.height };
   };
   const shown = links.filter((link) => boxes.has(link.from) && boxes.has(link.to));
-  // Arrows that leave or enter the same box stand side by side.
+  // Arrows that leave or enter the same box stand side by side, in the order of their other ends.
   const port = (link, end) => {
-    const same = shown.filter((other) => other[end] === link[end]);
+    const far = end === "from" ? "to" : "from";
+    const same = shown.filter((other) => other[end] === link[end]).sort((a, b) => of(a[far]).top - of(b[far]).top);
     const box = of(link[end]);
     return box.top + (box.height * (same.indexOf(link) + 1)) / (same.length + 1);
   };
