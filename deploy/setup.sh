@@ -17,6 +17,7 @@ need=(
     nfdump=nfdump
     nfpcapd=nfdump
     softflowd=softflowd
+    chromium=chromium
     prometheus=prometheus
     promtool=prometheus
     valgrind=valgrind

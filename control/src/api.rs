@@ -4,6 +4,7 @@
 //! TLS a token, a session or a certificate does ([`identify`]). Every route names its role
 //! in the table below; there is no other way to add one. What changes something is written to the audit log before it is done. Clients
 //! see snapshots and send commands, nothing else. The description for machines (docs/openapi.json) is made from the same table.
+use crate::history;
 use crate::http::{self, Accept, Places};
 use crate::runner::Handle;
 use audit::Audit;
@@ -45,6 +46,7 @@ mod tests;
 mod tls;
 pub mod tokens;
 pub mod views;
+pub mod web;
 
 pub use routes::ROUTES;
 
@@ -79,12 +81,14 @@ struct Plane {
     watchers: events::Watchers,
     access: Arc<Access>,
     rules: Arc<prefilter::Turn>,
+    history: history::Shared,
 }
 
 impl Plane {
     fn new(handle: Handle, audit: Audit) -> Self {
-        let watchers = events::Watchers::default();
-        Self { handle, audit: Arc::new(audit), watchers, access: Arc::default(), rules: Arc::default() }
+        let (watchers, history) = (events::Watchers::default(), history::Shared::default());
+        let (access, rules) = (Arc::default(), Arc::default());
+        Self { handle, audit: Arc::new(audit), watchers, access, rules, history }
     }
 }
 
@@ -97,6 +101,7 @@ pub async fn serve(listener: UnixListener, path: &Path, handle: Handle) -> io::R
     let audit = Audit::open(handle.logs().folder())?;
     let gate = handle.gate();
     let plane = Plane::new(handle, audit);
+    tokio::spawn(plane.history.clone().keep());
     let door = Door { listener, socket_gid, app: app(plane.clone()) };
     let places = Places::default();
     tokio::join!(http::serve(door, &places, std::future::pending()), gate::serve(&gate, plane));
@@ -129,7 +134,12 @@ impl Accept for Door {
 fn app(plane: Plane) -> Router {
     let audited = middleware::from_fn_with_state(Arc::clone(&plane.audit), audit);
     let unknown = || async { refuse(StatusCode::NOT_FOUND, "there is no such path; GET /v1/openapi.json lists all") };
-    routes::router().fallback(unknown).layer(audited).layer(DefaultBodyLimit::max(extract::BODY_MAX)).with_state(plane)
+    routes::router()
+        .merge(web::router())
+        .fallback(unknown)
+        .layer(audited)
+        .layer(DefaultBodyLimit::max(extract::BODY_MAX))
+        .with_state(plane)
 }
 
 /// As [`app`], for peers of whom nothing is known yet.

@@ -1,6 +1,7 @@
 //! Harnesses of this crate: one body for property tests, fuzz targets and replays of their corpora.
 use crate::client::select;
 use crate::config::{include, native, template};
+use crate::history::{Asked, History, LEVELS, Origin, Part, Sample};
 use crate::model::command;
 use crate::process::Stat;
 use crate::snapshot::Counters;
@@ -9,6 +10,7 @@ use std::path::Path;
 
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
+    ("control_history", fuzz_history),
     ("supervisor_counters", fuzz_counters),
     ("supervisor_include", fuzz_include),
     ("supervisor_native", fuzz_native),
@@ -17,6 +19,51 @@ pub const TARGETS: &[Target] = &[
     ("supervisor_stat", fuzz_stat),
     ("supervisor_template", fuzz_template),
 ];
+
+/// Looks at a counter, and questions: in each level the slots add up to what it grew by, and no answer is longer than its level.
+pub fn fuzz_history(data: &[u8]) {
+    const BEGIN: u64 = 1_800_000_000_000;
+    let look = |life: u64, started: u64, value: u64| Sample {
+        origin: Origin { probe: "p".into(), part: Part::Link, name: "eth0".into() },
+        writer: (1, life),
+        started,
+        updated: started,
+        is_alive: true,
+        counters: [("packets.taken".into(), value)].into(),
+    };
+    let mut history = History::default();
+    let (mut now, mut life, mut started, mut value, mut grown, mut is_straight) = (BEGIN, 0, BEGIN, 1, 0_u64, true);
+    history.take(now, [look(life, started, value)]);
+    for &[what, time, amount] in data.as_chunks().0 {
+        if what & 0x20 != 0 {
+            // Somebody set the clock back.
+            now -= u64::from(time) << (what & 0xf);
+            is_straight = false;
+        } else {
+            if what & 0x80 != 0 {
+                // Somebody started it anew.
+                (life, started, value) = (life + 1, now, 0);
+            }
+            now += u64::from(time) << (what & 0xf);
+        }
+        (value, grown) = (value + u64::from(amount), grown + u64::from(amount));
+        history.take(now, [look(life, started, value)]);
+        let from = (what & 0x40 != 0).then(|| -(i64::from(time) << (amount & 0xf)));
+        let range = history.range(Asked { from, step: None }).expect("a level reaches");
+        assert!(range.slots < LEVELS[range.level].slots && range.from() * 1_000 <= now);
+        assert!(history.slots(range).all(|(.., values)| values.len() == range.slots));
+    }
+    // All slots that hold something are over then.
+    now += 300_000;
+    history.take(now, [look(life, started, value)]);
+    for level in
+        LEVELS.iter().filter(|level| is_straight && now - BEGIN < level.step * 1_000 * (level.slots as u64 - 2))
+    {
+        let range = history.range(Asked { from: None, step: Some(level.step) }).expect("a level");
+        let sum: u64 = history.slots(range).flat_map(|(.., values)| values).flatten().sum();
+        assert_eq!(sum, grown, "in slots of {} s", level.step);
+    }
+}
 
 /// What a module tells: names that are kept go to terminals.
 pub fn fuzz_counters(data: &[u8]) {

@@ -6,8 +6,10 @@ use super::prefilter::{Prefilter, Rules};
 use super::role::Role;
 use super::routes::Part;
 use super::tap::Tap;
-use super::views::{Done, Health, Log, Login, Module, Probe, Profile, Refusal, Status};
+use super::views::{Done, Health, History, Log, Login, Module, Probe, Profile, Refusal, Status};
 use super::{ROUTES, Route};
+use crate::history::Asked;
+use crate::links::Link;
 use serde_json::{Value, json};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApiBuilder};
 use utoipa::{PartialSchema, ToSchema};
@@ -27,7 +29,7 @@ fn description() -> Value {
             <$type>::schemas(&mut referred);
         )+};
     }
-    schemas!(Health, Login, Status, Profile, Module, Probe, Log, Done, Refusal);
+    schemas!(Health, Login, Status, Profile, Module, Link, Probe, History, Asked, Log, Done, Refusal);
     schemas!(Alerts, NotedAlert, AlertCounts, NoteText, Blacklists, Ledger, Prefilter, Rules, Part, Tap, Which);
     for (name, schema) in referred {
         components = components.schema(name, schema);
@@ -139,7 +141,7 @@ mod tests {
         }
         let ids: Vec<String> = ROUTES.iter().map(id).collect();
         assert!(ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id)), "{ids:?}");
-        for part in ["Input", "Output", "Processes", "Talker", "ProbeOutput"] {
+        for part in ["Input", "Output", "Processes", "Talker", "ProbeOutput", "HistorySeries"] {
             assert!(api["components"]["schemas"][part].is_object(), "{part}");
         }
     }

@@ -2,8 +2,10 @@
 use super::extract::{Asked, Name};
 use super::identify::{login, logout, me};
 use super::role::{Peer, Role};
-use super::views::{Done, Health, Log, Module, Probe, Profile, Status};
+use super::views::{Done, Health, History, Log, Module, Probe, Profile, Status};
 use super::{Plane, Route, alerts, allow, blacklists, identify, ledgers, openapi, prefilter, refuse, tap};
+use crate::history;
+use crate::links::{self, Link};
 use crate::runner::{Command, Reply, Target};
 use crate::snapshot::Snapshot;
 use crate::{logs, metrics, pages};
@@ -14,6 +16,7 @@ use axum::routing::{MethodFilter, on};
 use axum::{Extension, Json, Router, middleware};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -58,6 +61,7 @@ routes! {
     GET "/v1/profiles" Viewer "[Profile]" profiles, "Modules that are enabled together";
     POST "/v1/profiles/{name}/enable" Operator "Done" enable_profile, "Let the modules of a profile run";
     POST "/v1/profiles/{name}/disable" Operator "Done" disable_profile, "Stop the modules of a profile";
+    GET "/v1/links" Viewer "[Link]" links, "Who sends to whom: outputs and inputs of modules that meet";
     GET "/v1/events" Viewer "" events, "Server-sent events: module (as it is now), removed (its name), missed (how many)";
     GET "/v1/logs/{name}" Operator "Log" own_log, "The end of supervisor_log, modules_events or modules_statistics" query "Part";
     GET "/v1/configuration/plan" Operator "" plan, "What applying the edited configuration would do, module by module";
@@ -74,6 +78,7 @@ routes! {
     GET "/v1/blacklists" Viewer "[Blacklists]" blacklists::blacklists, "Lists that downloaders of this supervisor fetch, and the files of filters";
     GET "/v1/ledgers" Viewer "[Ledger]" ledgers::ledgers, "The books of processes, packets, flows and records";
     GET "/v1/probes" Viewer "[Probe]" probes, "The counters, books and top talkers of all probes of this machine";
+    GET "/v1/history" Viewer "History" told, "What probes counted over time" query "Asked";
     GET "/metrics" Viewer "" prometheus, "All counters for Prometheus";
     POST "/v1/supervisor/leave" Admin "Done" leave, "End the supervisor; modules go on, the next supervisor takes them over";
     POST "/v1/supervisor/stop" Admin "Done" stop, "End all modules, then the supervisor";
@@ -228,6 +233,18 @@ async fn probes() -> Response {
     match spawn_blocking(|| pages::all().iter().map(Probe::of).collect::<Vec<_>>()).await {
         Ok(probes) => Json(probes).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn links(State(plane): State<Plane>) -> Json<BTreeSet<Link>> {
+    Json(links::all(&plane.handle.snapshot().modules))
+}
+
+async fn told(State(plane): State<Plane>, Asked(asked): Asked<history::Asked>) -> Response {
+    let history = plane.history.lock();
+    match history.range(asked) {
+        Ok(range) => Json(History::of(&history, range)).into_response(),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The routes with every role. Modules do not run here, for they are started by the binary; see probe/tests/control_api.rs.
 use super::role::{Peer, Role, Who};
-use super::{Audit, Plane, ROUTES, app};
+use super::{Audit, Plane, ROUTES, app, web};
 use crate::config::Source;
 use crate::runner::{Options, Runner};
 use axum::body::Body;
@@ -160,6 +160,42 @@ async fn what_is_switched_is_so_and_it_is_written_down() {
     assert_eq!(of("POST /v1/profiles/All/disable"), [Value::Null, 200.into()]);
     assert!(lines.iter().all(|line| line["uid"] == 7 && line["time"].as_str().is_some_and(|time| time.ends_with('Z'))));
     assert!(!lines.iter().any(|line| line["what"].as_str().is_some_and(|what| what.starts_with("GET"))));
+    supervisor.end().await;
+}
+
+#[tokio::test]
+async fn pages_are_for_anyone_and_no_path_leads_elsewhere() {
+    let supervisor = Supervisor::start();
+    for asset in web::ASSETS {
+        let (status, text) = supervisor.ask(Role::Anyone, Method::GET, asset.path).await;
+        assert!(status == StatusCode::OK && text == asset.body, "{}", asset.path);
+        let (status, _) = supervisor.ask(Role::Admin, Method::POST, asset.path).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED, "{}", asset.path);
+    }
+    for path in [
+        "/web/",
+        "/web/../api.rs",
+        "/web/..%2f..%2fCargo.toml",
+        "/web/%2e%2e/sonda.css",
+        "/web//sonda.css",
+        "/web/sonda.css/",
+        "/status.js",
+    ] {
+        let (status, _) = supervisor.ask(Role::Admin, Method::GET, path).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+    }
+    supervisor.end().await;
+}
+
+#[tokio::test]
+async fn a_history_is_asked_for_by_time() {
+    let supervisor = Supervisor::start();
+    let history = supervisor.json("/v1/history?from=-300&step=20").await;
+    assert!(history["step"] == 20 && history["series"] == serde_json::json!([]), "{history}");
+    for (query, why) in [("step=3", "2, 20, 300"), ("from=yesterday", "invalid digit"), ("step=-2", "invalid digit")] {
+        let (status, text) = supervisor.ask(Role::Viewer, Method::GET, &format!("/v1/history?{query}")).await;
+        assert!(status == StatusCode::BAD_REQUEST && text.contains(why), "{status} {text}");
+    }
     supervisor.end().await;
 }
 

@@ -2,9 +2,10 @@
 use super::identify::CSRF;
 use super::role::{Peer, Role, Who};
 use crate::core::Books;
+use crate::history::{self, Part, Range};
 use crate::pages::Found;
 use crate::snapshot::{ModuleView, Snapshot};
-use record::page::columns::{self, LANE_IDENTITIES};
+use record::page::columns::{self, Kind, LANE_IDENTITIES};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -143,6 +144,36 @@ pub struct Talker {
     pub packets: u64,
 }
 
+/// What probes counted over time; slots that are over.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct History {
+    /// Seconds of a slot.
+    pub step: u64,
+    /// When the first slot begins, seconds since 1970.
+    pub from: u64,
+    pub slots: usize,
+    pub series: Vec<HistorySeries>,
+    /// Counters that made room for others since the supervisor began, and those that find none now.
+    pub forgotten: u64,
+    pub refused: usize,
+}
+
+/// A counter over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HistorySeries {
+    pub probe: String,
+    /// `link`: an input with all lanes that read it; `output`.
+    pub part: &'static str,
+    /// The input's or the output's.
+    pub name: String,
+    /// By the names of docs/metrics.md's columns.
+    pub counter: String,
+    /// Whether values are what it is (true), or how much it grew (false).
+    pub level: bool,
+    /// One for each slot; null where nothing is known.
+    pub values: Vec<Option<u64>>,
+}
+
 /// What became of a command.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Done {
@@ -272,6 +303,30 @@ impl Module {
             answers: view.counters.is_some(),
             inputs: inputs.collect(),
             outputs: outputs.collect(),
+        }
+    }
+}
+
+impl History {
+    pub(super) fn of(history: &history::History, range: Range) -> Self {
+        let series = history.slots(range).map(|(origin, counter, kind, values)| HistorySeries {
+            probe: origin.probe.clone(),
+            part: match origin.part {
+                Part::Link => "link",
+                Part::Output => "output",
+            },
+            name: origin.name.clone(),
+            counter: counter.into(),
+            level: kind == Kind::Gauge,
+            values,
+        });
+        Self {
+            step: range.step(),
+            from: range.from(),
+            slots: range.slots,
+            series: series.collect(),
+            forgotten: history.forgotten,
+            refused: history.refused,
         }
     }
 }

@@ -112,10 +112,12 @@ pub fn ifc_spec(module: &Module) -> Result<String, CommandError> {
     }
     let of = |direction| module.interfaces.iter().filter(move |ifc| ifc.direction == Some(direction));
     let all = of(Direction::In).chain(of(Direction::Out));
-    Ok(all.filter_map(one).collect::<Vec<_>>().join(","))
+    Ok(all.filter_map(spec_of).collect::<Vec<_>>().join(","))
 }
 
-fn one(interface: &Interface) -> Option<String> {
+/// An interface as a specifier; `None` without a type.
+#[must_use]
+pub fn spec_of(interface: &Interface) -> Option<String> {
     // Configurations of old have `address,port`; a comma would begin the next interface.
     let params = interface.params.as_deref().unwrap_or_default().replacen(',', ":", 1);
     Some(format!("{}:{params}", interface.kind?.letter()))

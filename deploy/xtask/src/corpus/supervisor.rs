@@ -36,8 +36,15 @@ const SEEDS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Steps of the history's model: what, time, amount.
+const STEPS: &[&[u8]] =
+    &[&[11, 1, 9, 11, 3, 0, 0x8a, 1, 7, 0x4f, 9, 3], &[11, 200, 255, 0x2b, 100, 1, 0x6f, 255, 15, 0x4b, 40, 12]];
+
 /// Adds them all.
 pub(super) fn add(seeds: &mut Seeds) {
+    for (shape, steps) in STEPS.iter().enumerate() {
+        seeds.add("control_history", shape, steps);
+    }
     for (target, texts) in SEEDS {
         for (shape, text) in texts.iter().enumerate() {
             seeds.add(target, shape, text.as_bytes());

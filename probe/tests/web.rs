@@ -1,0 +1,306 @@
+//! The web pages in a real browser (Debian's chromium), served by a real supervisor over TLS.
+#[path = "web/browser.rs"]
+mod browser;
+#[path = "supervisor/site.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod site;
+mod support;
+#[path = "control_tcp/tls.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod tls;
+
+use browser::{Browser, Page};
+use detect::store::{Added, Retention, State, Store};
+use serde_json::json;
+use site::{Site, kill, said};
+use std::io::Write;
+use std::process::{Child, ChildStdin, Stdio};
+
+const TOML: &str = r#"
+[api]
+listen = "127.0.0.1:0"
+certificate = "@/server.crt"
+key = "@/server.key"
+tokens = "@/tokens.json"
+alerts = "@/alerts.db"
+[[profile]]
+name = "Data sources"
+[[profile]]
+name = "Archive"
+[[module]]
+name = "repeater"
+profile = "Data sources"
+path = "@/bin/traffic_repeater"
+inputs = ["u:web_a"]
+outputs = ["u:web_b"]
+[[module]]
+name = "printer"
+profile = "Archive"
+path = "@/bin/logger"
+params = "-t -w '@/out.csv'"
+inputs = ["u:web_b"]
+after = ["repeater"]
+"#;
+
+/// A supervisor whose pages are served, and where.
+struct Box {
+    site: Site,
+    url: String,
+}
+
+impl Box {
+    fn start() -> Box {
+        let mut site = Site::native(TOML);
+        tls::authority(&site.path(""));
+        let pages = site.text("pages");
+        std::fs::create_dir(&pages).expect("made");
+        Store::create(&site.path("alerts.db"), Retention::default()).expect("a store");
+        site.start_with(&[("SONDA_RUN_DIR", &pages)]);
+        site.runs("printer", None);
+        const SERVED: &str = "The control API is served at ";
+        site.until("it is served", || site.read("logs/supervisor_log").contains(SERVED));
+        let log = site.read("logs/supervisor_log");
+        let url = log.rsplit(SERVED).next().and_then(|rest| rest.split_whitespace().next()).expect("an address");
+        let url = url.trim_end_matches(['.', '/']).to_owned();
+        Box { site, url }
+    }
+
+    fn token(&self, role: &str) -> String {
+        let file = self.site.text("tokens.json");
+        let run =
+            self.site.tool(&["ctl", "token", "add", role, "--role", role, "--file", &file]).output().expect("it runs");
+        assert!(run.status.success(), "{}", said(&run));
+        String::from_utf8(run.stdout).expect("text").trim().to_owned()
+    }
+
+    /// Somebody with this role looks at a page of the box.
+    fn visit(&self, browser: &mut Browser, role: &str, path: &str) -> Page {
+        let page = browser.page();
+        browser.open(&page, &format!("{}{path}", self.url), "light");
+        log_in(browser, &page, &self.token(role));
+        browser.until(&page, "document.querySelector('#who b') !== null");
+        // Before he logged in he was told to, with status 401.
+        browser.complaints();
+        page
+    }
+}
+
+fn log_in(browser: &mut Browser, page: &Page, token: &str) {
+    browser.until(page, "location.pathname === '/login' && document.activeElement?.id === 'token'");
+    browser.value(page, &format!("document.getElementById('token').value = '{token}'"));
+    browser.value(page, "document.querySelector('#login button').click()");
+}
+
+/// An expression about the box of a module: its element is `box`.
+fn of(module: &str, expression: &str) -> String {
+    format!(
+        "(() => {{ const box = document.querySelector('[data-module={module}]'); return box !== null && {expression}; }})()"
+    )
+}
+
+fn state(module: &str, word: &str) -> String {
+    of(module, &format!("box.querySelector('.badge').textContent === '{word}'"))
+}
+
+fn click(browser: &mut Browser, page: &Page, module: &str, verb: &str) {
+    browser.until(page, &of(module, &format!("box.querySelector('[data-verb={verb}]') !== null")));
+    browser.value(page, &of(module, &format!("box.querySelector('[data-verb={verb}]').click()")));
+}
+
+#[test]
+fn who_has_not_logged_in_sees_nothing_and_is_sent_where_he_wanted() {
+    let home = Box::start();
+    let mut browser = Browser::start();
+    let page = browser.page();
+    browser.open(&page, &format!("{}/traffic", home.url), "light");
+    log_in(&mut browser, &page, "sonda_0000");
+    browser.until(&page, "document.getElementById('login-said').textContent.includes('not known')");
+    log_in(&mut browser, &page, &home.token("viewer"));
+    browser
+        .until(&page, "location.pathname === '/traffic' && document.querySelector('#who b')?.textContent === 'viewer'");
+    // The cookie is none of the page's scripts' business.
+    assert_eq!(browser.value(&page, "document.cookie"), "");
+    browser.value(&page, "document.querySelector('#who button').click()");
+    browser.until(&page, "location.pathname === '/login'");
+    browser.open(&page, &home.url, "light");
+    browser.until(&page, "location.pathname === '/login' && location.search === '?to=%2F'");
+    // Nothing beside the pages is a file.
+    for path in
+        ["/web/", "/web/../status", "/web/%2e%2e/status.js", "/web/head.html", "/web//sonda.css", "/status.html"]
+    {
+        let asked = format!("fetch('{path}').then((answer) => answer.status)");
+        assert_eq!(browser.value(&page, &asked), 404, "{path}");
+    }
+}
+
+#[test]
+fn an_operator_sees_modules_live_and_restarts_them() {
+    let home = Box::start();
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "operator", "/");
+    browser.until(&page, &state("repeater", "running"));
+    browser.until(&page, &state("printer", "running"));
+    browser.until(&page, "document.querySelectorAll('#arrows path.arrow').length === 1");
+    browser.until(&page, &of("printer", "box.querySelector('.neighbours').textContent === 'reads from repeater'"));
+
+    // What happens to a module is seen without anybody's doing.
+    let pid = home.site.pid("repeater").expect("it runs");
+    let shown = |pid: u32| of("repeater", &format!("box.querySelector('.facts dd').textContent === '{pid}'"));
+    browser.until(&page, &shown(pid));
+    kill(pid, "KILL");
+    let pid = home.site.runs("repeater", Some(pid));
+    browser.until(&page, &shown(pid));
+    browser.until(&page, &of("repeater", "box.querySelectorAll('.facts dd')[1].textContent === '1 of 3'"));
+
+    click(&mut browser, &page, "repeater", "disable");
+    browser.until(&page, &state("repeater", "stopped"));
+    browser.until(&page, "document.querySelector('#arrows path.arrow.down') !== null");
+    click(&mut browser, &page, "repeater", "enable");
+    browser.until(&page, &state("repeater", "running"));
+    let pid = home.site.runs("repeater", Some(pid));
+    click(&mut browser, &page, "repeater", "restart");
+    let pid = home.site.runs("repeater", Some(pid));
+    browser.until(&page, &shown(pid));
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    // A supervisor that is gone is said to be.
+    home.site.client(&["ctl", "stop"]);
+    browser.until(&page, "document.getElementById('notice').innerText.includes('does not answer')");
+}
+
+#[test]
+fn a_viewer_is_offered_what_he_may() {
+    let home = Box::start();
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "viewer", "/");
+    browser.until(&page, &state("printer", "running"));
+    assert_eq!(browser.value(&page, "document.querySelectorAll('main button').length"), 0);
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+#[test]
+fn every_page_is_whole_by_day_and_by_night() {
+    let home = Box::start();
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "operator", "/");
+    for path in ["/", "/traffic", "/alerts", "/login"] {
+        let mut grounds = Vec::new();
+        for colours in ["light", "dark"] {
+            browser.open(&page, &format!("{}{path}", home.url), colours);
+            let is_ready = "document.readyState === 'complete' && (location.pathname === '/login' || document.querySelector('#who b') !== null)";
+            browser.until(&page, &format!("location.pathname === '{path}' && {is_ready}"));
+            grounds.push(browser.value(&page, "getComputedStyle(document.body).backgroundColor"));
+            let unnamed = "[...document.querySelectorAll('input, select, button, a')].filter((one) => !one.labels?.length && !one.textContent.trim() && !one.ariaLabel).length";
+            assert_eq!(browser.value(&page, unnamed), 0, "{path}: each control has a name");
+            let landmarks = "['header', 'nav', 'main', 'h1'].every((name) => document.querySelectorAll(name === 'header' ? 'body > header' : name).length === 1)";
+            assert_eq!(browser.value(&page, landmarks), true, "{path}");
+            // A phone shows all of it without moving sideways.
+            let phone = json!({"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": true});
+            browser.ask(Some(&page), "Emulation.setDeviceMetricsOverride", &phone);
+            browser.until(&page, "document.documentElement.scrollWidth <= 390");
+            browser.ask(Some(&page), "Emulation.clearDeviceMetricsOverride", &json!({}));
+        }
+        assert_ne!(grounds[0], grounds[1], "{path}");
+        let painted = "performance.getEntriesByName('first-contentful-paint')[0].startTime";
+        println!("{path}: first contentful paint after {} ms", browser.value(&page, painted));
+    }
+    assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// A message as reporters write it.
+fn message(at: &str, category: &str, source: &str) -> String {
+    json!({
+        "Format": "IDEA0", "ID": format!("{category}-{source}"), "DetectTime": at, "Category": [category],
+        "Description": "for the test <b>alone</b>", "FlowCount": 1234,
+        "Source": [{"IP4": [source], "Proto": ["tcp"]}], "Target": [{"IP4": ["198.51.100.7"], "Port": [22]}],
+        "Node": [{"Name": "org.example.web", "SW": ["Nemea", "tester"]}],
+    })
+    .to_string()
+}
+
+#[test]
+fn alerts_are_filtered_shown_in_full_and_acknowledged() {
+    let home = Box::start();
+    let mut store = Store::create(&home.site.path("alerts.db"), Retention::default()).expect("a store");
+    let scan = |at, source| message(at, "Recon.Scanning", source);
+    let login = message("2026-11-20T10:00:00Z", "Attempt.Login", "192.0.2.9");
+    for text in [scan("2026-11-20T09:00:00Z", "192.0.2.1"), scan("2026-11-20T11:00:00Z", "192.0.2.2"), login] {
+        assert!(matches!(store.add(&text), Ok(Added::New(_))));
+    }
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "operator", "/alerts?span=");
+    let rows = |count: usize| format!("document.querySelectorAll('#list tbody tr').length === {count}");
+    browser.until(&page, &rows(3));
+    browser.until(&page, "document.querySelectorAll('#chart rect.bar').length === 3");
+    // The filter is in the address.
+    browser.value(&page, "document.getElementById('category').value = 'Recon'");
+    browser.value(&page, "document.querySelector('#filter .primary').click()");
+    browser.until(&page, &rows(2));
+    browser.until(&page, "location.search.includes('category=Recon')");
+    browser.value(&page, "document.querySelector('#list tbody a').click()");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('src ip 192.0.2.2 and dst ip 198.51.100.7 and dst port 22')");
+    browser.until(&page, "document.activeElement.id === 'detail-title'");
+    // What an alert says is text, whatever it says.
+    assert_eq!(browser.value(&page, "document.querySelectorAll('#detail p b').length"), 0);
+    browser.value(&page, "document.getElementById('change').click()");
+    browser.until(&page, "document.querySelector('#list tr.acknowledged') !== null");
+    browser.until(&page, "document.getElementById('change').textContent === 'Make it new again'");
+    browser.value(&page, "document.getElementById('note').value = 'our own scanner'");
+    browser.value(&page, "document.querySelector('#detail form button').click()");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('our own scanner')");
+    let alert = store.find("2").expect("readable").expect("it is there");
+    assert_eq!(
+        (alert.state, alert.changed.map(|(_, by)| by), alert.notes),
+        (State::Acknowledged, Some("operator".into()), 1)
+    );
+    assert_eq!(browser.complaints(), [""; 0]);
+
+    let page = home.visit(&mut browser, "viewer", "/alerts?span=#2");
+    browser.until(&page, "document.getElementById('detail').innerText.includes('acknowledged, by operator')");
+    assert_eq!(browser.value(&page, "document.querySelectorAll('#change, #note').length"), 0);
+}
+
+/// A probe that reads what the test writes, and ends with it.
+struct Probe(Child, ChildStdin);
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn traffic_is_drawn_over_time() {
+    let home = Box::start();
+    let mut probe =
+        home.site.tool(&["probe", "-", "--quiet", "--name", "pipe", "--json", &home.site.text("flows.json")]);
+    probe
+        .env("SONDA_RUN_DIR", home.site.path("pages"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut probe = probe.spawn().expect("it starts");
+    let input = probe.stdin.take().expect("piped");
+    let mut probe = Probe(probe, input);
+    let capture = support::mixture(20_000, 1_500);
+    let mut pieces = capture.chunks(capture.len() / 200 + 1);
+    let mut write = || pieces.next().is_some_and(|piece| probe.1.write_all(piece).is_ok());
+    write();
+
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "viewer", "/traffic");
+    // Some more packets at each look, until there are two points of a line.
+    let line = "[...document.querySelectorAll('.chart')].some((chart) => chart.querySelector('b').textContent === 'Packets' && /L/.test(chart.querySelector('path.line')?.getAttribute('d')))";
+    home.site.until("packets are drawn", || {
+        write();
+        browser.value(&page, line) == true
+    });
+    browser.until(&page, "[...document.getElementById('link').options].length === 2");
+    // The same as a table, and for an hour.
+    browser.value(&page, "document.querySelector('.chart summary').click()");
+    browser.until(&page, "document.querySelector('.chart table tbody tr') !== null");
+    browser.value(&page, "document.querySelector('input[value=\"3600\"]').click()");
+    browser.until(&page, "document.getElementById('summary').textContent.includes('a point each 20 s')");
+    assert_eq!(browser.complaints(), [""; 0]);
+}
