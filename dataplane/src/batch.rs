@@ -1,5 +1,6 @@
 //! Ended flows on their way to the exporters: one arena for each record type, no heap in a record, all memory used again.
 use crate::flow::{Basic, Flow, FlowKey};
+use crate::lane::Share;
 use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
 use record::ipfix::Family;
 use record::json::FlowWriter;
@@ -69,7 +70,7 @@ impl FlowRecord {
             protocol: self.key.protocol(),
             dst_port: dst.port,
             bytes: self.bytes_total(),
-            packets: u64::from(self.packets[0]) + u64::from(self.packets[1]),
+            packets: self.packets_total(),
             error: 0,
         }
     }
@@ -78,6 +79,17 @@ impl FlowRecord {
     #[inline(always)]
     pub(crate) fn talk_tag(&self) -> u32 {
         self.key.talk_tag(self.reversed)
+    }
+
+    /// Whether it is one of the share's flows.
+    pub(crate) fn is_in(&self, share: Share) -> bool {
+        share.has(&self.key)
+    }
+
+    /// Packets of both directions.
+    #[inline(always)]
+    pub(crate) fn packets_total(&self) -> u64 {
+        u64::from(self.packets[0]) + u64::from(self.packets[1])
     }
 
     /// IP bytes of both directions.

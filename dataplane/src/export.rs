@@ -1,14 +1,21 @@
 //! Where ended flows go. One sink is one file; each keeps its own books and never lets a loss go uncounted.
-use crate::batch::Batch;
+use crate::batch::{Batch, FlowRecord};
 use record::{Ledger, reasons};
+use spool::SpoolBooks;
 
+mod datagrams;
 pub mod ipfix;
 pub mod json;
 pub mod lines;
+pub mod netflow;
+mod peer;
 pub mod ring;
+pub mod spool;
 pub mod table;
 pub mod text;
 pub mod unirec;
+
+pub use peer::Peer;
 
 reasons! {
     /// Why a record did not leave through an output.
@@ -33,13 +40,25 @@ reasons! {
         QueueFull = "queue_full",
         /// The output had failed by a mistake in the program.
         OutputFailed = "output_failed",
+        /// Waits on disk for the collector; a later run with the same spool sends it.
+        Spooled = "spooled",
+        /// The spool had no room for more, and it was the oldest.
+        SpoolExpired = "spool_expired",
+        /// The disk of the spool refused it: full, or broken.
+        SpoolFull = "spool_full",
+        /// What was read back from the spool was not what had been written.
+        SpoolCorrupt = "spool_corrupt",
+        /// The output carries IPv4 alone (NetFlow 5), and this was IPv6.
+        NotIpv4 = "not_ipv4",
+        /// The flow lasted longer than the milliseconds that the output counts time in: 49 days.
+        TooLong = "too_long",
     }
 }
 
 impl RecordDrop {
     /// Whether the record was meant to stay behind: not a loss.
     pub fn is_intended(self) -> bool {
-        matches!(self, RecordDrop::NoExtension | RecordDrop::ReaderGone)
+        matches!(self, RecordDrop::NoExtension | RecordDrop::ReaderGone | RecordDrop::NotIpv4 | RecordDrop::Spooled)
     }
 }
 
@@ -60,6 +79,12 @@ pub struct Books {
     pub skipped: u64,
     /// Connections that were opened again.
     pub reconnects: u64,
+    /// Records that a collector acknowledged and may not have read, because it reset the connection: at most so many.
+    pub unconfirmed: u64,
+    /// Records that went through the spool of this output.
+    pub spool: Option<SpoolBooks>,
+    /// Of an output with several collectors in turn: each, and the records that it acknowledged.
+    pub collectors: Vec<(String, u64)>,
     /// The latest trouble, in words.
     pub trouble: Option<String>,
 }
@@ -71,6 +96,13 @@ impl Books {
         self.flows += batch.flows().len() as u64;
         self.packets += packets;
         self.bytes += bytes;
+    }
+
+    /// Notes one flow that was offered.
+    fn offer_flow(&mut self, flow: &FlowRecord) {
+        self.flows += 1;
+        self.packets += flow.packets_total();
+        self.bytes += flow.bytes_total();
     }
 
     /// Notes a batch that the output was not given: a record for each flow.
@@ -89,8 +121,18 @@ impl Books {
         self.unheard += other.unheard;
         self.skipped += other.skipped;
         self.reconnects += other.reconnects;
+        self.unconfirmed += other.unconfirmed;
+        self.spool = self.spool.or(other.spool);
         if self.trouble.is_none() {
             self.trouble.clone_from(&other.trouble);
+        }
+    }
+
+    /// Takes records that were booked as kept and turned out to be lost.
+    fn lose(&mut self, loss: Loss) {
+        self.records.give_up(loss.reason, loss.records);
+        if let Some(trouble) = loss.trouble {
+            self.trouble = Some(trouble);
         }
     }
 
@@ -98,6 +140,14 @@ impl Books {
     pub fn lost(&self) -> u64 {
         self.records.losses().filter(|(why, _)| !why.is_intended()).map(|(_, n)| n).sum()
     }
+}
+
+/// Records that were lost on the way to a peer or a file.
+struct Loss {
+    reason: RecordDrop,
+    records: u64,
+    /// In words, the first time.
+    trouble: Option<String>,
 }
 
 /// A sink of flow records. Called from one thread at a time.

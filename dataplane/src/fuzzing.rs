@@ -10,6 +10,7 @@ pub mod script;
 mod table;
 
 use crate::capture::fuzzing as capture;
+use crate::export::spool;
 use crate::packet::fuzzing as packet;
 use crate::registry;
 use record::fuzzing::Target;
@@ -17,7 +18,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 9] = [
+const STAGES: [Target; 10] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -27,6 +28,7 @@ const STAGES: [Target; 9] = [
     ("flow_cache", flows::fuzz_cache),
     ("flow_offload", offload::fuzz_offload),
     ("lane", lane::fuzz_lane),
+    ("spool_segment", spool::fuzz_segment),
 ];
 
 const fn joined() -> [Target; STAGES.len() + registry::TARGETS.len()] {

@@ -2,6 +2,7 @@
 mod dpdk;
 mod help;
 mod options;
+mod outputs;
 mod plugins;
 mod tables;
 
@@ -82,8 +83,8 @@ fn try_main(args: &[String]) -> Result<u8, String> {
 
 /// Checks the options and opens inputs and outputs; `None` when an option only asked for information.
 fn prepare(options: &Options) -> Result<Option<Job>, String> {
-    if options.storage.len() > 1 || options.output.len() > 1 {
-        return Err("only one storage and output plugin can be specified".into());
+    if options.storage.len() > 1 {
+        return Err("only one storage plugin can be specified".into());
     }
     if options.input.is_empty() {
         return Err("specify at least one input plugin".into());
@@ -118,9 +119,14 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         inputs.push(Source { name, readers: vec![Reader::new(source, args.checked_cpu()?)] });
     }
     dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
-    let args = PluginArgs::parse(options.output.first().map_or("ipfix", String::as_str))?;
-    let Some(exporter) = plugins::output(&args, &lane, &stop)? else { return Ok(None) };
-    let outputs = vec![Output { exporter, cpu: args.checked_cpu()?, watch: None }];
+    let mut outputs = Vec::new();
+    let asked = if options.output.is_empty() { &["ipfix".to_string()][..] } else { &options.output };
+    for text in asked {
+        let args = PluginArgs::parse(text)?;
+        let Some(exporters) = outputs::output(&args, &lane, &stop)? else { return Ok(None) };
+        let cpu = args.checked_cpu()?;
+        outputs.extend(exporters.into_iter().map(|exporter| Output { exporter, cpu, watch: None }));
+    }
     Ok(Some(Job {
         lane,
         inputs,

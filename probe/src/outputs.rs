@@ -1,45 +1,138 @@
 //! Targets as people write them on a command line.
-use dataplane::export::ipfix::Target;
+use clap::ValueEnum;
+use dataplane::export::Peer;
+use dataplane::export::ipfix::{IpfixConfig, Target};
+use dataplane::export::netflow::Version;
+use dataplane::export::spool::SpoolConfig;
+use dataplane::lane::Share;
+use std::path::Path;
 
 /// IPFIX's assigned port.
 const IPFIX_PORT: u16 = 4739;
+/// The port that most collectors of NetFlow listen at.
+pub(crate) const NETFLOW_PORT: u16 = 2055;
 
 /// `[udp://|tcp://]HOST[:PORT]`; UDP and port 4739 if not said. IPv6 addresses stand in brackets.
 pub(crate) fn collector(text: &str) -> Result<Target, String> {
-    let (tcp, rest) = match text.split_once("://") {
-        Some(("tcp", rest)) => (true, rest),
-        Some(("udp", rest)) => (false, rest),
-        Some((other, _)) => return Err(format!("unknown transport '{other}', use udp:// or tcp://")),
-        None => (false, text),
+    match text.split_once("://") {
+        Some(("tcp", rest)) => peer(rest, IPFIX_PORT).map(Target::Tcp),
+        Some(("udp", rest)) => peer(rest, IPFIX_PORT).map(Target::Udp),
+        Some((other, _)) => Err(format!("unknown transport '{other}', use udp:// or tcp://")),
+        None => peer(text, IPFIX_PORT).map(Target::Udp),
+    }
+}
+
+/// `[v9://|v5://]HOST[:PORT]`; version 9 and port 2055 if not said.
+pub(crate) fn netflow(text: &str) -> Result<(Version, Peer), String> {
+    let (version, rest) = match text.split_once("://") {
+        Some(("v9", rest)) => (Version::V9, rest),
+        Some(("v5", rest)) => (Version::V5, rest),
+        Some((other, _)) => return Err(format!("unknown version '{other}', use v9:// or v5://")),
+        None => (Version::V9, text),
     };
-    let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
+    Ok((version, peer(rest, NETFLOW_PORT)?))
+}
+
+/// What several collectors are to each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Collectors {
+    /// Each gets all flows.
+    #[default]
+    Copy,
+    /// Each gets its share of the flows.
+    Share,
+    /// The first that can be reached gets them.
+    Failover,
+}
+
+/// The outputs for these collectors.
+pub(crate) fn collectors(
+    mode: Collectors,
+    targets: &[Target],
+    config: impl Fn(Target) -> IpfixConfig,
+) -> Result<Vec<IpfixConfig>, String> {
+    let of = targets.len() as u32;
+    let shared = |(index, target): (u32, &Target)| {
+        let share = Share::new(index, of).unwrap_or_default();
+        IpfixConfig { share, ..config(target.clone()) }
+    };
+    match mode {
+        Collectors::Copy => Ok(targets.iter().cloned().map(config).collect()),
+        Collectors::Share => Ok((0..).zip(targets).map(shared).collect()),
+        Collectors::Failover if of < 2 => Ok(targets.iter().cloned().map(config).collect()),
+        Collectors::Failover => {
+            let peers = targets.iter().map(|target| match target {
+                Target::Tcp(peer) => Ok(peer.clone()),
+                other => Err(format!("failover is for collectors over TCP, {other} never says that it is away")),
+            });
+            Ok(vec![config(Target::Failover(peers.collect::<Result<_, _>>()?))])
+        }
+    }
+}
+
+/// Gives each of the outputs a spool in a folder of its own below this one.
+pub(crate) fn spool(configs: &mut [IpfixConfig], folder: &Path, bytes_max: u64) {
+    for config in configs {
+        let name = config.target.to_string().replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "_");
+        config.spool = Some(SpoolConfig { folder: folder.join(name), bytes_max });
+    }
+}
+
+pub(crate) fn peer(text: &str, port: u16) -> Result<Peer, String> {
+    let (host, tail) = match text.strip_prefix('[').and_then(|r| r.split_once(']')) {
         Some((host, tail)) => (host, tail.strip_prefix(':')),
-        None => rest.rsplit_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+        None => text.rsplit_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
     };
-    let port = match port {
-        None => IPFIX_PORT,
+    let port = match tail {
+        None => port,
         Some(port) => port.parse().ok().filter(|p| *p > 0).ok_or(format!("'{port}' is not a port, use 1 to 65535"))?,
     };
     if host.is_empty() {
         return Err("the collector's host is missing, write HOST:PORT".into());
     }
-    let host = host.to_string();
-    Ok(if tcp { Target::Tcp { host, port } } else { Target::Udp { host, port } })
+    Ok(Peer { host: host.into(), port })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn at(host: &str, port: u16) -> Peer {
+        Peer { host: host.into(), port }
+    }
+
     #[test]
     fn collectors_are_read() {
-        let udp = |host: &str, port| Ok(Target::Udp { host: host.into(), port });
-        assert_eq!(collector("127.0.0.1:9995"), udp("127.0.0.1", 9995));
-        assert_eq!(collector("collector.example"), udp("collector.example", 4739));
-        assert_eq!(collector("udp://[::1]:99"), udp("::1", 99));
-        assert_eq!(collector("tcp://h:1"), Ok(Target::Tcp { host: "h".into(), port: 1 }));
+        assert_eq!(collector("127.0.0.1:9995"), Ok(Target::Udp(at("127.0.0.1", 9995))));
+        assert_eq!(collector("collector.example"), Ok(Target::Udp(at("collector.example", 4739))));
+        assert_eq!(collector("udp://[::1]:99"), Ok(Target::Udp(at("::1", 99))));
+        assert_eq!(collector("tcp://h:1"), Ok(Target::Tcp(at("h", 1))));
         for bad in ["h:0", "h:x", "sctp://h", ":99", ""] {
             assert!(collector(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn several_collectors_share_copy_or_stand_in() {
+        let targets: Vec<_> = ["tcp://a", "tcp://b"].into_iter().map(|t| collector(t).expect("fine")).collect();
+        let config = |target| IpfixConfig { target, ..IpfixConfig::default() };
+        let of = |mode| collectors(mode, &targets, config);
+        let shares = |mode| of(mode).expect("fine").iter().map(|c| c.share).collect::<Vec<_>>();
+        assert_eq!(shares(Collectors::Copy), [Share::WHOLE; 2]);
+        assert_eq!(shares(Collectors::Share), [Share::new(0, 2), Share::new(1, 2)].map(Option::unwrap_or_default));
+        let mut one = of(Collectors::Failover).expect("fine");
+        assert_eq!(one[0].target, Target::Failover(vec![at("a", 4739), at("b", 4739)]));
+        spool(&mut one, Path::new("/s"), 1);
+        let folder = one[0].spool.as_ref().map(|spool| spool.folder.clone());
+        assert_eq!((one.len(), folder), (1, Some("/s/tcp_a_4739_or_b_4739".into())));
+        let udp = [targets[0].clone(), collector("b").expect("fine")];
+        assert!(collectors(Collectors::Failover, &udp, config).is_err_and(|e| e.contains("udp b:4739")));
+    }
+
+    #[test]
+    fn netflow_collectors_are_read() {
+        assert_eq!(netflow("h"), Ok((Version::V9, at("h", 2055))));
+        assert_eq!(netflow("v5://[::1]:9995"), Ok((Version::V5, at("::1", 9995))));
+        assert!(netflow("v7://h").is_err() && netflow("v9://").is_err());
     }
 }

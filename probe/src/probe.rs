@@ -1,25 +1,24 @@
 //! `sonda probe`: the pleasant face. A capture goes in; a table, IPFIX, UniRec or JSON come out, with correct values.
 mod interfaces;
+mod outputs;
 
 use crate::applets;
 use crate::isolate;
 use crate::live::Backend;
-use crate::outputs::collector;
+use crate::outputs::{Collectors, collector, netflow};
 use crate::prefilter::{Prefilter, Reload};
 use crate::privileges::Privileges;
-use crate::run::{Job, Reader, Source, run, unix_secs};
+use crate::run::{Job, Reader, Source, run};
 use crate::summary::summary;
 use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::Face;
 use dataplane::capture::{self, OpenOptions, RssConfig};
 use dataplane::cpus;
-use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
-use dataplane::export::json::JsonExporter;
+use dataplane::export::Peer;
+use dataplane::export::ipfix::Target;
+use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
 use dataplane::export::ring::{Output, Overflow};
-use dataplane::export::table::TableExporter;
-use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
-use dataplane::export::{Exporter, OpenError};
 use dataplane::flow::CacheConfig;
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
@@ -28,7 +27,7 @@ use interfaces::{Beside, dpdk_ports, interface_lanes, live_config};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use trap::{Place, Stop};
+use trap::Stop;
 
 /// Exit statuses, stable: scripts may rely on them. A wrong command line is `applets::USAGE`.
 mod exit {
@@ -50,8 +49,9 @@ mod exit {
     version,
     after_help = "Examples:\n  sonda probe capture.pcap\n  zcat old.pcap.gz | sonda probe - --json flows.json\n  \
 sonda probe capture.pcap --l7 http,tls --ipfix udp://127.0.0.1:4739\n  \
+sonda probe capture.pcap --netflow v5://127.0.0.1:9995\n  \
 sonda probe capture.pcap --unirec f:flows.trapcap --unirec dns=u:dns\n  \
-sonda probe -i eth0 --lanes 2 --ipfix tcp://collector.example\n\n\
+sonda probe -i eth0 --lanes 2 --ipfix tcp://collector.example --spool /var/spool/sonda\n\n\
 Exit status: 0 fine; 1 an input or output cannot be opened; 2 wrong usage; 3 the capture is broken or its interface went away (what could be read was \
 processed); 4 an output lost records; 130 interrupted (live flows were exported)."
 )]
@@ -119,13 +119,31 @@ pub(crate) struct Args {
     /// Send IPFIX to [udp://|tcp://]HOST[:PORT]; may be repeated
     #[arg(long, value_name = "COLLECTOR", value_parser = collector)]
     ipfix: Vec<Target>,
+    /// What several --ipfix are: each gets all flows; each gets its share, told by the two addresses; or the next stands in when one over
+    /// TCP is away
+    #[arg(long, value_enum, default_value_t = Collectors::Copy)]
+    collectors: Collectors,
+    /// Keep on disk what an IPFIX collector over TCP does not take, in this folder, and send it in order when the collector is back, also by a
+    /// later run
+    #[arg(long, value_name = "FOLDER")]
+    spool: Option<PathBuf>,
+    /// Disk that the spool of a collector may take; then its oldest records go
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
+    spool_size: u64,
     /// Write IPFIX messages to a file
     #[arg(long, value_name = "FILE")]
     ipfix_file: Option<PathBuf>,
-    /// Largest IPFIX message, bytes
+    /// Send NetFlow to [v9://|v5://]HOST[:PORT], port 2055 if not said; may be repeated. Each direction of a flow is a record; version 5 has
+    /// no IPv6
+    #[arg(long, value_name = "COLLECTOR", value_parser = netflow)]
+    netflow: Vec<(Version, Peer)>,
+    /// One packet in N reaches this probe: told to NetFlow collectors, which multiply
+    #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(V5_SAMPLING_MAX)))]
+    sampling: u32,
+    /// Largest IPFIX message and NetFlow packet, bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1458)]
     mtu: u16,
-    /// IPFIX observation domain, and UniRec LINK_BIT_FIELD
+    /// IPFIX observation domain, NetFlow source, and UniRec LINK_BIT_FIELD
     #[arg(long, value_name = "ID", default_value_t = 1)]
     domain: u32,
     /// Write UniRec to a TRAP interface: SPEC carries the basic fields of all flows, PLUGIN[,PLUGIN]=SPEC those of these plugins; may be repeated
@@ -312,7 +330,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
     }
     let mut left_over = cpus.get(lanes..).unwrap_or_default().iter().cycle();
-    let exporters = outputs(&args, &stop)?.into_iter();
+    let exporters = outputs::open(&args, &stop)?.into_iter();
     let outputs = exporters.map(|exporter| Output { exporter, cpu: left_over.next().copied(), watch: None }).collect();
     Ok(Job {
         lane,
@@ -375,48 +393,4 @@ fn plugins(args: &Args) -> Result<Vec<(PluginId, Vec<String>)>, String> {
         }
     }
     Ok(chosen)
-}
-
-fn outputs(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError> {
-    let mut outputs: Vec<Box<dyn Exporter>> = Vec::new();
-    let file = args.ipfix_file.clone().map(Target::File);
-    for target in args.ipfix.iter().cloned().chain(file) {
-        let config =
-            IpfixConfig { target, mtu: args.mtu, domain: args.domain, retry_secs: 5, ..IpfixConfig::default() };
-        outputs.push(Box::new(IpfixExporter::open(config, unix_secs())?));
-    }
-    if !args.unirec.is_empty() {
-        let interfaces = args.unirec.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
-        let config = UnirecConfig { interfaces, id: args.domain.into(), dir: 0, odid: false, eof: true };
-        let place = Place { stop: stop.clone(), ..Place::default() };
-        outputs.push(Box::new(UnirecExporter::open(config, &place)?));
-    }
-    if let Some(path) = &args.json {
-        outputs.push(Box::new(JsonExporter::open(Some(path.clone()))?));
-    }
-    if outputs.is_empty() || args.table {
-        outputs.push(Box::new(TableExporter::open()?));
-    }
-    Ok(outputs)
-}
-
-/// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.
-fn interface(text: &str) -> Result<(trap::IfcSpec, Group), OpenError> {
-    let colon = text.find(':').unwrap_or(text.len());
-    let (group, spec) = match text[..colon].split_once('=') {
-        None => (Group::Basic, text),
-        Some((names, _)) => {
-            let mut plugins = Vec::new();
-            for name in names.split(',') {
-                let no = || OpenError::Config(format!("--unirec {text}: there is no plugin '{name}'"));
-                plugins.push(PluginId::from_name(name).ok_or_else(no)?);
-            }
-            (Group::Plugins(plugins), &text[names.len() + 1..])
-        }
-    };
-    let parsed = trap::Spec::parse(spec).map_err(|e| OpenError::Interface(format!("--unirec {text}: {e}")))?;
-    match <[trap::IfcSpec; 1]>::try_from(parsed) {
-        Ok([spec]) => Ok((spec, group)),
-        Err(_) => Err(OpenError::Interface(format!("--unirec {text}: give one interface, repeat --unirec for more"))),
-    }
 }

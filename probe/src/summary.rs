@@ -1,5 +1,6 @@
 //! The end summary of `sonda probe`: what was taken, what was kept, what was lost and why.
 use crate::run::Outcome;
+use dataplane::export::spool::SpoolBooks;
 use record::{Ledger, Reason};
 use std::fmt::Write;
 
@@ -85,12 +86,22 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             }
         };
         note(b.reconnects, "reconnects");
+        note(
+            b.unconfirmed,
+            "records at most were acknowledged and may not have been read: the collector reset the connection",
+        );
         note(b.unheard, "records were published while no client was connected");
         note(b.skipped, "records were missed by slow or leaving clients");
         note(
             b.repeated_extensions,
             "repeated plugin records have no place in an IPFIX record; UniRec and JSON carry all",
         );
+        for (collector, n) in &b.collectors {
+            let _ = writeln!(out, "  {n} records acknowledged by {collector}");
+        }
+        if let Some(spool) = b.spool.filter(|spool| *spool != SpoolBooks::default()) {
+            let _ = writeln!(out, "  spool {}", spooled(&spool));
+        }
         if let Some(trouble) = &b.trouble {
             let _ = writeln!(out, "  {trouble}");
         }
@@ -106,6 +117,25 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let _ = writeln!(out, "interrupted: the {live} flows that were still live have been exported");
     }
     out
+}
+
+/// The records of a spool: identity I13.
+fn spooled(s: &SpoolBooks) -> String {
+    let mut text = format!("{} found + {} written = {} arrived", s.found, s.written, s.arrived);
+    let waiting = s.waiting + s.waiting_earlier;
+    for (n, what) in [(waiting, "waiting"), (s.expired + s.expired_earlier, "expired"), (s.corrupt, "corrupt")]
+        .iter()
+        .filter(|(n, _)| *n > 0)
+    {
+        let _ = write!(text, " + {n} {what}");
+    }
+    if s.torn > 0 {
+        let _ = write!(text, "; {} segments were torn", s.torn);
+    }
+    if s.imbalance() != 0 {
+        text.push_str("; LEDGER DOES NOT BALANCE, please report this");
+    }
+    text
 }
 
 fn books<R: Reason>(ledger: &Ledger<R>, kept: &str) -> String {

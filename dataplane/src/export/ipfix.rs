@@ -1,14 +1,19 @@
 //! IPFIX over UDP and TCP, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
 use crate::batch::{Batch, FlowRecord};
-use crate::export::{Books, Exporter, OpenError, RecordDrop};
+use crate::export::spool::SpoolConfig;
+use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
+use crate::lane::Share;
 use record::ipfix::{AddError, Fate, Message, PackerConfig};
-use wire::{Loss, Wire};
+use wire::Wire;
 
-mod datagrams;
+mod delivery;
+mod dialing;
 mod encoder;
+mod link;
 mod wire;
 
 pub use encoder::Encoder;
+pub(super) use encoder::last_of_each;
 pub use wire::Target;
 
 /// What an IPFIX output is told at start; the defaults are the original's, but for `flushes_all`.
@@ -27,6 +32,10 @@ pub struct IpfixConfig {
     pub template_refresh_secs: u32,
     /// Seconds between attempts to reach a collector that is down.
     pub retry_secs: u64,
+    /// Keeps what a TCP collector did not take; such a collector need not be there at start.
+    pub spool: Option<SpoolConfig>,
+    /// The flows that go to this collector.
+    pub share: Share,
     /// Whether messages about the connection go to standard error.
     pub verbose: bool,
 }
@@ -34,13 +43,15 @@ pub struct IpfixConfig {
 impl Default for IpfixConfig {
     fn default() -> Self {
         IpfixConfig {
-            target: Target::Tcp { host: "127.0.0.1".into(), port: 4739 },
+            target: Target::Tcp(Peer { host: "127.0.0.1".into(), port: 4739 }),
             mtu: 1458,
             flushes_all: false,
             domain: 1,
             dir: 0,
             template_refresh_secs: 600,
             retry_secs: 60,
+            spool: None,
+            share: Share::WHOLE,
             verbose: false,
         }
     }
@@ -64,8 +75,8 @@ impl IpfixExporter {
         if config.mtu < MTU_MIN {
             return Err(OpenError::Config(format!("ipfix: mtu {} is too small, the least is {MTU_MIN}", config.mtu)));
         }
-        let wire = Wire::open(&config.target, config.retry_secs, config.verbose)?;
-        let refresh = if matches!(config.target, Target::Udp { .. }) { config.template_refresh_secs } else { 0 };
+        let wire = Wire::open(&config)?;
+        let refresh = if matches!(config.target, Target::Udp(_)) { config.template_refresh_secs } else { 0 };
         let packing = PackerConfig {
             mtu: config.mtu,
             flushes_all: config.flushes_all,
@@ -108,8 +119,13 @@ impl Exporter for IpfixExporter {
     }
 
     fn export(&mut self, batch: &Batch) {
-        self.books.offer(batch);
-        for flow in batch.flows() {
+        let share = self.config.share;
+        if share == Share::WHOLE {
+            self.books.offer(batch);
+            return batch.flows().iter().for_each(|flow| self.record(batch, flow));
+        }
+        for flow in batch.flows().iter().filter(|flow| flow.is_in(share)) {
+            self.books.offer_flow(flow);
             self.record(batch, flow);
         }
     }
@@ -118,18 +134,17 @@ impl Exporter for IpfixExporter {
         self.now_secs = now_secs;
         self.flush();
         self.wire.flush();
-        if let Some(loss) = self.wire.late_loss() {
-            book(&mut self.books, loss);
-        }
+        settle(&mut self.wire, &mut self.books);
     }
 
     fn finish(&mut self, now_secs: u64) {
         self.now_secs = now_secs;
         self.flush();
         if let Err(loss) = self.wire.close() {
-            book(&mut self.books, loss);
+            self.books.lose(loss);
         }
-        self.books.reconnects = self.wire.reconnects();
+        settle(&mut self.wire, &mut self.books);
+        self.wire.tell(&mut self.books);
     }
 
     fn books(&self) -> &Books {
@@ -140,19 +155,15 @@ impl Exporter for IpfixExporter {
 /// Sends one message and books the records of a lost one.
 fn send(wire: &mut Wire, books: &mut Books, message: Message<'_>, now_secs: u64) -> Fate {
     let sent = wire.send(message.bytes, message.records as u64, now_secs);
-    if let Some(loss) = wire.late_loss() {
-        book(books, loss);
-    }
+    settle(wire, books);
     sent.unwrap_or_else(|loss| {
-        book(books, loss);
+        books.lose(loss);
         Fate::Lost
     })
 }
 
-/// Records were booked as kept when the packer took them.
-fn book(books: &mut Books, loss: Loss) {
-    books.records.give_up(loss.reason, loss.records);
-    if let Some(trouble) = loss.trouble {
-        books.trouble = Some(trouble);
+fn settle(wire: &mut Wire, books: &mut Books) {
+    while let Some(loss) = wire.late_loss() {
+        books.lose(loss);
     }
 }

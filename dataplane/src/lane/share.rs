@@ -1,11 +1,11 @@
-//! Which packets of a capture are a lane's, when several lanes read the same one.
+//! Which packets of a capture are a lane's, when several lanes read the same one; and which flows are a collector's of several.
 use crate::capture::Frame;
 use crate::face::Face;
 use crate::flow::FlowKey;
 use crate::flow::key::HashSeed;
 use crate::packet::peek;
 
-/// One of so many equal shares of a capture, told by the pair of addresses alone.
+/// One of so many equal shares of a capture or of its flows, told by the pair of addresses alone.
 ///
 /// Ports do not count: a fragment has none, and has to go where its first fragment went. The hash is none of the flow table's, or
 /// a lane would use one line in so many. It is not secret: whoever chooses addresses can load one lane more than the others, as with
@@ -36,7 +36,7 @@ impl Share {
     }
 
     #[inline(always)]
-    pub(super) fn has(self, key: &FlowKey) -> bool {
+    pub(crate) fn has(self, key: &FlowKey) -> bool {
         self.of == 1 || self.of_key(key) == self.index
     }
 

@@ -41,5 +41,5 @@ pub use nic::{Promiscuous, has_address, memlock, mtu, raise_memlock, receive_que
 pub use pages::{Pages, advise_huge};
 pub use prefetch::{prefetch, prefetch_bytes, prefetch_far, prefetch_head, prefetch_value};
 pub use ready::{WAITED_MAX, any_readable, open_at_once, readable};
-pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many};
+pub use send::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, cuts_runs, refuses_runs, send_many, unacknowledged};
 pub use shared::SharedWords;

@@ -1,4 +1,4 @@
-//! Many datagrams in one system call (sendmmsg(2)), and runs of them in one piece (UDP_SEGMENT, udp(7)).
+//! Many datagrams in one system call (sendmmsg(2)), and runs of them in one piece (UDP_SEGMENT, udp(7)); what of a TCP stream has arrived.
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -31,6 +31,14 @@ pub fn cuts_runs(socket: BorrowedFd<'_>) -> bool {
 /// fill in their checksums, or they are longer than its MTU (udp_send_skb in net/ipv4/udp.c).
 pub fn refuses_runs(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE | libc::EOPNOTSUPP))
+}
+
+/// Bytes that a TCP peer has not acknowledged, of all that were written to the socket (SIOCOUTQ, tcp(7)); also of one that was reset.
+pub fn unacknowledged(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to the third argument (tcp_ioctl in net/ipv4/tcp.c), which outlives the call.
+    let done = unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, std::ptr::from_mut(&mut bytes)) };
+    if done == 0 { Ok(u64::try_from(bytes).unwrap_or(0)) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Sends the runs (the first [`SEND_MAX`] of them) on a connected socket, in order; answers how many the kernel took.

@@ -1,6 +1,6 @@
 //! `-h [PLUGIN]`: generated from the declared options and the registry of process plugins.
 use super::options::{DECLARED, Takes};
-use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, PCAP, RAW, TEXT, UNIREC};
+use super::plugins::{CACHE, DPDK, DPDK_RING, IPFIX, Known, NETFLOW, PCAP, RAW, TEXT, UNIREC};
 use dataplane::registry::PluginId;
 use std::fmt::Write;
 
@@ -22,6 +22,7 @@ const KINDS: &[(&str, &[BuiltIn])] = &[
         "output",
         &[
             ("ipfix", "send IPFIX to a collector", IPFIX),
+            ("netflow", "send NetFlow 9 or 5 to a collector (Sonda's own)", NETFLOW),
             ("unirec", "send UniRec over TRAP interfaces", UNIREC),
             ("text", "print one line for each flow", TEXT),
         ],

@@ -54,7 +54,7 @@ fn number<T: TryFrom<u64>>(text: &str) -> Option<T> {
 options! {
     'i' "input" "ARGS" Value "input plugin; repeat for more (-h input)" => |o, v| { o.input.push(v.into()); Some(()) };
     's' "storage" "ARGS" Value "storage plugin, default cache (-h storage)" => |o, v| { o.storage.push(v.into()); Some(()) };
-    'o' "output" "ARGS" Value "output plugin, default ipfix (-h output)" => |o, v| { o.output.push(v.into()); Some(()) };
+    'o' "output" "ARGS" Value "output plugin, default ipfix; repeat for more (-h output)" => |o, v| { o.output.push(v.into()); Some(()) };
     'p' "process" "ARGS" Value "process plugin; repeat for more (-h process)" => |o, v| { o.process.push(v.into()); Some(()) };
     't' "telemetry" "DIR" Value "not supported: Sonda has no FUSE telemetry tree" => |o, _| o.warn("-t (telemetry tree) is not supported and has no effect");
     'q' "iqueue" "SIZE" Value "packets in a block, default 64; bursts are sized by Sonda itself" => |o, v| { o.input_queue = number(v)?; Some(()) };

@@ -1,22 +1,16 @@
 //! Plugin arguments: `NAME[@CPU][;option[=value]]...` (spec/exporter.md sections 3 to 6).
 use crate::live::{self, Backend, LiveConfig};
-use crate::run::unix_secs;
 use dataplane::capture::{self, AnySource, OpenOptions, PacketConfig};
 use dataplane::cpus;
-use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
-use dataplane::export::text::TextExporter;
-use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
-use dataplane::export::{Exporter, OpenError};
 use dataplane::lane::{FragmentConfig, LaneConfig};
 use dataplane::registry::PluginId;
-use trap::{Place, Stop};
 
 /// One plugin as it stands on the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct PluginArgs<'t> {
     pub(super) name: &'t str,
     cpu: Option<u32>,
-    options: Vec<(&'t str, Option<&'t str>)>,
+    pub(super) options: Vec<(&'t str, Option<&'t str>)>,
 }
 
 /// An option of a plugin, for its help.
@@ -74,7 +68,7 @@ known! {
         "ft" / "frag-timeout" "SECONDS" "life of a fragment, default 3";
     }
     IPFIX {
-        "h" / "host" "NAME" "collector, default 127.0.0.1";
+        "h" / "host" "NAMES" "collector, default 127.0.0.1; several with commas, each with its port if that differs (Sonda's own)";
         "p" / "port" "PORT" "default 4739";
         "m" / "mtu" "BYTES" "largest message, default 1458";
         "u" / "udp" "" "UDP in place of TCP";
@@ -84,6 +78,19 @@ known! {
         "t" / "template" "SECONDS" "template refresh over UDP, default 600, 0 = only once";
         "v" / "verbose" "" "tell what happens to the connection";
         "F" / "file" "PATH" "write the messages to a file (Sonda's own)";
+        "co" / "collectors" "copy|share|failover" "what several hosts are: each gets all flows, each its share, or the next stands in (Sonda's own)";
+        "sp" / "spool" "FOLDER" "keep on disk what a collector over TCP does not take (Sonda's own)";
+        "ss" / "spool-size" "MIB" "disk for each collector's spool, default 1024 (Sonda's own)";
+    }
+    NETFLOW {
+        "h" / "host" "NAME" "collector, default 127.0.0.1";
+        "p" / "port" "PORT" "default 2055";
+        "v" / "version" "5|9" "default 9; 5 has no IPv6";
+        "m" / "mtu" "BYTES" "largest packet, default 1458";
+        "I" / "id" "ID" "source id, default 1";
+        "d" / "dir" "N" "number of the interface that packets come in by, default 0";
+        "t" / "template" "SECONDS" "template refresh, default 600, 0 = only once";
+        "s" / "sampling" "N" "one packet in N was seen, default 1; told to the collector";
     }
     UNIREC {
         "i" / "ifc" "SPEC" "TRAP interfaces, separated by commas";
@@ -284,122 +291,6 @@ pub(super) fn process(texts: &[String]) -> Result<Vec<(PluginId, Vec<String>)>, 
     Ok(chosen)
 }
 
-/// `None` when the option only asked for information.
-pub(super) fn output(
-    args: &PluginArgs<'_>,
-    lane: &LaneConfig,
-    stop: &Stop,
-) -> Result<Option<Box<dyn Exporter>>, String> {
-    let say = |e: OpenError| format!("{}: {e}", args.name);
-    match args.name {
-        "ipfix" => Ok(Some(Box::new(IpfixExporter::open(ipfix(args)?, unix_secs()).map_err(say)?))),
-        "text" => {
-            let (mut file, mut hide_mac) = (None, false);
-            args.each(TEXT, |name, value| match name {
-                "file" => put(&mut file, Some(Some(value.into()))),
-                _ => put(&mut hide_mac, Some(true)),
-            })?;
-            Ok(Some(Box::new(TextExporter::open(file, hide_mac).map_err(say)?)))
-        }
-        "unirec" => {
-            if args.options.iter().any(|(name, _)| matches!(*name, "h" | "help")) {
-                print!("{}", trap::help::interfaces_text(85));
-                return Ok(None);
-            }
-            let config = unirec(args, lane)?;
-            let place = Place { stop: stop.clone(), ..Place::default() };
-            Ok(Some(Box::new(UnirecExporter::open(config, &place).map_err(say)?)))
-        }
-        name => Err(format!("invalid output plugin {name}")),
-    }
-}
-
-fn ipfix(args: &PluginArgs<'_>) -> Result<IpfixConfig, String> {
-    let mut config = IpfixConfig::default();
-    let (mut host, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), 4739, false, None);
-    args.each(IPFIX, |name, value| match name {
-        "host" => put(&mut host, Some(value.into())),
-        "port" => put(&mut port, within(value, 1..=65535)),
-        "mtu" => put(&mut config.mtu, within(value, 17..=65535)),
-        "udp" => put(&mut udp, Some(true)),
-        "id" => put(&mut config.domain, within(value, 0..=u32::MAX as u64)),
-        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64)),
-        "template" => put(&mut config.template_refresh_secs, within(value, 0..=u32::MAX as u64)),
-        "verbose" => put(&mut config.verbose, Some(true)),
-        "file" => put(&mut file, Some(Some(value.into()))),
-        _ => Some(()),
-    })?;
-    config.target = match file {
-        Some(path) => Target::File(path),
-        None if udp => Target::Udp { host, port },
-        None => Target::Tcp { host, port },
-    };
-    Ok(config)
-}
-
-fn unirec(args: &PluginArgs<'_>, lane: &LaneConfig) -> Result<UnirecConfig, String> {
-    let mut config = UnirecConfig { interfaces: Vec::new(), id: 1, dir: 0, odid: false, eof: false };
-    let (mut spec, mut map) = (String::new(), None);
-    args.each(UNIREC, |name, value| match name {
-        "ifc" => put(&mut spec, Some(value.into())),
-        "plugins" => put(&mut map, Some(Some(value.to_string()))),
-        "odid" => put(&mut config.odid, Some(true)),
-        "eof" => put(&mut config.eof, Some(true)),
-        "id" => put(&mut config.id, number(value)),
-        "dir" => put(&mut config.dir, within(value, 0..=255)),
-        _ => Some(()),
-    })?;
-    if spec.is_empty() {
-        return Err("unirec: specify libtrap interface specifier".into());
-    }
-    let specs = trap::Spec::parse(&spec).map_err(|e| format!("unirec: {e}"))?;
-    let enabled: Vec<PluginId> = lane.plugins.iter().map(|(id, _)| *id).collect();
-    let groups = match map {
-        Some(map) => groups(&map, &enabled)?,
-        None => match (specs.len(), enabled.as_slice()) {
-            (1, []) => vec![Group::Basic],
-            (1, [only]) => vec![Group::Plugins(vec![*only])],
-            _ => return Err("unirec: specify plugin-interface mapping".into()),
-        },
-    };
-    if groups.len() != specs.len() {
-        return Err("unirec: number of interfaces and plugin groups differ".into());
-    }
-    config.interfaces = specs.into_iter().zip(groups).collect();
-    Ok(config)
-}
-
-/// `(tls,http),dns`: one group for each interface.
-fn groups(map: &str, enabled: &[PluginId]) -> Result<Vec<Group>, String> {
-    let mut groups = Vec::new();
-    let mut used = Vec::new();
-    let mut rest = map;
-    while !rest.is_empty() {
-        let (group, tail) = match rest.strip_prefix('(') {
-            Some(inner) => inner.split_once(')').ok_or("unirec: missing ')' in the plugin-interface mapping")?,
-            None => rest.find(',').map_or((rest, ""), |at| rest.split_at(at)),
-        };
-        rest = tail.strip_prefix(',').unwrap_or(tail);
-        let names: Vec<&str> = group.split(',').map(str::trim).filter(|n| !n.is_empty()).collect();
-        if names == ["basic"] {
-            groups.push(Group::Basic);
-            continue;
-        }
-        let mut plugins = Vec::new();
-        for name in names.into_iter().filter(|n| *n != "basic") {
-            let id = PluginId::from_name(name).filter(|id| enabled.contains(id));
-            let id = id.ok_or_else(|| format!("unirec: {name} plugin is not activated"))?;
-            if used.contains(&id) {
-                return Err("unirec: plugin output can be exported only to one interface at the moment".into());
-            }
-            used.push(id);
-            plugins.push(id);
-        }
-        groups.push(Group::Plugins(plugins));
-    }
-    Ok(groups)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,15 +328,5 @@ mod tests {
         ] {
             assert!(storage(&PluginArgs::parse(bad).expect("fine")).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn groups_map_plugins_to_interfaces() {
-        let ids: Vec<PluginId> = ["vlan", "icmp"].iter().filter_map(|n| PluginId::from_name(n)).collect();
-        assert_eq!(groups("(vlan,icmp)", &ids), Ok(vec![Group::Plugins(ids.clone())]));
-        assert_eq!(groups("basic,icmp", &ids), Ok(vec![Group::Basic, Group::Plugins(vec![ids[1]])]));
-        assert!(groups("vlan,vlan", &ids).unwrap_err().contains("only to one interface"));
-        assert!(groups("vlan", &ids[1..]).unwrap_err().contains("not activated"));
-        assert!(groups("(vlan", &ids).is_err());
     }
 }

@@ -46,9 +46,19 @@ pub(crate) fn told(flow: &Value, times: bool) -> String {
     all.map(|name| text(name)).collect::<Vec<_>>().join(" ")
 }
 
+/// A field of a flow as tshark shows it.
+type Shown = (String, String);
+
 /// Flows as tshark decodes them out of a capture of IPFIX messages, in the form of [`told`]; panics if it finds anything wrong.
 #[track_caller]
 pub(crate) fn tshark(capture: &Path) -> Vec<String> {
+    tshark_flows(capture).iter().map(|f| of_tshark(f)).collect()
+}
+
+/// The fields of each flow and options record that tshark decodes out of a capture of messages to port 4739; panics if it finds anything
+/// wrong.
+#[track_caller]
+pub(crate) fn tshark_flows(capture: &Path) -> Vec<Vec<Shown>> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(capture).args(["-n", "-T", "pdml", "-d", "udp.port==4739,cflow"]);
     // With all statistics a template has more fields than tshark expects.
@@ -61,14 +71,14 @@ pub(crate) fn tshark(capture: &Path) -> Vec<String> {
             pdml.lines().find(|l| l.contains(bad)).unwrap_or_default()
         );
     }
-    let mut flows: Vec<Vec<(String, String)>> = Vec::new();
+    let mut flows: Vec<Vec<Shown>> = Vec::new();
     for line in pdml.lines() {
         let value = |key: &str| {
             let at = line.find(&format!(" {key}=\""))? + key.len() + 3;
             line[at..].split('"').next()
         };
         match (value("name"), value("show")) {
-            (Some(""), Some(show)) if show.starts_with("Flow ") => flows.push(Vec::new()),
+            (Some(""), Some(show)) if show.starts_with("Flow ") || show.starts_with("pdu ") => flows.push(Vec::new()),
             (Some("cflow.sequence" | "frame"), _) => {}
             (Some(name), Some(show)) => {
                 if let Some(flow) = flows.last_mut() {
@@ -78,10 +88,10 @@ pub(crate) fn tshark(capture: &Path) -> Vec<String> {
             _ => {}
         }
     }
-    flows.iter().map(|f| of_tshark(f)).collect()
+    flows
 }
 
-fn of_tshark(fields: &[(String, String)]) -> String {
+fn of_tshark(fields: &[Shown]) -> String {
     let nth = |names: &[&str], n: usize| {
         let mut found = fields.iter().filter(|(name, _)| names.contains(&name.as_str()));
         found.nth(n).unwrap_or_else(|| panic!("no {names:?} in {fields:?}")).1.clone()
@@ -155,7 +165,13 @@ impl Nfcapd {
 
     /// Lets it take what waits in its socket, ends it, and asks nfdump for the flows, in the form of [`told`] without times.
     #[track_caller]
-    pub(crate) fn finish(mut self, folder: &Path) -> Vec<String> {
+    pub(crate) fn finish(self, folder: &Path) -> Vec<String> {
+        self.finish_as(folder, "%pr %sa %sp %da %dp %ipkt %ibyt %opkt %obyt")
+    }
+
+    /// The same with other columns; the fifth is the destination's port.
+    #[track_caller]
+    pub(crate) fn finish_as(mut self, folder: &Path, columns: &str) -> Vec<String> {
         while queued(self.port).is_some_and(|(waiting, _)| waiting > 0) {
             std::thread::yield_now();
         }
@@ -165,10 +181,10 @@ impl Nfcapd {
         let said = BufReader::new(self.child.stderr.take().expect("piped"));
         let said: Vec<String> = said.lines().map_while(Result::ok).collect();
         assert!(self.child.wait().expect("our child").success(), "{said:?}");
-        let fields = "fmt:%pr %sa %sp %da %dp %ipkt %ibyt %opkt %obyt";
+        let fields = format!("fmt:{columns}");
         let mut flows = Vec::new();
         for file in std::fs::read_dir(folder).expect("its folder").map(|f| f.expect("a file").path()) {
-            let shown = tool("nfdump", Command::new("nfdump").args(["-N", "-6", "-q", "-o", fields, "-r"]).arg(file));
+            let shown = tool("nfdump", Command::new("nfdump").args(["-N", "-6", "-q", "-o", &fields, "-r"]).arg(file));
             flows.extend(shown.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())).map(of_nfdump));
         }
         flows

@@ -76,7 +76,7 @@ fn schemas_of(links: &[Link]) -> Vec<&'static Schema> {
 }
 
 /// IPFIX has room for one record of each plugin; the original writes the last one.
-fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
+pub(in crate::export) fn last_of_each(links: &[Link]) -> impl Iterator<Item = Link> + '_ {
     links
         .iter()
         .enumerate()

@@ -1,25 +1,26 @@
 //! The transport under an IPFIX session: UDP, TCP with reconnect, or a file.
-use super::datagrams::Datagrams;
-use crate::export::{OpenError, RecordDrop};
+use super::IpfixConfig;
+use super::delivery::Delivery;
+use super::link::closed;
+use crate::export::datagrams::Datagrams;
+use crate::export::peer::{Peer, tcp, udp};
+use crate::export::spool::Spool;
+use crate::export::{Books, Loss, OpenError, RecordDrop};
 use record::ipfix::Fate;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Where IPFIX messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    Udp {
-        host: String,
-        port: u16,
-    },
-    Tcp {
-        host: String,
-        port: u16,
-    },
+    Udp(Peer),
+    Tcp(Peer),
+    /// The first of these that can be reached over TCP, then the next when that one goes.
+    Failover(Vec<Peer>),
     /// Messages back to back (RFC 5655 without its options records).
     File(PathBuf),
 }
@@ -27,28 +28,21 @@ pub enum Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Target::Udp { host, port } => write!(f, "udp {host}:{port}"),
-            Target::Tcp { host, port } => write!(f, "tcp {host}:{port}"),
+            Target::Udp(peer) => write!(f, "udp {peer}"),
+            Target::Tcp(peer) => write!(f, "tcp {peer}"),
+            Target::Failover(peers) => {
+                let peers: Vec<String> = peers.iter().map(Peer::to_string).collect();
+                write!(f, "tcp {}", peers.join(" or "))
+            }
             Target::File(path) => write!(f, "file {}", path.display()),
         }
     }
 }
 
-/// A collector that does not read is given up after this long; its messages are then lost, counted.
-const WRITE_BUDGET: Duration = Duration::from_secs(30);
-const CONNECT_BUDGET: Duration = Duration::from_secs(5);
-
-/// What was lost with a message.
-pub(super) struct Loss {
-    pub(super) reason: RecordDrop,
-    pub(super) records: u64,
-    /// In words, the first time.
-    pub(super) trouble: Option<String>,
-}
-
 pub(super) enum Wire {
     Udp(Datagrams),
     Tcp(Session),
+    Kept(Box<Delivery>),
     File(Buffered),
 }
 
@@ -65,8 +59,7 @@ const FILE_BUFFER: usize = 1 << 18;
 
 /// One TCP session after the other.
 pub(super) struct Session {
-    host: String,
-    port: u16,
+    peer: Peer,
     stream: Option<TcpStream>,
     retry_secs: u64,
     next_try_secs: u64,
@@ -75,17 +68,31 @@ pub(super) struct Session {
 }
 
 impl Wire {
-    pub(super) fn open(target: &Target, retry_secs: u64, verbose: bool) -> Result<Wire, OpenError> {
-        match target {
-            Target::Udp { host, port } => {
-                let socket = udp(host, *port)?;
-                Ok(Wire::Udp(Datagrams::new(socket, target.to_string())))
+    pub(super) fn open(config: &IpfixConfig) -> Result<Wire, OpenError> {
+        let IpfixConfig { target, retry_secs, verbose, .. } = config;
+        let (retry_secs, verbose) = (*retry_secs, *verbose);
+        let peers = match (target, &config.spool) {
+            (Target::Tcp(peer), Some(_)) => vec![peer.clone()],
+            (Target::Failover(peers), _) => peers.clone(),
+            (_, Some(_)) => {
+                return Err(OpenError::Config(
+                    "a spool is for collectors over TCP: UDP never says that one is away".into(),
+                ));
             }
-            Target::Tcp { host, port } => {
-                let stream = tcp(host, *port)?;
+            _ => Vec::new(),
+        };
+        if !peers.is_empty() {
+            // Two runs are never at the same nanosecond.
+            let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+            let spool = config.spool.clone().map(|spool| Spool::open(spool, run)).transpose()?;
+            return Ok(Wire::Kept(Box::new(Delivery::new(peers, spool, run, verbose))));
+        }
+        match target {
+            Target::Udp(peer) => Ok(Wire::Udp(Datagrams::new(udp(peer)?, target.to_string()))),
+            Target::Tcp(peer) => {
+                let stream = tcp(peer)?;
                 Ok(Wire::Tcp(Session {
-                    host: host.clone(),
-                    port: *port,
+                    peer: peer.clone(),
                     stream: Some(stream),
                     retry_secs,
                     next_try_secs: 0,
@@ -93,6 +100,7 @@ impl Wire {
                     verbose,
                 }))
             }
+            Target::Failover(_) => Err(OpenError::Config("no collector is named".into())),
             Target::File(path) => {
                 let file = File::create(path)
                     .map_err(|cause| OpenError::Create { path: path.display().to_string(), cause })?;
@@ -110,6 +118,10 @@ impl Wire {
                 Ok(Fate::Sent)
             }
             Wire::Tcp(session) => session.send(message, records, now_secs),
+            Wire::Kept(delivery) => {
+                delivery.send(message, records as u32);
+                Ok(Fate::Sent)
+            }
             Wire::File(file) => file.send(message, records),
         }
     }
@@ -127,20 +139,30 @@ impl Wire {
                 }
                 Ok(())
             }
+            Wire::Kept(delivery) => {
+                delivery.close();
+                Ok(())
+            }
             Wire::File(file) => file.flush(),
         }
     }
 
     /// Sends what was gathered; a file keeps its buffer. Losses are told by [`Wire::late_loss`].
     pub(super) fn flush(&mut self) {
-        if let Wire::Udp(datagrams) = self {
-            datagrams.flush();
+        match self {
+            Wire::Udp(datagrams) => datagrams.flush(),
+            Wire::Kept(delivery) => delivery.tick(),
+            Wire::Tcp(_) | Wire::File(_) => {}
         }
     }
 
-    /// Records of earlier messages that turned out to be lost.
+    /// Records of earlier messages that turned out to be lost: ask until there are none.
     pub(super) fn late_loss(&mut self) -> Option<Loss> {
-        if let Wire::Udp(datagrams) = self { datagrams.loss() } else { None }
+        match self {
+            Wire::Udp(datagrams) => datagrams.loss(),
+            Wire::Kept(delivery) => delivery.loss(),
+            Wire::Tcp(_) | Wire::File(_) => None,
+        }
     }
 
     /// Whether templates were lost, since the last time this was asked: send them again.
@@ -148,8 +170,13 @@ impl Wire {
         if let Wire::Udp(datagrams) = self { datagrams.templates_lost() } else { false }
     }
 
-    pub(super) fn reconnects(&self) -> u64 {
-        if let Wire::Tcp(session) = self { session.reconnects } else { 0 }
+    /// Writes what only the wire knows into the books.
+    pub(super) fn tell(&self, books: &mut Books) {
+        match self {
+            Wire::Tcp(session) => books.reconnects = session.reconnects,
+            Wire::Kept(delivery) => delivery.tell(books),
+            Wire::Udp(_) | Wire::File(_) => {}
+        }
     }
 }
 
@@ -185,7 +212,11 @@ impl Session {
             }
             return Err(Loss { reason: RecordDrop::Down, records, trouble: None });
         };
-        let written = if closed(stream) { Err(io::ErrorKind::NotConnected.into()) } else { stream.write_all(message) };
+        let written = if closed(stream).unwrap_or(false) {
+            Err(io::ErrorKind::NotConnected.into())
+        } else {
+            stream.write_all(message)
+        };
         let Err(broken) = written else { return Ok(Fate::Sent) };
         self.stream = None;
         self.say(&format!("connection broke: {broken}"));
@@ -194,13 +225,13 @@ impl Session {
             return Ok(Fate::Restarted);
         }
         self.next_try_secs = now_secs + self.retry_secs;
-        let trouble = Some(format!("tcp {}:{}: {broken}", self.host, self.port));
+        let trouble = Some(format!("tcp {}: {broken}", self.peer));
         Err(Loss { reason: RecordDrop::SendFailed, records, trouble })
     }
 
     fn connect(&mut self, now_secs: u64) -> Result<(), OpenError> {
         self.next_try_secs = now_secs + self.retry_secs;
-        let stream = tcp(&self.host, self.port).inspect_err(|e| self.say(&e.to_string()))?;
+        let stream = tcp(&self.peer).inspect_err(|e| self.say(&e.to_string()))?;
         self.stream = Some(stream);
         self.reconnects += 1;
         self.say("connected again, templates are sent anew");
@@ -209,50 +240,7 @@ impl Session {
 
     fn say(&self, what: &str) {
         if self.verbose {
-            eprintln!("VERBOSE: ipfix {}:{}: {what}", self.host, self.port);
+            eprintln!("VERBOSE: ipfix {}: {what}", self.peer);
         }
     }
-}
-
-/// Whether the collector has closed its end. It never says anything, so there is nothing to read but the end; what is written after it
-/// would be taken by the kernel and thrown away by the peer.
-fn closed(stream: &TcpStream) -> bool {
-    /// MSG_PEEK and MSG_DONTWAIT of recv(2) on Linux.
-    const LOOK: i32 = 0x02 | 0x40;
-    let mut byte = [std::mem::MaybeUninit::uninit()];
-    matches!(socket2::SockRef::from(stream).recv_with_flags(&mut byte, LOOK), Ok(0))
-}
-
-fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, OpenError> {
-    let no_address = || io::Error::other("the name has no address");
-    let fail = |cause| OpenError::Resolve { host: host.to_string(), cause };
-    let found: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(fail)?.collect();
-    if found.is_empty() { Err(fail(no_address())) } else { Ok(found) }
-}
-
-/// A connected socket, so that "port unreachable" comes back as an error and is counted.
-fn udp(host: &str, port: u16) -> Result<UdpSocket, OpenError> {
-    let mut last = io::Error::other("no address");
-    for to in resolve(host, port)? {
-        let any: SocketAddr = if to.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-        match UdpSocket::bind(any).and_then(|s| s.connect(to).map(|()| s)) {
-            Ok(socket) => return Ok(socket),
-            Err(e) => last = e,
-        }
-    }
-    Err(OpenError::Connect { host: host.to_string(), port, transport: "UDP", cause: last })
-}
-
-fn tcp(host: &str, port: u16) -> Result<TcpStream, OpenError> {
-    let mut last = io::Error::other("no address");
-    for to in resolve(host, port)? {
-        match TcpStream::connect_timeout(&to, CONNECT_BUDGET) {
-            Ok(stream) => {
-                let _ = stream.set_write_timeout(Some(WRITE_BUDGET));
-                return Ok(stream);
-            }
-            Err(e) => last = e,
-        }
-    }
-    Err(OpenError::Connect { host: host.to_string(), port, transport: "TCP", cause: last })
 }

@@ -54,6 +54,14 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
             b"999.1.1.1",
         ],
     ),
+    // Two blocks with their checksums; the second one cut.
+    (
+        "spool_segment",
+        &[
+            b"SONDAsp1\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\xb0\xfb\xa6\x14ipfix\0\0\0\x03\0\0\0\x02\xa1\x8a-\xf0two",
+            b"SONDAsp1\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\xb0\xfb\xa6\x14ipfix\0\0\0\x03\0\0\0\x02\xa1\x8a-\xf0t",
+        ],
+    ),
     ("mux_message", &[b"\x02\0\0\0\x02uint16 A\0", b"\x01\0\x01\0\x02\x09\0\0\0\x02\0hi!", b"\xff\xff\0\0\0"]),
     (
         "alert_store",

@@ -1,6 +1,6 @@
-//! IPFIX over UDP: messages are gathered and leave by one system call for many, those of equal size by one way through the kernel.
-use super::wire::Loss;
-use crate::export::RecordDrop;
+//! Messages over UDP (IPFIX, NetFlow): they are gathered and leave by one system call for many, those of equal size by one way through
+//! the kernel.
+use crate::export::{Loss, RecordDrop};
 use std::io;
 use std::net::UdpSocket;
 use std::ops::Range;

@@ -1,0 +1,70 @@
+//! The outputs that a command line asks for, opened.
+use super::Args;
+use crate::outputs;
+use crate::run::unix_secs;
+use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
+use dataplane::export::json::JsonExporter;
+use dataplane::export::netflow::{NetflowConfig, NetflowExporter};
+use dataplane::export::table::TableExporter;
+use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
+use dataplane::export::{Exporter, OpenError};
+use dataplane::registry::PluginId;
+use trap::{Place, Stop};
+
+pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError> {
+    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
+    for config in ipfix(args)? {
+        exporters.push(Box::new(IpfixExporter::open(config, unix_secs())?));
+    }
+    for (version, peer) in &args.netflow {
+        let (version, mtu, domain, sampling) = (*version, args.mtu, args.domain, args.sampling);
+        let config = NetflowConfig { version, mtu, domain, sampling, ..NetflowConfig::to(peer.clone()) };
+        exporters.push(Box::new(NetflowExporter::open(config, unix_secs())?));
+    }
+    if !args.unirec.is_empty() {
+        let interfaces = args.unirec.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
+        let config = UnirecConfig { interfaces, id: args.domain.into(), dir: 0, odid: false, eof: true };
+        let place = Place { stop: stop.clone(), ..Place::default() };
+        exporters.push(Box::new(UnirecExporter::open(config, &place)?));
+    }
+    if let Some(path) = &args.json {
+        exporters.push(Box::new(JsonExporter::open(Some(path.clone()))?));
+    }
+    if exporters.is_empty() || args.table {
+        exporters.push(Box::new(TableExporter::open()?));
+    }
+    Ok(exporters)
+}
+
+/// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
+fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
+    let (mtu, domain) = (args.mtu, args.domain);
+    let config = |target| IpfixConfig { target, mtu, domain, retry_secs: 5, ..IpfixConfig::default() };
+    let mut configs = outputs::collectors(args.collectors, &args.ipfix, config).map_err(OpenError::Config)?;
+    if let Some(folder) = &args.spool {
+        outputs::spool(&mut configs, folder, args.spool_size << 20);
+    }
+    configs.extend(args.ipfix_file.clone().map(Target::File).map(config));
+    Ok(configs)
+}
+
+/// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.
+fn interface(text: &str) -> Result<(trap::IfcSpec, Group), OpenError> {
+    let colon = text.find(':').unwrap_or(text.len());
+    let (group, spec) = match text[..colon].split_once('=') {
+        None => (Group::Basic, text),
+        Some((names, _)) => {
+            let mut plugins = Vec::new();
+            for name in names.split(',') {
+                let no = || OpenError::Config(format!("--unirec {text}: there is no plugin '{name}'"));
+                plugins.push(PluginId::from_name(name).ok_or_else(no)?);
+            }
+            (Group::Plugins(plugins), &text[names.len() + 1..])
+        }
+    };
+    let parsed = trap::Spec::parse(spec).map_err(|e| OpenError::Interface(format!("--unirec {text}: {e}")))?;
+    match <[trap::IfcSpec; 1]>::try_from(parsed) {
+        Ok([spec]) => Ok((spec, group)),
+        Err(_) => Err(OpenError::Interface(format!("--unirec {text}: give one interface, repeat --unirec for more"))),
+    }
+}
