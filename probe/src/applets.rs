@@ -89,7 +89,8 @@ const OWN: &[Applet] = &[
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
-const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe"), ("supcli", "supervisor_cli")];
+const ALIASES: &[(&str, &str)] =
+    &[("flow_meter", "ipfixprobe"), ("supcli", "supervisor_cli"), ("munin", "nemea_supervisor")];
 
 /// What the supervisor starts as the process of a module; nothing for people, so no help names it.
 const LAUNCH: Applet =
