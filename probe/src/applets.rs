@@ -89,8 +89,7 @@ const OWN: &[Applet] = &[
 ];
 
 /// Other names under which a tool is known (NEMEA installs flow_meter as a link to ipfixprobe).
-const ALIASES: &[(&str, &str)] =
-    &[("flow_meter", "ipfixprobe"), ("supcli", "supervisor_cli"), ("munin", "nemea_supervisor")];
+const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe"), ("supcli", "supervisor_cli")];
 
 /// What the supervisor starts as the process of a module; nothing for people, so no help names it.
 const LAUNCH: Applet =
@@ -110,9 +109,21 @@ pub(crate) fn find(name: &str) -> Option<Applet> {
     all().find(|a| a.name == name)
 }
 
+/// As a Munin plugin of its own it shows the supervisor's modules; with the name of a module behind it, what that one counts.
+fn munin(args: &[String]) -> u8 {
+    match args.first().map(String::as_str) {
+        None | Some("config" | "autoconf" | "suggest") => control::munin::main(args),
+        Some(_) => detect::modules::munin::main(args),
+    }
+}
+
 fn all() -> impl Iterator<Item = Applet> {
     let own = OWN.iter().map(|a| Applet { name: a.name, about: a.about, main: a.main });
-    own.chain(detect::modules::ALL.iter().map(|m| Applet { name: m.name, about: m.about, main: Main::Text(m.run) }))
+    own.chain(detect::modules::ALL.iter().map(|m| Applet {
+        name: m.name,
+        about: m.about,
+        main: Main::Text(if m.name == "munin" { munin } else { m.run }),
+    }))
 }
 
 pub(crate) fn help() -> String {
