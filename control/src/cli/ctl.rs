@@ -1,5 +1,6 @@
 //! `sonda ctl`: a configuration is checked, its effect is shown, and it is applied.
 use super::{FAILED, ask, print};
+use crate::cgroup::Cgroups;
 use crate::client::{SOCKET, code};
 use crate::config::{Source, why_not};
 use clap::Subcommand;
@@ -109,6 +110,8 @@ fn check(path: &Path) -> u8 {
             return FAILED;
         }
     };
+    // A machine of another kind may keep them, so this is no fault of the file.
+    Cgroups::find(Path::new(SOCKET)).missing(&config).iter().for_each(|line| eprintln!("{line}"));
     let wanted = config.modules().filter(|(profile, module)| profile.enabled && module.enabled);
     let broken: Vec<(String, String)> =
         wanted.filter_map(|(_, module)| Some((module.name.clone(), why_not(module)?))).collect();
