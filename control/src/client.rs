@@ -176,18 +176,16 @@ async fn tell(writer: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
 /// The dialogue at the supervisor's own terminal.
 pub async fn at_terminal(handle: Handle, mut lines: tokio::sync::mpsc::Receiver<String>) {
     let mut menu = Menu::new(false);
-    let show = |text: &str| {
-        let mut out = io::stdout();
-        let _closed = io::Write::write_all(&mut out, text.as_bytes()).and_then(|()| io::Write::flush(&mut out));
-    };
-    show(&layout::menu(false));
+    let show = |text: String| handle.logs().print(text);
+    show(layout::menu(false));
     while let Some(read) = lines.recv().await {
         let turn = menu.line(&read, &handle.snapshot());
         let page = turn.page.clone();
-        show(&done(turn, &handle).await);
+        show(done(turn, &handle).await);
         if let Some(path) = page {
+            handle.logs().settle();
             let _status = tokio::process::Command::new("less").arg("+G").arg(path).status().await;
         }
-        show(&menu.ask().unwrap_or_default());
+        show(menu.ask().unwrap_or_default());
     }
 }

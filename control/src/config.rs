@@ -1,6 +1,7 @@
 //! Files that say what is to run: the XML template of the original, and our own TOML. Both give the same [`Config`].
 use crate::core::plan::{Step, Verdict};
-use crate::model::{Config, Module, command, order};
+use crate::launch::bounds;
+use crate::model::{Config, Module, command};
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -85,7 +86,7 @@ impl Source {
     }
 
     fn read_with(&self, generated: &mut dyn FnMut(&Path, &str)) -> Result<Config, Refused> {
-        let config = match self {
+        match self {
             Self::Template { path, generated: folder } => {
                 let text = include::expand(path)?;
                 let shown = self.loaded();
@@ -95,9 +96,7 @@ impl Source {
                 template::parse(&text, &shown)
             }
             Self::Native(path) => native::read(path),
-        }?;
-        order::check(&config).map_err(|why| Refused::one(format!("[ERROR] {}: {why}", self.path().display())))?;
-        Ok(config)
+        }
     }
 
     /// Whether a module that cannot run refuses the whole configuration. The original takes it, and gives the module up later.
@@ -121,6 +120,9 @@ impl Source {
 pub fn why_not(module: &Module) -> Option<String> {
     if let Err(why) = command::arguments(module) {
         return Some(why.to_string());
+    }
+    if let Some(why) = bounds::why_not(&module.limits) {
+        return Some(why);
     }
     let is_program =
         |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);

@@ -2,7 +2,7 @@
 //!
 //! It is a program of its own run because what stands between fork and exec cannot be written safely. Its process is the module's: exec
 //! keeps number and start time. Section 3.3 and 4.
-use crate::model::{Module, command};
+use crate::model::{Limits, Module, command};
 use crate::time::ctime;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -11,6 +11,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The variable by which a module of ours knows that it is to enter its sandbox, and where it writes what is in force: lines `PART yes` or
+/// `PART no`.
+pub const SANDBOX: &str = "SONDA_SANDBOX";
+
+pub(crate) mod bounds;
 
 /// Name of the tool, which people do not call.
 pub const APPLET: &str = "supervisor-launch";
@@ -24,17 +30,24 @@ pub struct Launch {
     pub args: Vec<String>,
     pub stdout: PathBuf,
     pub stderr: PathBuf,
+    pub limits: Limits,
+    /// Files by which it enters its groups.
+    pub doors: Vec<PathBuf>,
+    /// Where it tells of its sandbox; `None`: it has none.
+    pub sandbox: Option<PathBuf>,
 }
 
 impl Launch {
-    /// How `module` is started with its logs in `folder`.
+    /// How `module` is started with its logs in `folder`, in the groups behind these doors.
     ///
     /// # Errors
     /// Its command line cannot be made.
-    pub fn of(module: &Module, folder: &Path) -> Result<Self, command::CommandError> {
+    pub fn of(module: &Module, folder: &Path, doors: Vec<PathBuf>) -> Result<Self, command::CommandError> {
         let log = |stream: &str| folder.join(format!("{}_{stream}", module.name));
         let (name, path, args) = (module.name.clone(), module.path.clone(), command::arguments(module)?);
-        Ok(Self { name, path, args, stdout: log("stdout"), stderr: log("stderr") })
+        let (stdout, stderr, limits) = (log("stdout"), log("stderr"), module.limits.clone());
+        let sandbox = limits.sandbox.then(|| report_of(&module.name, folder));
+        Ok(Self { name, path, args, stdout, stderr, limits, doors, sandbox })
     }
 
     /// The command that runs this tool.
@@ -44,6 +57,10 @@ impl Launch {
         command.arg0("sonda").arg(APPLET).arg(serde_json::to_string(self).unwrap_or_default());
         // What a module says to systemd would be taken for the supervisor's.
         command.stdin(Stdio::null()).env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_PID").env_remove("WATCHDOG_USEC");
+        match &self.sandbox {
+            Some(report) => command.env(SANDBOX, report),
+            None => command.env_remove(SANDBOX),
+        };
         command
     }
 
@@ -60,6 +77,12 @@ impl Launch {
         let tool = is_tool(link).then(|| link.to_owned());
         (self.name.clone(), tool.into_iter().chain(self.args.iter().cloned()).collect())
     }
+}
+
+/// The file in which a module tells of its sandbox, beside its logs.
+#[must_use]
+pub fn report_of(module: &str, folder: &Path) -> PathBuf {
+    folder.join(format!("{module}_sandbox"))
 }
 
 /// Becomes the module. Answers the exit status 1 if that fails, which looks like a module that ends at once.
@@ -94,6 +117,14 @@ pub fn main(args: &[String], is_tool: &dyn Fn(&str) -> bool) -> u8 {
         // A full disk must not keep a module from running.
         let _lost = log.write_all(line.as_bytes());
     }
+    let mut tell = |line: String| {
+        // As above.
+        let _lost = writeln!(stderr, "{} {line}", ctime());
+    };
+    if let Err(why) = bounds::set(&launch, &mut tell) {
+        tell(format!("[ERROR] {}: {why}", launch.name));
+        return 1;
+    }
     let told = stderr.try_clone();
     let why =
         Command::new(&launch.path).arg0(argv0).args(argv).stdin(Stdio::null()).stdout(stdout).stderr(stderr).exec();
@@ -119,6 +150,9 @@ mod tests {
             args: vec!["-t".into()],
             stdout: "o".into(),
             stderr: "e".into(),
+            limits: Limits::default(),
+            doors: vec![],
+            sandbox: None,
         };
         let is_tool = |name: &str| ["logger", "merger"].contains(&name);
         let argv = |name: &str, path: &str, is_own| {

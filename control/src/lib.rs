@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod cgroup;
 pub mod cli;
 pub mod client;
 pub mod config;

@@ -90,7 +90,7 @@ fn is_here(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Module;
+    use crate::model::{Limits, Module};
     use crate::process::Usage;
     use crate::snapshot::Counters;
 
@@ -109,6 +109,7 @@ mod tests {
             restarts: 3,
             interfaces: interfaces.collect(),
             after: vec![],
+            limits: Limits::default(),
         };
         ModuleView {
             spec,

@@ -9,6 +9,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+mod terminal;
+use terminal::Terminal;
+
+/// For a terminal that is slow.
+const SETTLE: Duration = Duration::from_secs(1);
 
 /// Folder of what modules print.
 pub const MODULES: &str = "modules_logs";
@@ -26,8 +33,8 @@ const LEGEND: &str = "Legend for an interface statistics:\n\
 #[derive(Debug)]
 pub struct Logs {
     folder: PathBuf,
-    /// Without a terminal what is said goes to supervisor_log.
-    is_daemon: bool,
+    /// Without one what is said goes to supervisor_log.
+    terminal: Option<Terminal>,
     lost: AtomicU64,
 }
 
@@ -38,7 +45,8 @@ impl Logs {
     /// A file cannot be written.
     pub fn open(folder: &Path, is_daemon: bool) -> io::Result<Self> {
         fs::create_dir_all(folder.join(MODULES))?;
-        let logs = Self { folder: folder.into(), is_daemon, lost: 0.into() };
+        let terminal = (!is_daemon).then(|| Terminal::new(io::stdout())).transpose()?;
+        let logs = Self { folder: folder.into(), terminal, lost: 0.into() };
         let separator = format!("-------------------- {} --------------------\n", ctime());
         for name in [EVENTS, STATISTICS].into_iter().chain(is_daemon.then_some(SUPERVISOR)) {
             append(&logs.path(name), &separator)?;
@@ -61,10 +69,23 @@ impl Logs {
 
     /// What the supervisor says: to its log, or to the terminal.
     pub fn say(&self, text: &str) {
-        if self.is_daemon {
-            self.write(SUPERVISOR, &stamped(text));
-        } else {
-            let _closed = io::stdout().write_all(stamped(text).as_bytes());
+        match &self.terminal {
+            Some(_) => self.print(stamped(text)),
+            None => self.write(SUPERVISOR, &stamped(text)),
+        }
+    }
+
+    /// Shows a text at the terminal as it is; a daemon has none.
+    pub fn print(&self, text: String) {
+        if self.terminal.as_ref().is_some_and(|terminal| !terminal.print(text)) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the terminal shows all, or has not taken it for a while.
+    pub fn settle(&self) {
+        if let Some(terminal) = &self.terminal {
+            terminal.settle(SETTLE);
         }
     }
 
@@ -78,7 +99,7 @@ impl Logs {
         self.write(STATISTICS, &format!("------> {}\n{lines}", ctime()));
     }
 
-    /// Texts that the disk did not take.
+    /// Texts that the disk or the terminal did not take.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub mod command;
+pub mod limits;
 pub mod order;
+
+pub use limits::Limits;
 
 /// Restarts of a module within a minute, where nothing else is said (section 3.2).
 pub const RESTARTS: u8 = 3;
@@ -71,7 +74,7 @@ pub struct Profile {
 }
 
 /// One process to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Module {
     /// Unique among all modules; what `ps` shows.
     pub name: String,
@@ -87,6 +90,9 @@ pub struct Module {
     pub interfaces: Vec<Interface>,
     /// Modules that start before this one.
     pub after: Vec<String>,
+    /// What it may use; a state file of an earlier version has none.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A TRAP interface of a module. What is missing is missing in the file, too; such a module does not start (section 3.2).

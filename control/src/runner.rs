@@ -4,7 +4,7 @@
 //! [`Command`]s, which are done one after the other. Reloads that come close together are one.
 use crate::api::gate::Gate;
 use crate::config::{Refused, why_not};
-use crate::core::{Action, Core, End, Run};
+use crate::core::{Action, Core, End};
 use crate::launch::Launch;
 use crate::logs::{self, Logs};
 use crate::model::{Config, Direction, Kind};
@@ -20,13 +20,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 pub mod backup;
+mod bounds;
 mod handle;
+mod look;
 mod reload;
+mod remains;
 pub mod service;
 pub mod state;
 
+pub use bounds::Sandbox;
 pub use handle::{Command, Handle, Options, Reply, Target};
+pub use remains::Remains;
 
+use bounds::Bounds;
 use handle::Request;
 use service::{Answer, Services};
 use state::State;
@@ -62,6 +68,8 @@ pub struct Runner {
     commands: mpsc::Receiver<Request>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     reloads: reload::Pending,
+    bounds: Bounds,
+    lost: HashMap<String, Remains>,
     /// Something may have to be saved and told.
     is_changed: bool,
     saved: String,
@@ -95,6 +103,7 @@ impl Runner {
         let (request, commands) = mpsc::channel(COMMANDS_MAX);
         let (told, answers) = mpsc::unbounded_channel();
         let (snapshots, seen) = watch::channel(Arc::default());
+        let bounds = Bounds::new(&options.socket);
         let mut runner = Self {
             core: Core::default(),
             options,
@@ -113,6 +122,8 @@ impl Runner {
             commands,
             snapshots,
             reloads: reload::Pending::default(),
+            bounds,
+            lost: HashMap::new(),
             is_changed: false,
             saved: String::new(),
             is_leaving: false,
@@ -194,7 +205,8 @@ impl Runner {
 
     fn start(&mut self, name: &str) {
         let Some(module) = self.core.module(name) else { return };
-        let launch = Launch::of(&module.spec, &self.logs.path(logs::MODULES));
+        let doors = self.bounds.enter(&module.spec, &mut |why| self.logs.say(&why));
+        let launch = Launch::of(&module.spec, &self.logs.path(logs::MODULES), doors);
         let spawned = launch.map_err(|why| why.to_string()).and_then(|launch| {
             let mut command = tokio::process::Command::from(launch.command());
             command.spawn().map_err(|why| why.to_string())
@@ -229,10 +241,25 @@ impl Runner {
         self.adopted.remove(&pid);
         self.meters.remove(&pid);
         self.services.forget(pid);
+        // The next process of this name begins with nothing.
+        self.measured.remove(&name);
         if !matches!(how, End::Exited(_)) {
             self.clean(&name, pid);
+            self.mourn(&name, pid);
         }
+        let events = self.core.module(&name).map(|module| self.bounds.leave(&module.spec)).unwrap_or_default();
+        events.iter().for_each(|event| self.logs.event(event));
         self.core.exited(&name, pid, how, self.now());
+    }
+
+    /// A probe that was killed leaves its page behind.
+    fn mourn(&mut self, name: &str, pid: u32) {
+        let Some(remains) = Remains::of(pid) else { return };
+        let Remains { flows, packets, records } = remains;
+        self.logs.event(&format!(
+            "[LOST] Module {name} (PID: {pid}) had {flows} live flows with {packets} packets, and {records} records that were not sent."
+        ));
+        self.lost.entry(name.to_owned()).or_default().add(remains);
     }
 
     /// A process that was killed leaves its sockets behind.
@@ -247,62 +274,6 @@ impl Runner {
                 self.logs.event(&format!("[CLEAN] Deleting socket {}", socket.display()));
             }
         }
-    }
-
-    fn look(&mut self) {
-        self.looks += 1;
-        let gone: Vec<u32> = self.adopted.values().filter(|id| !id.is_alive()).map(|id| id.pid).collect();
-        for pid in gone {
-            let found = self.core.modules().iter().find(|module| module.run.pid() == Some(pid));
-            match found.map(|module| module.spec.name.clone()) {
-                Some(name) => self.ended(Ended { name, pid, how: End::Unknown }),
-                None => drop(self.adopted.remove(&pid)),
-            }
-        }
-        self.reload_if_due();
-        if self.looks % LOOKS_A_CYCLE == 1 {
-            self.measure();
-        }
-        if self.looks.is_multiple_of(LOOKS_A_CYCLE * CYCLES_A_MINUTE) {
-            self.logs.statistics(&self.snapshot().statistics_lines());
-        }
-        if self.looks.is_multiple_of(10 * LOOKS_A_CYCLE) {
-            let settings = self.core.settings();
-            let names = self.core.modules().iter().map(|module| module.spec.name.as_str());
-            self.logs.rotate(names, settings.log_bytes_max, settings.log_files_max);
-        }
-    }
-
-    fn measure(&mut self) {
-        let total = process::total_ticks();
-        let running = self.core.modules().iter().filter_map(|module| match module.run {
-            Run::Running { pid, .. } => Some((module.spec.name.clone(), pid)),
-            _ => None,
-        });
-        for (name, pid) in running.collect::<Vec<_>>() {
-            if let Some(usage) = self.meters.entry(pid).or_default().read(pid, total) {
-                self.measured.entry(name.clone()).or_default().0 = usage;
-            }
-            self.services.ask(&name, pid);
-        }
-        let known = |name: &String| self.core.module(name).is_some();
-        self.measured.retain(|name, _| known(name));
-        self.is_changed = true;
-    }
-
-    fn answered(&mut self, answer: Answer) {
-        self.is_changed = true;
-        let (name, pid) = (answer.name.clone(), answer.pid);
-        let (counters, events) = self.services.take(answer);
-        let is_its_own = self.core.module(&name).is_some_and(|module| module.run.pid() == Some(pid));
-        if !is_its_own {
-            return self.services.forget(pid);
-        }
-        events.iter().for_each(|event| self.logs.event(event));
-        if counters.is_some() {
-            self.core.answered(&name, pid);
-        }
-        self.measured.entry(name).or_default().1 = counters;
     }
 
     fn command(&mut self, (command, reply): Request) {
@@ -350,6 +321,9 @@ impl Runner {
             self.gate.set(settled);
             Ok((config, text))
         });
+        if let Ok((config, _)) = &result {
+            self.bounds.prepare(config).iter().for_each(|line| self.logs.say(line));
+        }
         let text = match &result {
             Ok((_, text)) => text.clone(),
             Err(refused) => reload::failure(refused),
@@ -357,14 +331,6 @@ impl Runner {
         self.logs.say(&text);
         self.is_changed = true;
         result
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.core, self.about.clone(), self.now(), &self.measured)
-    }
-
-    fn publish(&self) {
-        self.snapshots.send_replace(Arc::new(self.snapshot()));
     }
 
     fn save(&mut self) {
@@ -394,6 +360,7 @@ impl Runner {
                 Err(why) => self.logs.say(&format!("[WARNING] The backup file cannot be written: {why}")),
             }
         } else {
+            self.bounds.end();
             self.logs.say("[WARNING] I stopped all modules!");
             let _none = std::fs::remove_file(state::path_of(&self.options.socket));
         }
@@ -402,5 +369,6 @@ impl Runner {
             "[INFO] Processes: {} started, {} taken over, {} ended, {} killed, {} gone.",
             books.spawned, books.adopted, books.exited, books.killed, books.lost
         ));
+        self.logs.settle();
     }
 }

@@ -1,7 +1,9 @@
 //! How everything stands at one moment: all that clients, menus, files and later the web are told.
+use crate::cgroup::Counts;
 use crate::core::{Books, Core, Run};
 use crate::model::{Config, Module, Profile};
 use crate::process::Usage;
+use crate::runner::{Remains, Sandbox};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -16,6 +18,16 @@ pub struct Snapshot {
     /// In the order of their numbers.
     pub modules: Vec<ModuleView>,
     pub books: Books,
+    /// What the limits of modules stopped so far, by module.
+    pub limited: HashMap<String, Counts>,
+    /// Kinds of limits that are asked for and cannot be kept on this machine.
+    pub limits_missing: usize,
+    /// What modules that died had in hand, all of their processes together.
+    pub lost: HashMap<String, Remains>,
+    /// Texts for logs and terminal that nobody took.
+    pub lost_logs: u64,
+    /// Parts of the sandboxes of modules that run, and whether each is in force.
+    pub sandboxes: HashMap<String, Sandbox>,
 }
 
 /// What does not change while the supervisor runs.
@@ -154,7 +166,7 @@ impl Snapshot {
                 counters: counters.filter(|_| matches!(module.run, Run::Running { .. })),
             }
         });
-        Self { about, profiles, modules: modules.collect(), books: core.books() }
+        Self { about, profiles, modules: modules.collect(), books: core.books(), ..Self::default() }
     }
 
     /// Modules with the numbers that menus give them.

@@ -1,4 +1,5 @@
 //! The tools in the box: one entry adds one.
+use crate::sandbox;
 use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::fmt::Write;
@@ -28,7 +29,13 @@ impl Applet {
             Main::Text(main) => {
                 let text = args.iter().map(|a| a.to_str().map(String::from).ok_or(a));
                 match text.collect::<Result<Vec<String>, _>>() {
-                    Ok(args) => main(&args),
+                    Ok(args) => match sandbox::enter(self.name, &args) {
+                        Ok(()) => main(&args),
+                        Err(why) => {
+                            eprintln!("{}: {why}", self.name);
+                            1
+                        }
+                    },
                     Err(arg) => {
                         eprintln!("{}: {} is not valid UTF-8; give another name", self.name, arg.display());
                         1
@@ -95,13 +102,16 @@ const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe"), ("supcli", "sup
 const LAUNCH: Applet =
     Applet { name: control::launch::APPLET, about: "", main: Main::Text(|args| control::launch::main(args, &is_tool)) };
 
+/// What the sandbox of a module leaves to it.
+const SANDBOX: Applet = Applet { name: "sandbox-try", about: "", main: Main::Raw(sandbox::attempts) };
+
 fn is_tool(name: &str) -> bool {
     find(name).is_some()
 }
 
 pub(crate) fn find(name: &str) -> Option<Applet> {
-    if name == LAUNCH.name {
-        return Some(LAUNCH);
+    if let Some(hidden) = [LAUNCH, SANDBOX].into_iter().find(|hidden| hidden.name == name) {
+        return Some(hidden);
     }
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);
     // Scripts in Python are installed with their ending.
@@ -109,9 +119,21 @@ pub(crate) fn find(name: &str) -> Option<Applet> {
     all().find(|a| a.name == name)
 }
 
+/// As a Munin plugin of its own it shows the supervisor's modules; with the name of a module behind it, what that one counts.
+fn munin(args: &[String]) -> u8 {
+    match args.first().map(String::as_str) {
+        None | Some("config" | "autoconf" | "suggest") => control::munin::main(args),
+        Some(_) => detect::modules::munin::main(args),
+    }
+}
+
 fn all() -> impl Iterator<Item = Applet> {
     let own = OWN.iter().map(|a| Applet { name: a.name, about: a.about, main: a.main });
-    own.chain(detect::modules::ALL.iter().map(|m| Applet { name: m.name, about: m.about, main: Main::Text(m.run) }))
+    own.chain(detect::modules::ALL.iter().map(|m| Applet {
+        name: m.name,
+        about: m.about,
+        main: Main::Text(if m.name == "munin" { munin } else { m.run }),
+    }))
 }
 
 pub(crate) fn help() -> String {

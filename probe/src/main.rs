@@ -15,6 +15,7 @@ mod prefilter;
 mod privileges;
 mod probe;
 mod run;
+mod sandbox;
 mod summary;
 mod tap;
 mod top;

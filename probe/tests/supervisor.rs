@@ -233,7 +233,7 @@ fn a_storm_of_reloads_becomes_few_and_restarts_nothing() {
 fn a_wrong_file_changes_nothing() {
     let cases: &[(&str, &str, &[&str])] = &[
         ("after = [\"rep\"]", "aftr = [\"rep\"]", &["/s.toml:18:1: unknown field `aftr`", "Did you mean \"after\"?"]),
-        ("after = [\"rep\"]", "after = [\"lg1\"]", &["/s.toml: modules wait for each other: lg1 after lg1"]),
+        ("after = [\"rep\"]", "after = [\"lg1\"]", &["/s.toml:18:10: modules wait for each other: lg1 after lg1"]),
         ("@/bin/logger", "@/bin/loger", &["[ERROR] module \"lg1\": ", "/bin/loger: No such file"]),
         ("name = \"lg1\"", "name = \"rep\"", &["/s.toml:13:8: a second module \"rep\""]),
         ("[[profile]]", "[[profile]", &["/s.toml:4:11: "]),

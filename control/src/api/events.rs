@@ -3,6 +3,7 @@ use super::views::Module;
 use crate::runner::Handle;
 use crate::snapshot::{ModuleView, Snapshot};
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
 use futures_core::Stream;
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -43,18 +44,22 @@ impl Stream for Events {
     }
 }
 
+impl IntoResponse for Events {
+    fn into_response(self) -> Response {
+        Sse::new(self).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
+    }
+}
+
 impl Watchers {
-    /// The answer of one more watcher, and the way to him. `None` when all places are taken.
-    pub(super) fn place(
-        &self,
-    ) -> Option<(Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>, mpsc::Sender<Event>)> {
+    /// The events of one more watcher, and the way to him. `None` when all places are taken.
+    pub(super) fn place(&self) -> Option<(Events, mpsc::Sender<Event>)> {
         let place = Arc::clone(&self.0).try_acquire_owned().ok()?;
         let (send, waiting) = mpsc::channel(WAITING_MAX);
-        Some((Sse::new(Events { waiting, _place: place }).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)), send))
+        Some((Events { waiting, _place: place }, send))
     }
 
     /// Begins with how all modules are, then says what changes. `None` when all places are taken.
-    pub(super) fn watch(&self, handle: &Handle) -> Option<Sse<impl Stream<Item = Result<Event, Infallible>> + use<>>> {
+    pub(super) fn watch(&self, handle: &Handle) -> Option<Events> {
         let (events, send) = self.place()?;
         let handle = handle.clone();
         tokio::spawn(async move {

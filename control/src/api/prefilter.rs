@@ -63,16 +63,16 @@ enum Given {
 }
 
 /// A module with rules and its process; else why not.
-fn given(plane: &Plane, name: &str) -> Result<(Given, Option<u32>), Response> {
+fn given(plane: &Plane, name: &str) -> Result<(Given, Option<u32>), Box<Response>> {
     let snapshot = plane.handle.snapshot();
     let Some(view) = snapshot.modules.iter().find(|view| view.spec.name == name) else {
-        return Err(super::routes::no_module(&snapshot, name));
+        return Err(Box::new(super::routes::no_module(&snapshot, name)));
     };
     let tokens = command::tokens(view.spec.params.as_deref().unwrap_or_default()).unwrap_or_default();
     match option(&tokens, &["--prefilter"]) {
         None => {
             let why = format!("module {name} has no rules: start the probe with --prefilter @FILE in its params");
-            Err(refuse(StatusCode::NOT_FOUND, &why))
+            Err(Box::new(refuse(StatusCode::NOT_FOUND, &why)))
         }
         Some(text) => Ok(match text.strip_prefix('@') {
             Some(path) => (Given::File(path.into()), view.pid),
@@ -84,7 +84,7 @@ fn given(plane: &Plane, name: &str) -> Result<(Given, Option<u32>), Response> {
 /// `GET /v1/modules/{name}/prefilter`.
 pub(super) async fn get(State(plane): State<Plane>, Name(name): Name) -> Response {
     match given(&plane, &name) {
-        Err(refused) => refused,
+        Err(refused) => *refused,
         Ok((Given::Words(rules), _)) => Json(Prefilter { rules, file: None }).into_response(),
         Ok((Given::File(path), _)) => match text_of(&path, RULES_MAX) {
             Ok(rules) => Json(Prefilter { rules, file: Some(path.display().to_string()) }).into_response(),
@@ -103,7 +103,7 @@ pub(super) async fn set(State(plane): State<Plane>, Name(name): Name, Told(Rules
     }
     let _mine = plane.rules.lock().await;
     let (path, pid) = match given(&plane, &name) {
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
         Ok((Given::Words(_), _)) => {
             let why =
                 format!("module {name} has its rules in words; give them in a file, --prefilter @FILE, to change them");

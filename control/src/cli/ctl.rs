@@ -2,6 +2,7 @@
 use super::{FAILED, USAGE, ask, print};
 use crate::api::client::{Credentials, Server};
 use crate::api::socket_of;
+use crate::cgroup::Cgroups;
 use crate::client::{SOCKET, code};
 use crate::config::{Source, why_not};
 use clap::Subcommand;
@@ -150,6 +151,8 @@ fn check(path: &Path) -> u8 {
             return FAILED;
         }
     };
+    // A machine of another kind may keep them, so this is no fault of the file.
+    Cgroups::find(Path::new(SOCKET)).missing(&config).iter().for_each(|line| eprintln!("{line}"));
     let wanted = config.modules().filter(|(profile, module)| profile.enabled && module.enabled);
     let broken: Vec<(String, String)> =
         wanted.filter_map(|(_, module)| Some((module.name.clone(), why_not(module)?))).collect();

@@ -4,7 +4,7 @@
 //! column, and with what was probably meant. The structures here are the one declaration; [`super::reference`] makes the schema and
 //! the commented reference of them.
 use super::{BYTES_MAX, FILES_MAX, Refused, text_of};
-use crate::model::{self, Config, Direction, Interface, Kind, MODULES_MAX, Profile, RESTARTS_MAX};
+use crate::model::{self, Config, Direction, Interface, Kind, MODULES_MAX, Profile, RESTARTS_MAX, order};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 mod api;
+mod limits;
 
 pub use api::Api;
 
@@ -115,6 +116,46 @@ pub struct ModuleTable {
     #[schemars(with = "Vec<String>", example = ["t:12005"])]
     #[serde(default)]
     pub outputs: Vec<Spanned<String>>,
+    /// Processors that it may run on, the first is 0; without them all.
+    #[schemars(with = "Vec<u16>", inner(range(min = 0, max = 1023)), example = [0])]
+    #[serde(default)]
+    pub cores: Vec<Spanned<u16>>,
+    /// Whom it runs as, which only a supervisor that is root can do; without one as the supervisor does.
+    #[schemars(with = "String", example = &"root")]
+    #[serde(default)]
+    pub user: Option<Spanned<String>>,
+    /// Its group, in place of all groups of its user.
+    #[schemars(with = "String", example = &"root")]
+    #[serde(default)]
+    pub group: Option<Spanned<String>>,
+    /// Who has more waits longer for a processor.
+    #[schemars(with = "i8", range(min = -20, max = 19), example = 10)]
+    #[serde(default)]
+    pub nice: Option<Spanned<i8>>,
+    /// Mebibytes of memory for all its processes; who needs more is killed by the kernel (cgroup), and restarted.
+    #[schemars(with = "u32", range(min = 1, max = 16_777_216), example = 512)]
+    #[serde(default)]
+    pub memory_mib: Option<Spanned<u32>>,
+    /// Percent of one processor for all its processes; 200 is two processors (cgroup).
+    #[schemars(with = "u32", range(min = 1, max = 102_300), example = 50)]
+    #[serde(default)]
+    pub cpu_percent: Option<Spanned<u32>>,
+    /// Processes and threads that it may have (cgroup).
+    #[schemars(with = "u32", range(min = 1, max = 1_048_576), example = 64)]
+    #[serde(default)]
+    pub processes: Option<Spanned<u32>>,
+    /// Files and sockets that each process of it may have open.
+    #[schemars(with = "u32", range(min = 16, max = 1_048_576), example = 1024)]
+    #[serde(default)]
+    pub open_files: Option<Spanned<u32>>,
+    /// Mebibytes of a core dump; 0: none is written.
+    #[schemars(with = "u32", range(min = 0, max = 16_777_216), example = 0)]
+    #[serde(default)]
+    pub core_mib: Option<Spanned<u32>>,
+    /// Modules of sonda give up capabilities, files, ports and system calls that they have no use for, and what of it the kernel cannot do is
+    /// said; false: they keep all. Other programs are started as they are.
+    #[serde(default = "yes")]
+    pub sandbox: bool,
 }
 
 fn yes() -> bool {
@@ -239,6 +280,16 @@ fn join(files: &[(Place<'_>, File)], wrong: &mut Refused) -> Config {
             unknown(*place, name, "module", seen.keys().copied(), wrong);
         }
     }
+    // What waits for nobody was told above.
+    if wrong.lines.is_empty()
+        && let Err(why) = order::check(&config)
+    {
+        let (from, to) = why.wait();
+        let waits = all().find(|(_, module)| module.name.as_ref() == from);
+        let word =
+            waits.and_then(|(place, module)| Some((place, module.after.iter().find(|name| name.as_ref() == to)?)));
+        wrong.lines.extend(word.map(|(place, name)| place.line(name.span().start, &why.to_string())));
+    }
     if config.profiles.len() + seen.len() > MODULES_MAX {
         wrong.lines.push(format!("[ERROR] there are more than {MODULES_MAX} modules and profiles"));
     }
@@ -325,6 +376,7 @@ fn module_of(place: Place<'_>, module: &ModuleTable, table: &Supervisor, wrong: 
         restarts: module.restarts.as_ref().map_or(table.restarts, |restarts| *restarts.as_ref()),
         interfaces,
         after: module.after.iter().map(|name| name.as_ref().clone()).collect(),
+        limits: limits::read(module, &mut |at, why| wrong.lines.push(place.line(at, why))),
     }
 }
 

@@ -91,7 +91,7 @@ mod tests {
             _ => line,
         });
         let all: Vec<&str> = lines.collect();
-        let all = all.join("\n").replace("\"flow_meter\"", "\"vportscan\"");
+        let all = all.join("\n").replace("[\"flow_meter\"]", "[]");
         let why = native::parse(&[("reference.toml".into(), all)]);
         let config = why.expect("with every key");
         assert!(config.modules().all(|(_, module)| module.params.as_deref() == Some("-v")));

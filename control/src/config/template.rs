@@ -2,7 +2,7 @@
 use super::Refused;
 use super::include::Expanded;
 use crate::model::{
-    Config, Direction, Interface, Kind, MODULES_MAX, Module, Profile, RESTARTS, RESTARTS_MAX, Settings,
+    Config, Direction, Interface, Kind, Limits, MODULES_MAX, Module, Profile, RESTARTS, RESTARTS_MAX, Settings,
 };
 use roxmltree::{Document, Node, NodeType};
 use std::collections::HashSet;
@@ -102,6 +102,8 @@ fn module(node: Node<'_, '_>, restarts: u8) -> Result<Module, Fault> {
             None => Vec::new(),
         },
         after: Vec::new(),
+        // The original's files say nothing of them.
+        limits: Limits::default(),
     })
 }
 

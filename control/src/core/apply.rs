@@ -122,6 +122,8 @@ pub(super) fn changes(old: &Module, new: &Module) -> Vec<Change> {
         ("path".to_owned(), old.path.clone(), new.path.clone()),
         ("params".to_owned(), text(&old.params), text(&new.params)),
     ];
+    let limits = old.limits.told().into_iter().zip(new.limits.told());
+    all.extend(limits.map(|((key, from), (_, to))| (key.to_owned(), from, to)));
     if old.interfaces.len() != new.interfaces.len() {
         let (from, to) = (old.interfaces.len().to_string(), new.interfaces.len().to_string());
         all.push(("number of interfaces".to_owned(), from, to));

@@ -1,7 +1,7 @@
 //! Modules that live and die as the test says.
 use super::plan::Verdict;
 use super::*;
-use crate::model::{Config, Profile};
+use crate::model::{Config, Limits, Profile};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -14,6 +14,7 @@ fn module(name: &str, restarts: u8) -> Module {
         restarts,
         interfaces: vec![],
         after: vec![],
+        limits: Limits::default(),
     }
 }
 

@@ -137,7 +137,8 @@ fn sinks(probe: &str, page: &Snapshot, outputs: &[String], families: &mut Famili
     page.layout.output_columns.iter().filter(|name| !is_known(name)).count()
 }
 
-fn named<'p>(columns: &'p [String], counts: &'p Counts) -> impl Iterator<Item = (&'p str, u64)> + Clone {
+/// Columns with their values.
+pub(crate) fn named<'p>(columns: &'p [String], counts: &'p Counts) -> impl Iterator<Item = (&'p str, u64)> + Clone {
     columns.iter().map(String::as_str).zip(counts.values.iter().copied())
 }
 

@@ -24,7 +24,39 @@ const PROCESSES: Declared = Declared {
     help: "Processes of modules that were started, adopted, exited, killed, lost (adopted ones whose end nobody told) or parked",
 };
 
-pub(super) const ALL: [Declared; 8] = [ENABLED, RUNNING, PARKED, RESTARTS, CPU, RESIDENT, VIRTUAL, PROCESSES];
+const LIMITED: Declared = Declared {
+    name: "sonda_supervised_limited_total",
+    kind: Kind::Counter,
+    labels: &["module", "profile", "limit"],
+    help: "What the limits of the module stopped: processes killed (memory_mib) or refused (processes), periods of 100 ms it waited in (cpu_percent)",
+};
+const LOST: Declared = Declared {
+    name: "sonda_supervised_lost_total",
+    kind: Kind::Counter,
+    labels: &["module", "profile", "what"],
+    help: "What a probe that died had in hand by its page: live flows, their packets, records that were not sent",
+};
+const LOST_LOGS: Declared = Declared {
+    name: "sonda_supervisor_lost_logs_total",
+    kind: Kind::Counter,
+    labels: &[],
+    help: "Texts for logs or the terminal that the disk or the terminal did not take",
+};
+const SANDBOX: Declared = Declared {
+    name: "sonda_supervised_sandbox",
+    kind: Kind::Gauge,
+    labels: &["module", "profile", "part"],
+    help: "1 if this part of the sandbox of the module is in force, 0 if the kernel cannot: capabilities, files, calls",
+};
+const MISSING: Declared = Declared {
+    name: "sonda_supervisor_limits_missing",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "Kinds of limits that the configuration asks for and this machine cannot keep",
+};
+
+pub(super) const ALL: [Declared; 13] =
+    [ENABLED, RUNNING, PARKED, RESTARTS, CPU, RESIDENT, VIRTUAL, PROCESSES, LIMITED, LOST, LOST_LOGS, SANDBOX, MISSING];
 
 /// Adds what the supervisor knows.
 pub(super) fn collect(snapshot: &Snapshot, families: &mut Families) {
@@ -44,6 +76,20 @@ pub(super) fn collect(snapshot: &Snapshot, families: &mut Families) {
         for (metric, value) in values {
             families.add(metric, &labels, &[], value);
         }
+        let limited = snapshot.limited.get(&module.spec.name).copied().unwrap_or_default();
+        let limits =
+            [("memory_mib", limited.killed), ("cpu_percent", limited.throttled), ("processes", limited.refused)];
+        for (limit, count) in limits {
+            families.add(LIMITED, &labels, &[limit], count as f64);
+        }
+        if let Some(lost) = snapshot.lost.get(&module.spec.name) {
+            for (what, count) in [("flows", lost.flows), ("packets", lost.packets), ("records", lost.records)] {
+                families.add(LOST, &labels, &[what], count as f64);
+            }
+        }
+        for (part, is_in_force) in snapshot.sandboxes.get(&module.spec.name).into_iter().flatten() {
+            families.add(SANDBOX, &labels, &[part], one(*is_in_force));
+        }
     }
     let books = &snapshot.books;
     let events = [
@@ -57,4 +103,6 @@ pub(super) fn collect(snapshot: &Snapshot, families: &mut Families) {
     for (event, count) in events {
         families.add(PROCESSES, &[], &[event], count as f64);
     }
+    families.add(LOST_LOGS, &[], &[], snapshot.lost_logs as f64);
+    families.add(MISSING, &[], &[], snapshot.limits_missing as f64);
 }

@@ -126,7 +126,7 @@ pub fn spec_of(interface: &Interface) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Kind;
+    use crate::model::{Kind, Limits};
 
     fn words(params: &str) -> Result<Vec<String>, CommandError> {
         tokens(params)
@@ -166,6 +166,7 @@ mod tests {
                 ifc(Kind::Unix, Direction::In, "flows"),
             ],
             after: vec![],
+            limits: Limits::default(),
         };
         let expected = ["-v", "-i", "t:localhost:7600,u:flows,b:,T:8000:key:cert:ca"];
         assert_eq!(arguments(&module).unwrap(), expected);

@@ -14,6 +14,20 @@ pub enum OrderError {
     Cycle(Vec<String>),
 }
 
+impl OrderError {
+    /// The first wait that is wrong: who waits, and for whom.
+    #[must_use]
+    pub fn wait(&self) -> (&str, &str) {
+        match self {
+            Self::Missing { module, missing } => (module, missing),
+            Self::Cycle(names) => {
+                let at = |at: usize| names.get(at).map_or("", String::as_str);
+                (at(0), at(1))
+            }
+        }
+    }
+}
+
 /// Checks that every `after` names a module and that no module waits for itself.
 ///
 /// # Errors
@@ -61,7 +75,7 @@ fn walk<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Module, Profile};
+    use crate::model::{Limits, Module, Profile};
     use proptest::prelude::*;
 
     fn config(after: &[(String, Vec<String>)]) -> Config {
@@ -73,6 +87,7 @@ mod tests {
             restarts: 0,
             interfaces: vec![],
             after: after.clone(),
+            limits: Limits::default(),
         });
         let profiles = vec![Profile { name: "p".into(), enabled: true, modules: modules.collect() }];
         Config { profiles, ..Config::default() }
@@ -88,6 +103,7 @@ mod tests {
         assert_eq!(check(&named(&[("a", &["b"]), ("b", &["c"]), ("c", &[])])), Ok(()));
         let why = check(&named(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])])).unwrap_err();
         assert_eq!(why.to_string(), "modules wait for each other: a after b after a");
+        assert_eq!(why.wait(), ("a", "b"));
         let why = check(&named(&[("a", &["a"])])).unwrap_err();
         assert_eq!(why.to_string(), "modules wait for each other: a after a");
         let why = check(&named(&[("a", &["z"])])).unwrap_err();

@@ -57,11 +57,30 @@ const REFUSED: &[libc::c_long] = &[
 /// Kinds of sockets that no output uses.
 const FAMILIES: [libc::c_int; 2] = [libc::AF_PACKET, libc::AF_XDP];
 
-/// Refuses these calls to every thread of the process, for good. Needs `no_new_privs`. Fails where the kernel has no seccomp, for machines
-/// that are not known here, and where a thread has a filter of its own.
-pub fn refuse_calls() -> io::Result<()> {
+/// A kind of sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Family {
+    Unix = libc::AF_UNIX,
+    Inet = libc::AF_INET,
+    Inet6 = libc::AF_INET6,
+    /// By which the resolver learns the machine's addresses.
+    Netlink = libc::AF_NETLINK,
+}
+
+/// Which sockets may be opened from then on.
+#[derive(Clone, Copy, Debug)]
+pub enum Sockets<'f> {
+    /// All kinds that outputs use.
+    Usual,
+    Only(&'f [Family]),
+}
+
+/// Refuses these calls, and other sockets, to every thread of the process, for good. Needs `no_new_privs`. Fails where the kernel has no
+/// seccomp, for machines that are not known here, and where a thread has a filter of its own.
+pub fn refuse_calls(sockets: Sockets<'_>) -> io::Result<()> {
     let arch = ARCH.ok_or(io::ErrorKind::Unsupported)?;
-    let mut program = program(arch);
+    let mut program = program(arch, sockets);
     let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_mut_ptr() };
     let (mode, all) = (libc::SECCOMP_SET_MODE_FILTER, libc::SECCOMP_FILTER_FLAG_TSYNC);
     // SAFETY: the kernel reads a program that is as long as told; both outlive the call.
@@ -72,7 +91,7 @@ pub fn refuse_calls() -> io::Result<()> {
     }
 }
 
-fn program(arch: u32) -> Vec<libc::sock_filter> {
+fn program(arch: u32, sockets: Sockets<'_>) -> Vec<libc::sock_filter> {
     let plain = |code: u32, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf: 0, k };
     let word = |at: usize| plain(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, at as u32);
     let answer = |what: u32| plain(libc::BPF_RET | libc::BPF_K, what);
@@ -94,10 +113,16 @@ fn program(arch: u32) -> Vec<libc::sock_filter> {
     all.extend([unless(libc::BPF_JEQ, libc::SYS_socket as u32), answer(libc::SECCOMP_RET_ALLOW)]);
     // The low half of the first argument, on the machines above.
     all.push(word(offset_of!(libc::seccomp_data, args)));
-    for family in FAMILIES {
-        all.extend([only_if(libc::BPF_JEQ, family as u32), answer(refuse)]);
+    let allow = libc::SECCOMP_RET_ALLOW;
+    let (listed, others): (Vec<libc::c_int>, _) = match sockets {
+        Sockets::Usual => (FAMILIES.to_vec(), allow),
+        Sockets::Only(families) => (families.iter().map(|family| *family as libc::c_int).collect(), refuse),
+    };
+    let answer_listed = if others == allow { refuse } else { allow };
+    for family in listed {
+        all.extend([only_if(libc::BPF_JEQ, family as u32), answer(answer_listed)]);
     }
-    all.push(answer(libc::SECCOMP_RET_ALLOW));
+    all.push(answer(others));
     all
 }
 
@@ -131,7 +156,7 @@ mod tests {
             [open(libc::AF_PACKET), open(libc::AF_XDP)]
         });
         gain_no_more().unwrap();
-        refuse_calls().unwrap();
+        refuse_calls(Sockets::Usual).unwrap();
         drop(go);
         let eperm = Some(libc::EPERM);
         assert_eq!(before.join().unwrap(), [eperm, eperm], "a thread that was there before");
@@ -142,5 +167,9 @@ mod tests {
         assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, -1);
         std::net::UdpSocket::bind("127.0.0.1:0").expect("other sockets");
         std::fs::read("/proc/self/status").expect("files");
+        // A second fence stands before the first.
+        refuse_calls(Sockets::Only(&[Family::Unix])).unwrap();
+        assert_eq!(std::net::UdpSocket::bind("127.0.0.1:0").unwrap_err().raw_os_error(), eperm);
+        std::os::unix::net::UnixDatagram::unbound().expect("what is listed");
     }
 }

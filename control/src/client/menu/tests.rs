@@ -1,7 +1,7 @@
 //! Sessions as the original shows them (section 8.2), without their colours.
 use super::*;
 use crate::core::Core;
-use crate::model::{Config, Direction, Interface, Kind, Module, Profile};
+use crate::model::{Config, Direction, Interface, Kind, Limits, Module, Profile};
 use crate::process::Usage;
 use crate::snapshot::{About, Counters};
 use std::collections::HashMap;
@@ -16,6 +16,7 @@ fn module(name: &str) -> Module {
         restarts: 3,
         interfaces: vec![],
         after: vec![],
+        limits: Limits::default(),
     }
 }
 

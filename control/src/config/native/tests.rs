@@ -1,6 +1,6 @@
 //! Files that are taken, and what is said of others.
 use super::*;
-use crate::model::command;
+use crate::model::{Limits, command};
 use proptest::prelude::*;
 
 const GOOD: &str = r#"
@@ -46,6 +46,14 @@ fn everything_that_a_file_may_say() {
     assert_eq!(args[0], ["-i", "t:localhost:7600,u:flow_data_source:timeout=NO_WAIT,b:"]);
     assert_eq!(args[1], ["-v", "a b", "-i", "u:flow_data_source"]);
     assert_eq!((config.settings.log_bytes_max, config.settings.heartbeat), (2 << 20, Some(Duration::from_secs(8))));
+    let limits: Vec<&Limits> = config.modules().map(|(_, module)| &module.limits).collect();
+    assert_eq!(*limits[0], Limits { sandbox: true, ..Limits::default() });
+    let bound = parsed(&GOOD.replace(
+        "restarts = 0",
+        "cores = [0, 3]\nuser = \"u\"\ngroup = \"g\"\nnice = -5\nmemory_mib = 64\ncpu_percent = 150\nprocesses = 9\nopen_files = 99\ncore_mib = 0\nsandbox = false",
+    ));
+    let told = bound.expect("taken").modules().nth(1).expect("two").1.limits.told().map(|(_, value)| value);
+    assert_eq!(told, ["0,3", "u", "g", "-5", "64", "150", "9", "99", "0", "false"]);
     assert!(config.profiles[0].enabled && !config.profiles[1].enabled);
 }
 
@@ -67,6 +75,16 @@ fn faults_have_a_place_and_what_was_meant() {
             "after = [\"rpe\"]",
             &["[ERROR] s.toml:26:10: there is no module \"rpe\"", "[INFO] Did you mean \"rep\"?"],
         ),
+        (
+            "after = [\"rep\"]",
+            "after = [\"rep\", \"scan\"]",
+            &["[ERROR] s.toml:26:17: modules wait for each other: scan after scan"],
+        ),
+        ("restarts = 0", "nice = 20", &["[ERROR] s.toml:25:8: -20 to 19 are possible"]),
+        ("restarts = 0", "memory_mib = 0", &["[ERROR] s.toml:25:14: 1 to 16777216 are possible"]),
+        ("restarts = 0", "open_files = 3", &["[ERROR] s.toml:25:14: 16 to 1048576 are possible"]),
+        ("restarts = 0", "cores = [0, 2000]", &["[ERROR] s.toml:25:13: processors 0 to 1023 are possible"]),
+        ("restarts = 0", "user = \"\"", &["[ERROR] s.toml:25:8: a name is not empty; leave the key out"]),
         ("name = \"scan\"", "name = \"rep\"", &["[ERROR] s.toml:21:8: a second module \"rep\""]),
         ("\"b:\"", "\"b:,u:x\"", &["[ERROR] s.toml:18:50: \"b:,u:x\" is not one interface; each is a text of its own"]),
         ("\"t:localhost:7600\"", "\"b:\"", &["[ERROR] s.toml:17:11: \"b:\" cannot be an interface of this direction"]),
