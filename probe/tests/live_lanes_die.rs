@@ -29,7 +29,7 @@ fn start() -> Site {
     let mut site = Site::native(&format!(
         "[supervisor]\nrestarts = 30\nheartbeat_s = 120\n[[profile]]\nname = \"P\"\n[[module]]\nname = \"meter\"\nprofile = \"P\"\n\
          path = \"{sonda}\"\nparams = \"probe -i v0 --backend af_packet --lanes 2 --inactive 3000 --active 3000 --name meter --unirec u:dying\"\n\
-         [[module]]\nname = \"records\"\nprofile = \"P\"\npath = \"{sonda}\"\nparams = \"logger -t -w @/records.csv\"\ninputs = [\"u:dying\"]\n"
+         [[module]]\nname = \"records\"\nprofile = \"P\"\npath = \"{sonda}\"\nparams = \"logger -t -a @/records.csv\"\ninputs = [\"u:dying\"]\n"
     ));
     std::fs::create_dir(site.path("pages")).expect("made");
     let pages = site.text("pages");
@@ -63,8 +63,10 @@ fn metric(site: &Site, name: &str) -> f64 {
 /// Rows of the logger, and the packets in them.
 fn logged(site: &Site) -> (u64, u64) {
     let text = site.read("records.csv");
-    let mut lines = text.lines();
-    let title: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let first = text.lines().next().unwrap_or_default();
+    // A logger whose sender said goodbye ends; the next one writes on behind its own title.
+    let lines = text.lines().filter(|line| *line != first);
+    let title: Vec<&str> = first.split(',').collect();
     // With or without the type in front.
     let column = |at: usize| title.get(at).and_then(|name| name.rsplit(' ').next());
     let is_count = |at: usize| column(at).is_some_and(|name| ["PACKETS", "PACKETS_REV"].contains(&name));

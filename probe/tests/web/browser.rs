@@ -63,6 +63,13 @@ impl Browser {
     /// A command and its answer.
     #[track_caller]
     pub(crate) fn ask(&mut self, page: Option<&Page>, method: &str, params: &Value) -> Value {
+        let told = self.answer(page, method, params);
+        assert!(told["error"].is_null(), "{method}: {}", told["error"]);
+        told["result"].clone()
+    }
+
+    #[track_caller]
+    fn answer(&mut self, page: Option<&Page>, method: &str, params: &Value) -> Value {
         self.last += 1;
         let mut command = json!({"id": self.last, "method": method, "params": params});
         if let Some(Page(session)) = page {
@@ -72,8 +79,7 @@ impl Browser {
         loop {
             let told = self.told.recv_timeout(PATIENCE).expect("chromium is installed and answers");
             if told["id"] == self.last {
-                assert!(told["error"].is_null(), "{method}: {}", told["error"]);
-                return told["result"].clone();
+                return told;
             }
             self.complaints.extend(complaint(&told));
         }
@@ -90,7 +96,10 @@ impl Browser {
     /// The value of an expression; null while the page is on its way to another.
     pub(crate) fn value(&mut self, page: &Page, expression: &str) -> Value {
         let params = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        self.ask(Some(page), "Runtime.evaluate", &params)["result"]["value"].clone()
+        let told = self.answer(Some(page), "Runtime.evaluate", &params);
+        let error = told["error"]["message"].as_str();
+        assert!(error.is_none_or(|why| why.contains("navigated")), "{expression}: {error:?}");
+        told["result"]["result"]["value"].clone()
     }
 
     /// Waits until an expression is true of the page.
