@@ -12,43 +12,27 @@ use crate::plugin::{
     Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
 };
 use arena::Arena;
+pub(crate) use hook::Hook;
+pub use hook::Wish;
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
 use rows::{NO_ROW, Rows};
 
 mod arena;
+mod hook;
 mod rows;
 
 /// A set of plugins, one bit for each id.
-pub type PluginSet = u32;
+pub type PluginSet = u64;
 
-/// What all plugins together said of a packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    pub flush: bool,
-    pub reinsert: bool,
-    /// The flow's packets are wanted whatever they begin with.
-    pub eager: bool,
-}
+/// What of a set has room beside a flow's counters: a bit for two plugins each.
+pub(crate) type Folded = u32;
 
-impl Wish {
-    /// Whether the record ends here.
-    #[inline(always)]
-    pub fn is_cut(self) -> bool {
-        self.flush | self.reinsert
-    }
-
-    #[inline(always)]
-    fn add(&mut self, step: Step, bit: PluginSet, interest: &mut PluginSet) {
-        match step {
-            Step::More => {}
-            Step::Each => self.eager = true,
-            Step::Done => *interest &= !bit,
-            Step::Flush => self.flush = true,
-            Step::Reinsert => self.reinsert = true,
-        }
-    }
+/// Sets that have a plugin in common have one when folded too; the other way round not always.
+#[inline(always)]
+pub(crate) const fn fold(set: PluginSet) -> Folded {
+    (set | set >> Folded::BITS) as Folded
 }
 
 /// Elements that mean the same in each record that has them.
@@ -362,25 +346,6 @@ plugins! {
     mqtt: crate::l7::mqtt::Mqtt,
     quic: crate::l7::quic::Quic,
     wg: crate::l7::wg::Wg,
-}
-
-/// Where in a packet's way a plugin is called.
-#[derive(Clone, Copy)]
-pub(crate) enum Hook {
-    Create,
-    Before,
-    After,
-}
-
-impl Hook {
-    /// The plugins that do anything there.
-    pub(crate) const fn set(self) -> PluginSet {
-        match self {
-            Hook::Create => !0,
-            Hook::Before => BEFORE,
-            Hook::After => AFTER,
-        }
-    }
 }
 
 impl Plugins {

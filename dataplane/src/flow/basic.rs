@@ -3,7 +3,7 @@ use crate::flow::FlowKey;
 use crate::flow::key::Endpoint;
 use crate::flow::offload::Standing;
 use crate::packet::{Direction, Packet};
-use crate::registry::PluginSet;
+use crate::registry::{self, Folded, PluginSet};
 use record::element::{iana, reverse};
 use record::{Mac, Time, record};
 use std::net::IpAddr;
@@ -78,8 +78,8 @@ pub struct Flow {
     /// Forward, reverse.
     pub bytes: [u64; 2],
     pub packets: [u32; 2],
-    /// Plugins that want to see more packets.
-    pub interest: PluginSet,
+    /// Of `interest`, which stands in the second line.
+    pub(crate) folded: Folded,
     pub tcp_flags: [u8; 2],
     /// Whether the source stands second in the key.
     pub reversed: bool,
@@ -93,6 +93,8 @@ pub struct Flow {
     pub row: u32,
     /// Whether its packets are counted elsewhere.
     pub(crate) standing: Standing,
+    /// Plugins that want to see more packets.
+    pub(crate) interest: PluginSet,
 }
 
 const _: () = assert!(size_of::<Flow>() == 128 && std::mem::offset_of!(Flow, tail) == 64);
@@ -109,11 +111,12 @@ impl Default for Flow {
             src_mac: [0; 6],
             dst_mac: [0; 6],
             row: 0,
-            interest: 0,
+            folded: 0,
             tcp_flags: [0; 2],
             reversed: false,
             eager: false,
             standing: Standing::default(),
+            interest: 0,
         }
     }
 }
@@ -143,6 +146,30 @@ impl Flow {
         self.packets[d] += 1;
         self.tcp_flags[d] |= p.tcp_flags;
         self.last = p.at;
+    }
+
+    /// Plugins that want to see more packets.
+    #[inline(always)]
+    pub fn interest(&self) -> PluginSet {
+        self.interest
+    }
+
+    #[inline(always)]
+    pub(crate) fn set_interest(&mut self, interest: PluginSet) {
+        self.interest = interest;
+        self.folded = registry::fold(interest);
+    }
+
+    /// Whether any plugin wants to see more packets, told without the second line.
+    #[inline(always)]
+    pub(crate) fn has_interest(&self) -> bool {
+        self.folded != 0
+    }
+
+    /// Whether any plugin of a set may want to see more packets: told without the second line, so sometimes true where none does.
+    #[inline(always)]
+    pub(crate) fn may_interest(&self, set: PluginSet) -> bool {
+        self.folded & registry::fold(set) != 0
     }
 
     /// The direction of a packet of this flow.

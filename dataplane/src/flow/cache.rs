@@ -156,7 +156,7 @@ impl Cache {
         if !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
             return Turn::Unclear;
         }
-        if flow.interest != 0 && (wanted(flow, p) != 0 || self.plugins.is_spent(flow)) {
+        if flow.has_interest() && (flow.may_interest(shown(flow, p)) || self.plugins.is_spent(flow)) {
             return Turn::Watched;
         }
         flow.count(p, direction);
@@ -213,14 +213,15 @@ impl Cache {
     #[inline(always)]
     fn wanted(&mut self, slot: Slot, p: &Packet) -> PluginSet {
         let flow = self.table.flow(slot);
-        if flow.interest == 0 {
+        if !flow.has_interest() {
             return 0;
         }
         if self.plugins.is_spent(flow) {
-            let left = self.plugins.spend(flow.row, flow.interest);
-            self.table.flow_mut(slot).interest = left;
+            let left = self.plugins.spend(flow.row, flow.interest());
+            self.table.flow_mut(slot).set_interest(left);
         }
-        wanted(self.table.flow(slot), p)
+        let flow = self.table.flow(slot);
+        flow.interest() & shown(flow, p)
     }
 
     /// Notes packets that another lane counts. The reason of the original's last records depends on how far the sweep has come
@@ -338,7 +339,7 @@ impl Cache {
         let interest = self.plugins.interest_at_first(view.packet);
         let wanted = interest & view.packet.content;
         let flow = self.table.flow_mut(slot);
-        flow.interest = interest;
+        flow.set_interest(interest);
         flow.eager = false;
         if wanted == 0 {
             return;
@@ -403,12 +404,12 @@ impl Cache {
         hook: Hook,
     ) -> Wish {
         let flow = self.table.flow(slot);
-        let (mut row, mut interest) = (flow.row, flow.interest);
+        let (mut row, mut interest) = (flow.row, flow.interest());
         let ctx = Context { packet: view, direction, flow };
         let wish = self.plugins.call(hook, wanted & interest & hook.set(), &ctx, &mut row, &mut interest);
         let flow = self.table.flow_mut(slot);
         flow.row = row;
-        flow.interest = interest;
+        flow.set_interest(interest);
         flow.eager |= wish.eager;
         wish
     }
@@ -456,12 +457,12 @@ enum Turn {
     Unclear,
 }
 
-/// The plugins that have to see a later packet of a flow: those that are not done with it, and whose look at the content lets it pass. A
+/// The plugins that have to see a later packet of a flow if they are not done with it: those whose look at the content lets it pass. A
 /// plugin in the midst of something ([`Step::Each`](crate::plugin::Step::Each)) sees the packets whatever they begin with, and the others with it.
 #[inline(always)]
-fn wanted(flow: &Flow, p: &Packet) -> PluginSet {
+fn shown(flow: &Flow, p: &Packet) -> PluginSet {
     let present = if p.payload_len == 0 { !registry::PAYLOAD_ONLY } else { !0 };
-    flow.interest & present & if flow.eager { !0 } else { p.content }
+    present & if flow.eager { !0 } else { p.content }
 }
 
 /// A SYN in a direction that was already closed begins a new connection.

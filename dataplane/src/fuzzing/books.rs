@@ -161,7 +161,7 @@ impl Collector {
             basic.visit(sink);
             once.iter().for_each(|link| batch.visit(*link, sink));
         };
-        let added = self.packer.add(flow.extensions.into(), flow.family(), &schemas, 1, fill, &mut emit);
+        let added = self.packer.add(flow.extensions, flow.family(), &schemas, 1, fill, &mut emit);
         self.packer.flush(1, &mut emit);
         assert!(matches!(added, Ok(()) | Err(AddError::TooLarge)), "{added:?}");
         assert_eq!((sent, read), (u32::from(added.is_ok()), u32::from(added.is_ok())));

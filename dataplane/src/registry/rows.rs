@@ -7,7 +7,6 @@ use std::ops::Range;
 pub(super) const NO_ROW: u32 = 0;
 
 /// For each flow that any plugin keeps something of: the heads of its slot chains, one for each enabled plugin.
-#[derive(Default)]
 pub(super) struct Rows {
     /// Row after row, that of nobody first.
     heads: Vec<u32>,
@@ -18,6 +17,12 @@ pub(super) struct Rows {
     shift: u32,
     free: Vec<u32>,
     cap: usize,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Rows { heads: Vec::new(), taken: 0, places: [0; PluginId::COUNT], shift: 0, free: Vec::new(), cap: 0 }
+    }
 }
 
 impl Rows {

@@ -45,7 +45,7 @@ impl Encoder {
             sink.fixed(basic);
             last_of_each(links).for_each(|link| batch.visit(link, sink));
         };
-        self.packer.add(flow.extensions.into(), flow.family(), schemas, now_secs, fill, emit)?;
+        self.packer.add(flow.extensions, flow.family(), schemas, now_secs, fill, emit)?;
         Ok(links.len() + 1 - schemas.len())
     }
 

@@ -49,7 +49,7 @@ impl Cache {
             }
             let count = flow.packets_total();
             let due = threshold != 0 && count >= threshold && flow.standing.is_due(count) && count < PACKETS_MAX;
-            if !due || ends || flow.interest != 0 {
+            if !due || ends || flow.has_interest() {
                 continue;
             }
             let cut = flow.first.secs().saturating_add(self.config.active_secs).saturating_mul(1_000_000_000);

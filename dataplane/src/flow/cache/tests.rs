@@ -41,7 +41,7 @@ impl Conversation {
     fn kept(&self) -> (u32, PluginSet) {
         let slot = self.cache.table.slots().next().expect("a flow");
         let flow = self.cache.table.flow(slot);
-        (flow.row, flow.interest)
+        (flow.row, flow.interest())
     }
 
     /// Extension records of all flows.
