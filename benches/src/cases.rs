@@ -6,6 +6,7 @@ mod layers;
 mod logins;
 mod protocols;
 mod services;
+mod sessions;
 mod tape;
 mod timing;
 
@@ -57,10 +58,23 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 6] =
-        [timing::CASES, layers::CASES, protocols::CASES, logins::CASES, services::CASES, files::CASES];
-    const COUNT: usize =
-        LISTS[0].len() + LISTS[1].len() + LISTS[2].len() + LISTS[3].len() + LISTS[4].len() + LISTS[5].len();
+    const LISTS: [&[Case]; 7] = [
+        timing::CASES,
+        layers::CASES,
+        protocols::CASES,
+        logins::CASES,
+        sessions::CASES,
+        services::CASES,
+        files::CASES,
+    ];
+    const COUNT: usize = {
+        let (mut count, mut list) = (0, 0);
+        while list < LISTS.len() {
+            count += LISTS[list].len();
+            list += 1;
+        }
+        count
+    };
     static ALL: [Case; COUNT] = {
         let mut all = [LISTS[0][0]; COUNT];
         let (mut filled, mut list) = (0, 0);

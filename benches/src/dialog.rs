@@ -4,9 +4,12 @@
 //! takes a few hundred bytes of memory.
 mod datagrams;
 pub mod dns;
+pub mod ftp;
 pub mod http;
 pub mod icmp;
+pub mod imap;
 pub mod kerberos;
+pub mod pop3;
 pub mod quic;
 pub mod rdp;
 pub mod sctp;

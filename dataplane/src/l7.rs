@@ -2,14 +2,18 @@
 pub mod dns;
 pub mod dnssd;
 mod entries;
+pub mod ftp;
 pub(crate) mod headers;
 pub mod http;
+pub mod imap;
 pub mod kerberos;
+mod lines;
 mod messages;
 pub mod mqtt;
 pub mod netbios;
 pub mod ntp;
 pub mod passivedns;
+pub mod pop3;
 pub mod quic;
 pub mod rdp;
 pub mod rtsp;

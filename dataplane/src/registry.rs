@@ -346,6 +346,9 @@ plugins! {
     mqtt: crate::l7::mqtt::Mqtt,
     quic: crate::l7::quic::Quic,
     wg: crate::l7::wg::Wg,
+    ftp: crate::l7::ftp::Ftp,
+    pop3: crate::l7::pop3::Pop3,
+    imap: crate::l7::imap::Imap,
 }
 
 impl Plugins {

@@ -1,4 +1,4 @@
-//! What the plugins of login protocols read, held against what tshark reads; and a recording of a real server.
+//! What plugins read, most of them of protocols in which people log in, held against what tshark reads; and a recording of a real server.
 //!
 //! Needs the Debian package `tshark`; SONDA_SKIP_TOOLS=1 does without.
 
@@ -28,6 +28,12 @@ const FIELDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("kerberos", &["server"], &["kerberos.SNameString"], "kerberos"),
     ("kerberos", &["error"], &["kerberos.error_code"], "kerberos.msg_type == 30"),
     ("kerberos", &["request", "reply"], &["kerberos.msg_type"], "kerberos"),
+    ("ftp", &["user"], &["ftp.request.arg"], "ftp.request.command == \"USER\""),
+    ("ftp", &["file"], &["ftp.request.arg"], "ftp.request.command == \"RETR\""),
+    ("ftp", &["greeting"], &["ftp.response.arg"], "ftp.response.code == 220"),
+    ("pop3", &["user"], &["pop.request.parameter"], "pop.request.command == \"USER\""),
+    ("pop3", &["greeting"], &["pop.response.description"], "pop.response.description contains \"ready\""),
+    ("imap", &["user"], &["imap.request.username"], "imap"),
 ];
 
 #[test]
@@ -50,16 +56,19 @@ fn tshark_reads_the_same() {
     }
 }
 
+/// What stands for a value that is not there.
+const NOTHING: [&str; 4] = ["", "0", "0.0.0.0", "::"];
+
 /// Distinct values of a plugin's fields in all flows; numbers in decimal, none for 0 and for what is not there.
 fn told(capture: &Path, plugin: &str, names: &[&str]) -> BTreeSet<String> {
     let flows = flows(capture, &["--stats", "none", "--l7", plugin]);
     let values = flows.iter().flat_map(|flow| names.iter().map(|name| flow[plugin][*name].clone()));
     let text = |value| match value {
         Value::String(text) => text,
-        Value::Number(number) if number.as_u64() != Some(0) => number.to_string(),
+        Value::Number(number) => number.to_string(),
         _ => String::new(),
     };
-    values.map(text).filter(|text| !text.is_empty()).collect()
+    values.map(text).filter(|text| !NOTHING.contains(&text.as_str())).collect()
 }
 
 /// The same of tshark's fields, in the form of ours.
@@ -69,13 +78,15 @@ fn read(capture: &Path, names: &[&str], filter: &str) -> BTreeSet<String> {
     // A name's parts come as one text, as they do here.
     command.args(["-E", "separator=/t", "-E", "aggregator=|"]).args(names.iter().flat_map(|name| ["-e", name]));
     let table = tools::tool("tshark", &mut command);
-    table.split(['\t', '\n']).map(plain).filter(|value| !value.is_empty() && value != "0").collect()
+    table.split(['\t', '\n']).map(plain).filter(|value| !NOTHING.contains(&value.as_str())).collect()
 }
 
-/// A cookie without its name, a number in decimal.
+/// A cookie without its name, a number in decimal, a host without the root.
 fn plain(value: &str) -> String {
     let value = value.strip_suffix(r"\r\n").unwrap_or(value).trim();
     let value = value.strip_prefix("Cookie: mstshash=").unwrap_or(value);
+    // Of a name in the DNS's form the root is not told here.
+    let value = value.strip_suffix('.').unwrap_or(value);
     let number = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
     number.map_or_else(|| value.replace('|', "/"), |number| number.to_string())
 }

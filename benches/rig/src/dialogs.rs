@@ -1,6 +1,8 @@
 //! Dialogs of one protocol, one after the other: what the parser of that protocol has to do, and little else.
 use crate::{empty, frames};
-use benches::dialog::{Datagrams, Dialog, Host, Route, TcpSession, dns, http, kerberos, rdp, sip, smb, smtp, ssh, tls};
+use benches::dialog::{
+    Datagrams, Dialog, Host, Route, TcpSession, dns, ftp, http, imap, kerberos, pop3, rdp, sip, smb, smtp, ssh, tls,
+};
 use benches::{Frame, MILLISECOND, Profile, Rng};
 use dataplane::capture::memory::MemorySource;
 use std::net::Ipv4Addr;
@@ -23,6 +25,18 @@ pub fn of(parser: &str, count: u64) -> MemorySource {
         "rdp" => |_, route| Box::new(TcpSession::new(route, rdp::work([ANSWER_BYTES / 2; 2]))),
         "smb" => |_, route| Box::new(TcpSession::new(route, smb::work(ANSWER_BYTES / 2))),
         "kerberos" => |_, route| Box::new(Datagrams::udp(route, kerberos::login())),
+        "ftp" => |_, route| {
+            let login = ftp::Login { user: "alice", refused: 0, accepted: true, file: Some("/pub/a.pdf") };
+            Box::new(TcpSession::new(route, login.turns()))
+        },
+        "pop3" => |_, route| {
+            let session = pop3::Session { user: "alice", refused: 0, accepted: true, message: ANSWER_BYTES as usize };
+            Box::new(TcpSession::new(route, session.turns()))
+        },
+        "imap" => |_, route| {
+            let session = imap::Session { user: "alice", refused: 0, accepted: true, message: ANSWER_BYTES as usize };
+            Box::new(TcpSession::new(route, session.turns()))
+        },
         _ => return frames::profile(Profile::Realistic, count * 12, count),
     };
     let port = match parser {
@@ -34,6 +48,9 @@ pub fn of(parser: &str, count: u64) -> MemorySource {
         "rdp" => 3389,
         "smb" => 445,
         "kerberos" => 88,
+        "ftp" => 21,
+        "pop3" => 110,
+        "imap" => 143,
         _ => 53,
     };
     let (mut rng, mut source, mut frame) = (Rng::new(1), empty(), Frame::new());

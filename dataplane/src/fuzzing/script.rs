@@ -1,7 +1,8 @@
 //! One conversation in front of one plugin (F6, F7): the fuzzer writes the script, whose payload it can cut anywhere and send in
 //! either direction.
 //!
-//! A script is a byte that names the service, then steps: a control byte, a length (16 bits, little endian), so many bytes of payload.
+//! A script is a byte that names the service, then steps: a control byte, a length (16 bits, little endian), so many bytes of payload. The two upper
+//! bits of the first length, for which no payload has use, name the page of services.
 use super::books::{self, Frames};
 use crate::capture::{Frame, LinkType};
 use crate::face::Face;
@@ -12,7 +13,7 @@ use crate::registry::PluginId;
 use record::Time;
 
 /// Protocol and server port that a script's first byte [chooses](service). The client's port is [`CLIENT_PORT`].
-pub const SERVICES: [(u8, u16); 32] = [
+pub const SERVICES: [(u8, u16); 48] = [
     (protocol::TCP, 80),
     (protocol::TCP, 443),
     (protocol::TCP, 25),
@@ -45,7 +46,30 @@ pub const SERVICES: [(u8, u16); 32] = [
     (protocol::UDP, 1900),
     (protocol::UDP, 1194),
     (protocol::UDP, 51820),
+    (protocol::UDP, 67),
+    (protocol::UDP, 68),
+    (protocol::UDP, 546),
+    (protocol::UDP, 547),
+    (protocol::UDP, 161),
+    (protocol::UDP, 162),
+    (protocol::UDP, 3478),
+    (protocol::TCP, 3478),
+    (protocol::TCP, 502),
+    (protocol::TCP, 20000),
+    (protocol::UDP, 20000),
+    (protocol::TCP, 2404),
+    (protocol::TCP, 6881),
+    (protocol::UDP, 6881),
+    (protocol::UDP, 16384),
+    (protocol::TCP, 993),
 ];
+/// Services that the first byte tells apart.
+const PAGE: usize = 32;
+/// The upper byte of the first length.
+const PAGE_AT: usize = 3;
+/// In the upper byte of a length: what is none of it, and where the page begins.
+const LEN_HIGH: u8 = 0x3f;
+const PAGE_SHIFT: u32 = 6;
 /// Bits of the first byte that choose a service; the lower ones come first.
 const SERVICE_LOW: u8 = 0x0f;
 const SERVICE_HIGH: u8 = 0x40;
@@ -68,9 +92,10 @@ const REPEATED: u8 = 0x80;
 const WAITS_MS: [u64; 4] = [1, 1_000, 31_000, 301_000];
 
 /// The script of a conversation, for seeds: (protocol, server port), then payloads with their direction. `None` if no service of
-/// [`SERVICES`] is meant.
+/// [`SERVICES`] is meant, or nothing is said.
 pub fn write(service: (u8, u16), steps: &[(Direction, &[u8])]) -> Option<Vec<u8>> {
-    let number = SERVICES.iter().position(|s| *s == service)? as u8;
+    let place = SERVICES.iter().position(|s| *s == service)?;
+    let (page, number) = ((place / PAGE) as u8, (place % PAGE) as u8);
     let mut script = vec![number & SERVICE_LOW | if number > SERVICE_LOW { SERVICE_HIGH } else { 0 }];
     for (direction, payload) in steps {
         let payload = &payload[..payload.len().min(PAYLOAD_MAX)];
@@ -78,6 +103,7 @@ pub fn write(service: (u8, u16), steps: &[(Direction, &[u8])]) -> Option<Vec<u8>
         script.extend((payload.len() as u16).to_le_bytes());
         script.extend(payload);
     }
+    *script.get_mut(PAGE_AT)? |= page << PAGE_SHIFT;
     Some(script)
 }
 
@@ -115,11 +141,12 @@ fn run(config: &LaneConfig, packets: &[(Time, Vec<u8>)]) -> Vec<String> {
 /// The packets of a script; with `decoy`, each has a twin with its payload reversed that belongs to another conversation.
 fn packets(script: &[u8], decoy: bool) -> Vec<(Time, Vec<u8>)> {
     let Some((head, mut steps)) = script.split_first() else { return Vec::new() };
+    let service = service(script);
     let mut out = Vec::new();
     let mut at_ms = 1_600_000_000_000;
     let mut sequences = [1u32; 2];
     while let [control, low, high, rest @ ..] = steps {
-        let len = usize::from(u16::from_le_bytes([*low, *high])).min(PAYLOAD_MAX).min(rest.len());
+        let len = usize::from(u16::from_le_bytes([*low, *high & LEN_HIGH])).min(PAYLOAD_MAX).min(rest.len());
         let (payload, next) = rest.split_at(len);
         steps = next;
         at_ms += WAITS_MS[usize::from(control >> 3 & 3)];
@@ -128,23 +155,24 @@ fn packets(script: &[u8], decoy: bool) -> Vec<(Time, Vec<u8>)> {
         let sequence = *side;
         // A step that is sent again, now and then.
         *side = if control & REPEATED != 0 { sequence } else { sequence.wrapping_add(len as u32) };
-        out.push((at, ethernet(*head, *control, 1, sequence, payload)));
+        out.push((at, ethernet(*head, service, *control, 1, sequence, payload)));
         if decoy {
             let reversed: Vec<u8> = payload.iter().rev().copied().collect();
-            out.push((at, ethernet(*head, *control, 3, sequence, &reversed)));
+            out.push((at, ethernet(*head, service, *control, 3, sequence, &reversed)));
         }
     }
     out
 }
 
-fn service(head: u8) -> (u8, u16) {
-    let high = if head & SERVICE_HIGH != 0 { SERVICE_LOW + 1 } else { 0 };
-    SERVICES[usize::from(head & SERVICE_LOW | high)]
+fn service(script: &[u8]) -> (u8, u16) {
+    let byte = |at: usize| script.get(at).copied().unwrap_or_default();
+    let high = if byte(0) & SERVICE_HIGH != 0 { SERVICE_LOW + 1 } else { 0 };
+    let number = usize::from(byte(0) & SERVICE_LOW | high);
+    SERVICES.get(usize::from(byte(PAGE_AT) >> PAGE_SHIFT) * PAGE + number).copied().unwrap_or(SERVICES[number])
 }
 
 /// IPv4 from 10.0.0.`client` to the host after it, or back.
-fn ethernet(head: u8, control: u8, client: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
-    let (protocol, port) = service(head);
+fn ethernet(head: u8, (protocol, port): (u8, u16), control: u8, client: u8, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let back = control & REVERSE != 0;
     let (src, dst) = if back { (client + 1, client) } else { (client, client + 1) };
     let (src_port, dst_port) = if back { (port, CLIENT_PORT) } else { (CLIENT_PORT, port) };
