@@ -4,6 +4,7 @@
 mod files;
 mod layers;
 mod logins;
+mod networks;
 mod protocols;
 mod services;
 mod sessions;
@@ -58,12 +59,13 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 7] = [
+    const LISTS: [&[Case]; 8] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
         logins::CASES,
         sessions::CASES,
+        networks::CASES,
         services::CASES,
         files::CASES,
     ];

@@ -1,4 +1,6 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
+mod der;
+pub mod dhcp;
 pub mod dns;
 pub mod dnssd;
 mod entries;
@@ -21,7 +23,9 @@ pub mod segments;
 pub mod sip;
 pub mod smb;
 pub mod smtp;
+pub mod snmp;
 pub mod ssdp;
 pub mod ssh;
+pub mod stun;
 pub mod tls;
 pub mod wg;

@@ -349,6 +349,9 @@ plugins! {
     ftp: crate::l7::ftp::Ftp,
     pop3: crate::l7::pop3::Pop3,
     imap: crate::l7::imap::Imap,
+    dhcp: crate::l7::dhcp::Dhcp,
+    snmp: crate::l7::snmp::Snmp,
+    stun: crate::l7::stun::Stun,
 }
 
 impl Plugins {

@@ -34,6 +34,22 @@ const FIELDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("pop3", &["user"], &["pop.request.parameter"], "pop.request.command == \"USER\""),
     ("pop3", &["greeting"], &["pop.response.description"], "pop.response.description contains \"ready\""),
     ("imap", &["user"], &["imap.request.username"], "imap"),
+    ("dhcp", &["hostname"], &["dhcp.option.hostname", "dhcpv6.client_domain"], "dhcp || dhcpv6"),
+    ("dhcp", &["vendor_class"], &["dhcp.option.vendor_class_id", "dhcpv6.vendorclass.data"], "dhcp || dhcpv6"),
+    ("dhcp", &["client_mac"], &["dhcp.hw.mac_addr"], "dhcp"),
+    ("dhcp", &["server"], &["dhcp.option.dhcp_server_id"], "dhcp"),
+    ("dhcp", &["requested"], &["dhcp.option.requested_ip_address", "dhcpv6.iaaddr.ip"], "dhcp || dhcpv6"),
+    ("dhcp", &["assigned"], &["dhcp.ip.your", "dhcpv6.iaaddr.ip"], "dhcp || dhcpv6"),
+    ("dhcp", &["lease"], &["dhcp.option.ip_address_lease_time", "dhcpv6.iaaddr.valid_lifetime"], "dhcp || dhcpv6"),
+    // Of a relay's message the type of the one inside is told.
+    ("dhcp", &["request", "reply"], &["dhcp.option.dhcp", "dhcpv6.msgtype"], "dhcp || dhcpv6 && !dhcpv6.linkaddr"),
+    ("snmp", &["error"], &["snmp.error_status"], "snmp"),
+    // The first of a flow.
+    ("snmp", &["object"], &["snmp.name", "snmp.enterprise"], "udp.dstport == 161 || udp.dstport == 162"),
+    ("snmp", &["engine"], &["snmp.msgAuthoritativeEngineID"], "udp.srcport == 161"),
+    ("stun", &["mapped"], &["stun.att.ipv4"], "stun.type == 0x0101"),
+    ("stun", &["software", "software_rev"], &["stun.att.software"], "stun"),
+    ("stun", &["realm"], &["stun.att.realm"], "stun"),
 ];
 
 #[test]

@@ -2,13 +2,11 @@
 //!
 //! Over TCP a message stands behind its length (7.2.2) and may span segments. What does not end within [`MESSAGE_LEN_MAX`](super::segments::MESSAGE_LEN_MAX)
 //! bytes is read as far as its first segment goes.
-mod der;
-
+use super::der::Der;
 use super::segments::{Segments, Ticket, sequence_of};
 use crate::face::Face;
 use crate::packet::protocol;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
-use der::Der;
 use record::element::cesnet;
 use record::{Text, record};
 use std::fmt::Write;

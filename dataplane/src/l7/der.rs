@@ -1,4 +1,4 @@
-//! The part of DER (X.690) that Kerberos messages need: tags below 31, definite lengths, read in place.
+//! The part of BER and DER (X.690) that messages of Kerberos and SNMP need: tags below 31, definite lengths, read in place.
 //!
 //! A value that the packet cuts is what is there of it; the loops go forward by at least two bytes a turn.
 
@@ -36,16 +36,22 @@ impl<'m> Der<'m> {
         self.find(|(tag, _)| *tag == CONTEXT.wrapping_add(number)).map(|(_, content)| content)
     }
 
-    /// A number that is not negative; larger ones lose their upper bits.
+    /// The number that stands here.
     pub(super) fn integer(mut self) -> Option<u32> {
-        Some(self.tagged(INTEGER)?.rest.iter().fold(0, |n, byte| n << 8 | u32::from(*byte)))
+        self.tagged(INTEGER).map(Der::number)
+    }
+
+    /// The content as a number that is not negative; larger ones lose their upper bits.
+    pub(super) fn number(self) -> u32 {
+        self.rest.iter().fold(0, |n, byte| n << 8 | u32::from(*byte))
     }
 
     pub(super) fn text(mut self) -> Option<&'m [u8]> {
         Some(self.tagged(GENERAL_STRING)?.rest)
     }
 
-    fn tagged(&mut self, wanted: u8) -> Option<Self> {
+    /// The content of the next value if it has this tag.
+    pub(super) fn tagged(&mut self, wanted: u8) -> Option<Self> {
         self.next().filter(|(tag, _)| *tag == wanted).map(|(_, content)| content)
     }
 }
