@@ -112,6 +112,11 @@ pub trait Plugin: Sized {
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").
     fn text(record: &Self::Record, out: &mut String);
 
+    /// Whether the record says that the flow is of the plugin's protocol, not just perhaps: then it may give the flow's application its name.
+    fn is_certain(_record: &Self::Record) -> bool {
+        true
+    }
+
     /// What a person wants to know of the record, in a few words; nothing if the record says too little or too much for a table.
     fn summary(_record: &Self::Record, _out: &mut String) {}
 }

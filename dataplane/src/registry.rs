@@ -9,8 +9,9 @@ use crate::flow::Flow;
 use crate::packet::{Direction, Packet, PacketView};
 pub use crate::plugin::Layer;
 use crate::plugin::{
-    Context, INSPECTED_MAX, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
+    Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
 };
+use crate::stat::application::ApplicationRecord;
 use arena::Arena;
 pub(crate) use hook::Hook;
 pub use hook::Wish;
@@ -48,7 +49,7 @@ fn is_over(set: PluginSet, id: PluginId) -> bool {
 }
 
 macro_rules! plugins {
-    ($($id:ident: $plugin:ty,)+) => {
+    ($($id:ident: $plugin:ty $(= $application:literal)?,)+) => {
         /// A process plugin's number: its place in the registry.
         #[allow(non_camel_case_types)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,6 +69,10 @@ macro_rules! plugins {
             }
             pub const fn options(self) -> &'static [PluginOption] {
                 match self { $(PluginId::$id => <$plugin as Plugin>::OPTIONS),+ }
+            }
+            /// Number of the application that its records speak for ([`ApplicationRecord`]), 0 if they speak for none.
+            pub const fn application_number(self) -> u16 {
+                match self { $(PluginId::$id => 0 $(+ $application)?),+ }
             }
             pub const fn bit(self) -> PluginSet { 1 << self as u32 }
             pub fn from_name(name: &str) -> Option<PluginId> {
@@ -151,10 +156,13 @@ macro_rules! plugins {
                 }
                 // The original looks at every packet.
                 self.inspected_max = if face.is_original() { u64::MAX } else { INSPECTED_MAX };
-                if self.enabled & id.bit() == 0 {
+                if !self.order.contains(&id) {
                     self.order.push(id);
-                    self.enabled |= id.bit();
                     self.rows.add(id, flows);
+                    // Its records are made where those of others are gathered: no packet is for it.
+                    if id != PluginId::application {
+                        self.enabled |= id.bit();
+                    }
                 }
                 Ok(())
             }
@@ -220,7 +228,7 @@ macro_rules! plugins {
 
             /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
             pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
-                let mut set = 0;
+                let (mut set, mut certain) = (0, 0);
                 for (id, head) in self.order.iter().zip(self.rows.get(row)) {
                     if *head == NONE && self.open & id.bit() == 0 {
                         continue;
@@ -228,11 +236,18 @@ macro_rules! plugins {
                     match id {
                         $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
                             Slots { pool, slab: &mut self.slab, head }.exported(|kept| {
-                                links.push(Link { id: PluginId::$id, at: arenas.$id.add(kept) });
+                                let at = arenas.$id.add(kept);
+                                links.push(Link { id: PluginId::$id, at });
                                 set |= PluginId::$id.bit();
+                                if <$plugin>::is_certain(&arenas.$id.records[at as usize]) {
+                                    certain |= PluginId::$id.bit();
+                                }
                             });
                         })+
                     }
+                }
+                if certain != 0 && self.application.is_some() {
+                    set |= arenas.name_application(certain, links);
                 }
                 set
             }
@@ -291,6 +306,14 @@ macro_rules! plugins {
         impl Arenas {
             pub(crate) fn clear(&mut self) { $(self.$id.used = 0;)+ }
 
+            /// Adds what a flow's application is called, if one of these plugins speaks for any.
+            fn name_application(&mut self, certain: PluginSet, links: &mut Vec<Link>) -> PluginSet {
+                let plugins = PluginId::ALL.iter().copied().filter(|id| certain & id.bit() != 0);
+                let Some(record) = ApplicationRecord::of(plugins) else { return 0 };
+                links.push(Link { id: PluginId::application, at: self.application.add(Kept::Open(&record)) });
+                PluginId::application.bit()
+            }
+
             #[inline]
             pub(crate) fn visit<'a>(&'a self, link: Link, sink: &mut impl Sink<'a>) {
                 match link.id { $(PluginId::$id => self.$id.records[link.at as usize].visit(sink),)+ }
@@ -314,7 +337,8 @@ macro_rules! plugins {
     };
 }
 
-// Those that are enabled most come first: a walk ends where none is left. But for that their order means nothing.
+// Those that are enabled most come first: a walk ends where none is left. But for that their order means nothing. The number of the application
+// that a plugin speaks for is exported: one that was given away stays.
 plugins! {
     basicplus: crate::stat::basicplus::BasicPlus,
     vlan: crate::stat::vlan::Vlan,
@@ -326,32 +350,33 @@ plugins! {
     flowhash: crate::stat::flowhash::FlowHash,
     mpls: crate::stat::mpls::Mpls,
     idpcontent: crate::stat::idpcontent::IdpContent,
-    ovpn: crate::stat::ovpn::Ovpn,
+    ovpn: crate::stat::ovpn::Ovpn = 18,
     ssadetector: crate::stat::ssadetector::SsaDetector,
-    http: crate::l7::http::Http,
-    dns: crate::l7::dns::Dns,
-    passivedns: crate::l7::passivedns::PassiveDns,
-    smtp: crate::l7::smtp::Smtp,
-    sip: crate::l7::sip::Sip,
-    tls: crate::l7::tls::Tls,
-    ssh: crate::l7::ssh::Ssh,
-    rdp: crate::l7::rdp::Rdp,
-    smb: crate::l7::smb::Smb,
-    kerberos: crate::l7::kerberos::Kerberos,
-    rtsp: crate::l7::rtsp::Rtsp,
-    dnssd: crate::l7::dnssd::Dnssd,
-    netbios: crate::l7::netbios::Netbios,
-    ssdp: crate::l7::ssdp::Ssdp,
-    ntp: crate::l7::ntp::Ntp,
-    mqtt: crate::l7::mqtt::Mqtt,
-    quic: crate::l7::quic::Quic,
-    wg: crate::l7::wg::Wg,
-    ftp: crate::l7::ftp::Ftp,
-    pop3: crate::l7::pop3::Pop3,
-    imap: crate::l7::imap::Imap,
-    dhcp: crate::l7::dhcp::Dhcp,
-    snmp: crate::l7::snmp::Snmp,
-    stun: crate::l7::stun::Stun,
+    http: crate::l7::http::Http = 1,
+    dns: crate::l7::dns::Dns = 4,
+    passivedns: crate::l7::passivedns::PassiveDns = 4,
+    smtp: crate::l7::smtp::Smtp = 5,
+    sip: crate::l7::sip::Sip = 6,
+    tls: crate::l7::tls::Tls = 2,
+    ssh: crate::l7::ssh::Ssh = 7,
+    rdp: crate::l7::rdp::Rdp = 8,
+    smb: crate::l7::smb::Smb = 9,
+    kerberos: crate::l7::kerberos::Kerberos = 10,
+    rtsp: crate::l7::rtsp::Rtsp = 11,
+    dnssd: crate::l7::dnssd::Dnssd = 12,
+    netbios: crate::l7::netbios::Netbios = 13,
+    ssdp: crate::l7::ssdp::Ssdp = 14,
+    ntp: crate::l7::ntp::Ntp = 15,
+    mqtt: crate::l7::mqtt::Mqtt = 16,
+    quic: crate::l7::quic::Quic = 3,
+    wg: crate::l7::wg::Wg = 17,
+    ftp: crate::l7::ftp::Ftp = 19,
+    pop3: crate::l7::pop3::Pop3 = 20,
+    imap: crate::l7::imap::Imap = 24,
+    dhcp: crate::l7::dhcp::Dhcp = 21,
+    snmp: crate::l7::snmp::Snmp = 22,
+    stun: crate::l7::stun::Stun = 23,
+    application: crate::stat::application::Application,
 }
 
 impl Plugins {

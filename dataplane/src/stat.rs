@@ -1,4 +1,5 @@
 //! Statistics and header facts of a flow, one file each.
+pub mod application;
 pub mod basicplus;
 pub mod bstats;
 pub mod flowhash;

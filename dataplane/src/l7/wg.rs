@@ -73,6 +73,10 @@ impl Plugin for Wg {
         Step::More
     }
 
+    fn is_certain(r: &WgRecord) -> bool {
+        r.confidence == SURE
+    }
+
     fn text(r: &WgRecord, out: &mut String) {
         let _ = write!(out, "wgconf={},wgsrcpeer={},wgdstpeer={}", r.confidence, r.src_peer, r.dst_peer);
     }

@@ -95,6 +95,10 @@ impl Plugin for Ovpn {
         }
     }
 
+    fn is_certain(r: &OvpnRecord) -> bool {
+        r.confidence > 0
+    }
+
     fn text(r: &OvpnRecord, out: &mut String) {
         let _ = write!(out, "ovpnconf={}", r.confidence);
     }
