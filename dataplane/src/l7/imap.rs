@@ -121,7 +121,8 @@ impl Plugin for Imap {
                 let goes_on = *literal > 0;
                 match behind_literal(literal, line, len) {
                     Some((inside, _)) if goes_on => {
-                        if std::mem::take(user_follows) && self.names_user {
+                        let is_user = std::mem::take(user_follows);
+                        if is_user && self.names_user {
                             r.user.set(inside);
                         }
                     }
