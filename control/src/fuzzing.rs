@@ -11,6 +11,7 @@ use std::path::Path;
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
     ("control_history", fuzz_history),
+    ("ipfixprobed_config", crate::ipfixprobed::fuzz),
     ("supervisor_counters", fuzz_counters),
     ("supervisor_include", fuzz_include),
     ("supervisor_native", fuzz_native),

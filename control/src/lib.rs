@@ -15,6 +15,7 @@ pub mod core;
 pub mod fuzzing;
 pub mod history;
 mod http;
+pub mod ipfixprobed;
 pub mod launch;
 pub mod links;
 pub mod logs;

@@ -57,6 +57,7 @@ const OWN: &[Applet] = &[
         about: "drop-in for ipfixprobe: the same options, plugins and values",
         main: Main::Text(crate::ipfixprobe::main),
     },
+    Applet { name: "ipfixprobed", about: control::ipfixprobed::ABOUT, main: Main::Text(crate::ipfixprobe::by_file) },
     Applet {
         name: "top",
         about: "show what a running probe does: packets, flows, losses, talkers, protocols",

@@ -8,6 +8,7 @@ mod tables;
 
 use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run};
+use control::ipfixprobed::Start;
 use dataplane::Face;
 use dataplane::cpus;
 use dataplane::export::ring::{Output, Overflow};
@@ -23,6 +24,21 @@ pub(crate) fn main(args: &[String]) -> u8 {
         Ok(status) => status,
         Err(message) => {
             eprintln!("Error: {message}");
+            1
+        }
+    }
+}
+
+/// `ipfixprobed`: runs with the arguments that a file of settings stands for.
+pub(crate) fn by_file(args: &[String]) -> u8 {
+    match control::ipfixprobed::start(args) {
+        Ok(Start::Run(arguments)) => main(&arguments),
+        Ok(Start::Print(text)) => {
+            print!("{text}");
+            0
+        }
+        Err(why) => {
+            eprintln!("ipfixprobed: {why}");
             1
         }
     }

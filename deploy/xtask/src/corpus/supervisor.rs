@@ -3,6 +3,17 @@ use super::Seeds;
 use super::words::ANSWER;
 
 const SEEDS: &[(&str, &[&str])] = &[
+    (
+        "ipfixprobed_config",
+        &[
+            "input_plugin:\n  raw: { interface: \"eth0,eth1\", blocks_count: 8 }\nstorage:\n  cache: { size_exponent: 20 }\n  fragmentation_cache: { enabled: false }\n\
+             process_plugins:\n  - http\n  - pstats: { i: true, x: null }\noutput_plugin:\n  ipfix:\n    collector: { host: c, port: 1 }\n\
+             \x20   protocol: { tcp: { non_blocking: true } }\n    compression: { lz4: { enabled: true } }\ngeneral: { cpu_list: [1] }\n",
+            "input_plugin: { dpdk: { allowed_nics: a, rx_queues: 2, workers_cpu_list: '1,2' } }\noutput_plugin: { text: }\n",
+            "A='x y'\nINPUT[0]=\"raw;ifc=$A${A}\"\nPROCESS=(http \"b c\" # d\n)\nUDP=yes\nexport HOST+=a\\;b\n",
+            "USE_DPDK=1\nDPDK_RING=1\nDPDK_QUEUES_COUNT=2\nDPDK_RING_PATTERN=m_%02d\nDPDK_INPUT_WORKER_CPUS=(1 2)\n",
+        ],
+    ),
     ("supervisor_counters", &[ANSWER, r#"{"in_cnt": 0, "out_cnt": 0, "in": [], "out": []}"#]),
     (
         "supervisor_include",
