@@ -1,5 +1,5 @@
 //! What is counted of one host. All counters stay at what they can hold.
-use super::seen::Seen;
+use super::seen::{Flows, Seen};
 use std::net::IpAddr;
 
 const TCP: u8 = 6;
@@ -127,22 +127,22 @@ impl Host {
     /// Counts a flow of this host; `pair` is that of its addresses in `seen`.
     pub(super) fn add(&mut self, flow: &Flow, pair: u64, way: Way, now: u32, services: Services, seen: &mut Seen) {
         self.last = now;
-        let key = Seen::key(pair, self.first, way == Way::In);
+        let key = seen.key(pair, self.first, way == Way::In);
         let side = &mut self.sides[way as usize];
         side.all.add(flow);
-        count_if(&mut side.addresses, !seen.all.insert(key));
+        count_if(&mut side.addresses, !seen.insert(&key, Flows::All));
         if flow.flags & SYN != 0 {
             side.syn_packets = side.syn_packets.saturating_add(flow.packets);
         }
         if flow.direction.is_request {
             side.requests.add(flow);
-            count_if(&mut side.request_addresses, !seen.requests.insert(key));
+            count_if(&mut side.request_addresses, !seen.insert(&key, Flows::Requests));
         } else if flow.direction.is_response {
             side.responses.add(flow);
         }
         if services.ssh && flow.protocol == TCP && flow.is_of(SSH) {
             let ssh = &mut self.ssh.get_or_insert_default()[way as usize];
-            count_if(&mut ssh.addresses, !seen.ssh.insert(key));
+            count_if(&mut ssh.addresses, !seen.insert(&key, Flows::Ssh));
             ssh.add(flow);
         }
         if services.dns && matches!(flow.protocol, TCP | UDP) && flow.is_of(DNS) {

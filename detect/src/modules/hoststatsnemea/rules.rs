@@ -89,10 +89,14 @@ fn scan(host: &Host, config: &Config) -> Option<u32> {
     let [out, into] = [host.side(Way::Out), host.side(Way::In)];
     let (rules, estimates) = (&config.scan, &config.dos);
     let syn = estimate(out, &out.requests, |counts| counts.syn, estimates.request_share);
+    let are_many = syn as f32 > rules.syn_min;
+    // Few hosts come further.
+    if !are_many {
+        return None;
+    }
     let ack = estimate(out, &out.requests, |counts| counts.ack, estimates.request_share);
     let answers = estimate(into, &into.responses, |counts| counts.syn, estimates.response_share);
-    let is_scan = syn as f32 > rules.syn_min
-        && syn as f32 > rules.syn_to_ack * ack as f32
+    let is_scan = syn as f32 > rules.syn_to_ack * ack as f32
         && syn as f32 > rules.request_to_response * answers as f32
         && f32::from(out.request_addresses) >= rules.addresses_min
         && out.requests.syn > out.all.flows / 3;
@@ -115,13 +119,7 @@ fn flood(host: &Host, way: Way, config: &Config) -> Option<Flood> {
     let rules: &Dos = &config.dos;
     let requests = |what: fn(&Counts) -> u32| estimate(asked, &asked.requests, what, rules.request_share);
     let flows = requests(|counts| counts.flows);
-    let responses = estimate(answered, &answered.responses, |counts| counts.flows, rules.response_share);
-    let bytes_each = requests(|counts| counts.bytes).checked_div(requests(|counts| counts.packets));
     let limits = if way == Way::In { &rules.victim } else { &rules.attacker };
-    let is_unanswered = (responses as f32) < flows as f32 * rules.responsibility;
-    if !is_unanswered || bytes_each.is_none_or(|each| each >= limits.bytes_each.into()) {
-        return None;
-    }
     let all = &asked.all;
     let (syn, others) = (u64::from(limits.syn), u64::from(limits.others));
     let are_small = |packets: f32, flows: f32| packets < limits.packets_each * flows;
@@ -137,6 +135,16 @@ fn flood(host: &Host, way: Way, config: &Config) -> Option<Flood> {
             }
         }
     };
+    // Few hosts come further.
+    if !is_syn && !is_other {
+        return None;
+    }
+    let responses = estimate(answered, &answered.responses, |counts| counts.flows, rules.response_share);
+    let bytes_each = requests(|counts| counts.bytes).checked_div(requests(|counts| counts.packets));
+    let is_unanswered = (responses as f32) < flows as f32 * rules.responsibility;
+    if !is_unanswered || bytes_each.is_none_or(|each| each >= limits.bytes_each.into()) {
+        return None;
+    }
     let is_syn = is_syn && (rules.is_by_packets || are_small(all.packets as f32, all.flows as f32));
     let packets = || requests(|counts| counts.packets);
     let is_other = is_other && (rules.is_by_packets || are_small(packets() as f32, flows as f32));

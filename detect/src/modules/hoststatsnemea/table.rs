@@ -4,12 +4,20 @@ use super::host::{Flow, Host, Services, Way};
 use super::rules::{self, Event};
 use super::seen::Seen;
 use crate::bounded::Bounded;
-use std::net::IpAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// An address as UniRec has it: a number, which is hashed and compared in fewer steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Address {
+    upper: u64,
+    lower: u64,
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Table {
-    hosts: Bounded<IpAddr, Host>,
+    hosts: Bounded<Address, Host>,
     pub seen: Seen,
     services: Services,
     /// No record ends before this second, so looking earlier is of no use.
@@ -28,12 +36,14 @@ impl Table {
 
     /// Counts a flow for its source and its destination. A record that makes room is looked at.
     pub(super) fn add(&mut self, flow: &Flow, now: u32, config: &Config, events: &mut Vec<Event>) {
-        let pair = self.seen.pair(flow.source, flow.destination);
-        for (address, way) in [(flow.source, Way::Out), (flow.destination, Way::In)] {
-            let (host, evicted) = self.hosts.entry(address, || Host::new(now));
+        let addresses = [flow.source, flow.destination].map(Address::from);
+        let hashes = addresses.map(|address| self.hosts.hash(&address));
+        let pair = Seen::pair(hashes[0], hashes[1]);
+        for (at, way) in [Way::Out, Way::In].into_iter().enumerate() {
+            let (host, evicted) = self.hosts.entry_of(addresses[at], hashes[at], || Host::new(now));
             host.add(flow, pair, way, now, self.services, &mut self.seen);
             if let Some((address, host)) = evicted {
-                rules::examine(address, &host, config, events);
+                rules::examine(address.into(), &host, config, events);
             }
         }
         self.next_end = self.next_end.min(u64::from(now) + u64::from(config.active.min(config.inactive)));
@@ -53,7 +63,7 @@ impl Table {
             if stays {
                 next_end = next_end.min(ends);
             } else {
-                rules::examine(*address, host, config, events);
+                rules::examine((*address).into(), host, config, events);
             }
             stays
         });
@@ -63,7 +73,7 @@ impl Table {
     /// Looks at all records; none is left then.
     pub(super) fn look_at_all(&mut self, config: &Config, events: &mut Vec<Event>) {
         for (address, host) in self.hosts.iter() {
-            rules::examine(*address, host, config, events);
+            rules::examine((*address).into(), host, config, events);
         }
         self.hosts.clear();
     }
@@ -71,6 +81,30 @@ impl Table {
     /// Says what made room.
     pub(super) fn tell(&self) {
         self.hosts.tell("addresses");
+    }
+}
+
+impl Hash for Address {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from(self.upper) << 64 | u128::from(self.lower));
+    }
+}
+
+impl From<IpAddr> for Address {
+    fn from(address: IpAddr) -> Address {
+        match address {
+            IpAddr::V4(ip) => Address { upper: 0, lower: u64::from(ip.to_bits()) << 32 | u64::from(u32::MAX) },
+            IpAddr::V6(ip) => Address { upper: (ip.to_bits() >> 64) as u64, lower: ip.to_bits() as u64 },
+        }
+    }
+}
+
+impl From<Address> for IpAddr {
+    fn from(address: Address) -> IpAddr {
+        match address {
+            Address { upper: 0, lower } if lower as u32 == u32::MAX => Ipv4Addr::from_bits((lower >> 32) as u32).into(),
+            Address { upper, lower } => Ipv6Addr::from_bits(u128::from(upper) << 64 | u128::from(lower)).into(),
+        }
     }
 }
 
@@ -100,6 +134,14 @@ mod tests {
 
     fn config() -> Config {
         Config { hosts_max: 3, ..Config::parse("rules-dns = 1\ndns-amplif-threshold = 0\ntimeout-active = 60\n") }
+    }
+
+    #[test]
+    fn addresses_come_back() {
+        for address in ["0.0.0.0", "192.0.2.1", "255.255.255.255", "::", "::1", "2001:db8::1", "::ffff:192.0.2.1"] {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(IpAddr::from(Address::from(address)), address);
+        }
     }
 
     #[test]
