@@ -32,6 +32,8 @@ need=(
     sysctl=procps
     systemd-analyze=systemd
     tcpreplay=tcpreplay
+    openssl=openssl
+    "/usr/lib/$(uname -m)-linux-gnu/liblz4.so.1=liblz4-1"
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
 )

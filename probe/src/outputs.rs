@@ -7,17 +7,22 @@ use dataplane::export::spool::SpoolConfig;
 use dataplane::lane::Share;
 use std::path::Path;
 
-/// IPFIX's assigned port.
-const IPFIX_PORT: u16 = 4739;
+/// IPFIX's assigned ports, without and with TLS.
+pub(crate) const IPFIX_PORT: u16 = 4739;
+pub(crate) const IPFIX_TLS_PORT: u16 = 4740;
 /// The port that most collectors of NetFlow listen at.
 pub(crate) const NETFLOW_PORT: u16 = 2055;
 
-/// `[udp://|tcp://]HOST[:PORT]`; UDP and port 4739 if not said. IPv6 addresses stand in brackets.
+/// LZ4 looks so many messages of full length back, as ipfixprobe's does.
+pub(crate) const LZ4_MTUS: u32 = 3;
+
+/// `[udp://|tcp://|tls://]HOST[:PORT]`; UDP, port 4739 and for TLS 4740 if not said. IPv6 addresses stand in brackets.
 pub(crate) fn collector(text: &str) -> Result<Target, String> {
     match text.split_once("://") {
         Some(("tcp", rest)) => peer(rest, IPFIX_PORT).map(Target::Tcp),
         Some(("udp", rest)) => peer(rest, IPFIX_PORT).map(Target::Udp),
-        Some((other, _)) => Err(format!("unknown transport '{other}', use udp:// or tcp://")),
+        Some(("tls", rest)) => peer(rest, IPFIX_TLS_PORT).map(Target::Tls),
+        Some((other, _)) => Err(format!("unknown transport '{other}', use udp://, tcp:// or tls://")),
         None => peer(text, IPFIX_PORT).map(Target::Udp),
     }
 }
@@ -61,11 +66,16 @@ pub(crate) fn collectors(
         Collectors::Share => Ok((0..).zip(targets).map(shared).collect()),
         Collectors::Failover if of < 2 => Ok(targets.iter().cloned().map(config).collect()),
         Collectors::Failover => {
+            let tls = matches!(targets.first(), Some(Target::Tls(_)));
             let peers = targets.iter().map(|target| match target {
-                Target::Tcp(peer) => Ok(peer.clone()),
+                Target::Tcp(peer) if !tls => Ok(peer.clone()),
+                Target::Tls(peer) if tls => Ok(peer.clone()),
+                Target::Tcp(_) | Target::Tls(_) => {
+                    Err("failover is for collectors with TLS or without, not for both".into())
+                }
                 other => Err(format!("failover is for collectors over TCP, {other} never says that it is away")),
             });
-            Ok(vec![config(Target::Failover(peers.collect::<Result<_, _>>()?))])
+            Ok(vec![config(Target::Failover { peers: peers.collect::<Result<_, String>>()?, tls })])
         }
     }
 }
@@ -107,6 +117,7 @@ mod tests {
         assert_eq!(collector("collector.example"), Ok(Target::Udp(at("collector.example", 4739))));
         assert_eq!(collector("udp://[::1]:99"), Ok(Target::Udp(at("::1", 99))));
         assert_eq!(collector("tcp://h:1"), Ok(Target::Tcp(at("h", 1))));
+        assert_eq!(collector("tls://h"), Ok(Target::Tls(at("h", 4740))));
         for bad in ["h:0", "h:x", "sctp://h", ":99", ""] {
             assert!(collector(bad).is_err(), "{bad}");
         }
@@ -121,12 +132,14 @@ mod tests {
         assert_eq!(shares(Collectors::Copy), [Share::WHOLE; 2]);
         assert_eq!(shares(Collectors::Share), [Share::new(0, 2), Share::new(1, 2)].map(Option::unwrap_or_default));
         let mut one = of(Collectors::Failover).expect("fine");
-        assert_eq!(one[0].target, Target::Failover(vec![at("a", 4739), at("b", 4739)]));
+        assert_eq!(one[0].target, Target::Failover { peers: vec![at("a", 4739), at("b", 4739)], tls: false });
         spool(&mut one, Path::new("/s"), 1);
         let folder = one[0].spool.as_ref().map(|spool| spool.folder.clone());
         assert_eq!((one.len(), folder), (1, Some("/s/tcp_a_4739_or_b_4739".into())));
         let udp = [targets[0].clone(), collector("b").expect("fine")];
         assert!(collectors(Collectors::Failover, &udp, config).is_err_and(|e| e.contains("udp b:4739")));
+        let both = [targets[0].clone(), collector("tls://b").expect("fine")];
+        assert!(collectors(Collectors::Failover, &both, config).is_err_and(|e| e.contains("not for both")));
     }
 
     #[test]

@@ -116,7 +116,7 @@ pub(crate) struct Args {
     /// Statistics and header fields to add, or none; options as with --l7: 'pstats;includezeroes'
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "none")]
     stats: Vec<String>,
-    /// Send IPFIX to [udp://|tcp://]HOST[:PORT]; may be repeated
+    /// Send IPFIX to [udp://|tcp://|tls://]HOST[:PORT]; may be repeated
     #[arg(long, value_name = "COLLECTOR", value_parser = collector)]
     ipfix: Vec<Target>,
     /// What several --ipfix are: each gets all flows; each gets its share, told by the two addresses; or the next stands in when one over
@@ -130,6 +130,21 @@ pub(crate) struct Args {
     /// Disk that the spool of a collector may take; then its oldest records go
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     spool_size: u64,
+    /// CAs, one of which must vouch for tls:// collectors (PEM); without it those that the system trusts
+    #[arg(long, value_name = "FILE", requires = "ipfix")]
+    tls_ca: Option<PathBuf>,
+    /// Certificate that tls:// collectors are shown if they ask for one, with those between it and the CA (PEM)
+    #[arg(long, value_name = "FILE", requires_all = ["ipfix", "tls_key"])]
+    tls_cert: Option<PathBuf>,
+    /// Key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Name that the certificates of tls:// collectors must have; without it their host's
+    #[arg(long, value_name = "NAME", requires = "ipfix")]
+    tls_name: Option<String>,
+    /// Compress what goes to IPFIX collectors over TCP by LZ4, in the form of ipfixprobe that ipfixcol2 reads
+    #[arg(long, requires = "ipfix")]
+    lz4: bool,
     /// Write IPFIX messages to a file
     #[arg(long, value_name = "FILE")]
     ipfix_file: Option<PathBuf>,
@@ -137,9 +152,13 @@ pub(crate) struct Args {
     /// no IPv6
     #[arg(long, value_name = "COLLECTOR", value_parser = netflow)]
     netflow: Vec<(Version, Peer)>,
-    /// One packet in N reaches this probe: told to NetFlow collectors, which multiply
+    /// One packet in N reaches this probe: told to collectors, some of which multiply
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(V5_SAMPLING_MAX)))]
     sampling: u32,
+    /// Send flows alone as IPFIX; without it options records tell the sampling, the interfaces' names, the types of private elements, and
+    /// once a minute and at the end how much was exported and lost
+    #[arg(long)]
+    no_options: bool,
     /// Largest IPFIX message and NetFlow packet, bytes
     #[arg(long, value_name = "BYTES", default_value_t = 1458)]
     mtu: u16,

@@ -4,7 +4,7 @@
 //! carry a name of ours. Fields that nobody has registered have numbers of ours too, from 30000 on in CESNET's space, far above its own.
 //! Lists name the element of their items; the list itself is [`iana::basicList`].
 
-/// Abstract data types of RFC 7011 section 6.1 and RFC 6313.
+/// Abstract data types of RFC 7011 section 6.1 and RFC 6313, in the order of IANA's registry, whose numbers begin with 0 (RFC 5610).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Abstract {
     OctetArray,
@@ -179,7 +179,9 @@ elements! {
         160 systemInitTimeMilliseconds DateTimeMilliseconds,
         164 ignoredPacketTotalCount Unsigned64,
         165 ignoredOctetTotalCount Unsigned64,
+        166 notSentFlowTotalCount Unsigned64,
         167 notSentPacketTotalCount Unsigned64,
+        168 notSentOctetTotalCount Unsigned64,
         173 flowKeyIndicator Unsigned64,
         176 icmpTypeIPv4 Unsigned8,
         177 icmpCodeIPv4 Unsigned8,
@@ -208,6 +210,7 @@ elements! {
         292 subTemplateList SubTemplateList,
         293 subTemplateMultiList SubTemplateMultiList,
         302 selectorId Unsigned64,
+        303 informationElementId Unsigned16,
         304 selectorAlgorithm Unsigned16,
         305 samplingPacketInterval Unsigned32,
         306 samplingPacketSpace Unsigned32,
@@ -215,6 +218,10 @@ elements! {
         323 observationTimeMilliseconds DateTimeMilliseconds,
         324 observationTimeMicroseconds DateTimeMicroseconds,
         325 observationTimeNanoseconds DateTimeNanoseconds,
+        339 informationElementDataType Unsigned8,
+        341 informationElementName String,
+        344 informationElementSemantics Unsigned8,
+        346 privateEnterpriseNumber Unsigned32,
         351 layer2SegmentId Unsigned64,
     }
     /// CESNET, PEN 8057.

@@ -2,6 +2,7 @@
 use crate::unirec::fuzzing as unirec;
 
 pub mod ipfix;
+mod lz4;
 
 /// Name and function of a harness. It takes any bytes and panics when a promise is broken.
 pub type Target = (&'static str, fn(&[u8]));
@@ -10,6 +11,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("ipfix_decode", ipfix::fuzz_ipfix_decode),
     ("ipfix_encode", ipfix::fuzz_ipfix_encode),
+    ("ipfix_lz4", lz4::fuzz_ipfix_lz4),
     ("record_json", ipfix::fuzz_record_json),
     ("page", crate::page::fuzzing::fuzz_page),
     ("unirec_spec", unirec::fuzz_spec),

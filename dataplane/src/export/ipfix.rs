@@ -1,8 +1,9 @@
-//! IPFIX over UDP and TCP, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
+//! IPFIX over UDP, TCP and TLS, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
 use crate::batch::{Batch, FlowRecord};
 use crate::export::spool::SpoolConfig;
 use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
 use crate::lane::Share;
+use numbers::Numbers;
 use record::ipfix::{AddError, Fate, Message, PackerConfig};
 use wire::Wire;
 
@@ -10,10 +11,13 @@ mod delivery;
 mod dialing;
 mod encoder;
 mod link;
+mod numbers;
+mod tls;
 mod wire;
 
 pub use encoder::Encoder;
 pub(super) use encoder::last_of_each;
+pub use tls::TlsFiles;
 pub use wire::Target;
 
 /// What an IPFIX output is told at start; the defaults are the original's, but for `flushes_all`.
@@ -34,6 +38,12 @@ pub struct IpfixConfig {
     pub retry_secs: u64,
     /// Keeps what a TCP collector did not take; such a collector need not be there at start.
     pub spool: Option<SpoolConfig>,
+    /// Compresses what goes over TCP as ipfixprobe does, looking so many bytes back; ipfixcol2 knows it.
+    pub lz4: Option<u32>,
+    /// Of targets with TLS.
+    pub tls: TlsFiles,
+    /// What is said besides flows, as options records; nothing in the ipfixprobe face.
+    pub options: Option<Options>,
     /// The flows that go to this collector.
     pub share: Share,
     /// Whether messages about the connection go to standard error.
@@ -51,10 +61,31 @@ impl Default for IpfixConfig {
             template_refresh_secs: 600,
             retry_secs: 60,
             spool: None,
+            lz4: None,
+            tls: TlsFiles::default(),
+            options: None,
             share: Share::WHOLE,
             verbose: false,
         }
     }
+}
+
+/// What an exporter says about itself in options records (RFC 7011 section 4, RFC 5610): these, the types of private elements, and once a
+/// minute and at the end how much was exported and what was not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// One packet in so many was seen; 1 is not told.
+    pub sampling: u32,
+    pub interfaces: Vec<Interface>,
+}
+
+/// An interface that flows come in by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// ingressInterface of its flows.
+    pub index: u32,
+    pub name: String,
+    pub description: String,
 }
 
 /// Smallest useful mtu: a message header, a set header and one byte.
@@ -66,6 +97,7 @@ pub struct IpfixExporter {
     encoder: Encoder,
     wire: Wire,
     books: Books,
+    numbers: Numbers,
     now_secs: u64,
 }
 
@@ -82,16 +114,22 @@ impl IpfixExporter {
             flushes_all: config.flushes_all,
             domain: config.domain,
             refresh_secs: refresh,
+            // What waits for a collector has templates of its own, and UDP has no order.
+            withdraws: matches!((&config.target, &config.spool), (Target::Tcp(_), None) | (Target::File(_), _)),
             ..PackerConfig::default()
         };
-        let encoder = Encoder::new(packing, config.dir);
-        Ok(IpfixExporter { config, encoder, wire, books: Books::default(), now_secs })
+        let mut encoder = Encoder::new(packing, config.dir);
+        if let Some(options) = &config.options {
+            encoder.announce(numbers::lasting(options, config.domain));
+        }
+        Ok(IpfixExporter { config, encoder, wire, books: Books::default(), numbers: Numbers::new(now_secs), now_secs })
     }
 
     #[inline]
     fn record(&mut self, batch: &Batch, flow: &FlowRecord) {
-        let (wire, books, now) = (&mut self.wire, &mut self.books, self.now_secs);
-        let taken = self.encoder.add(batch, flow, now as u32, &mut |message| send(wire, books, message, now));
+        let now = self.now_secs;
+        let IpfixExporter { encoder, wire, books, numbers, .. } = self;
+        let taken = encoder.add(batch, flow, now as u32, &mut |message| send(wire, books, numbers, message, now));
         match taken {
             Ok(repeated) => {
                 self.books.records.keep(1);
@@ -108,8 +146,20 @@ impl IpfixExporter {
         if self.wire.templates_lost() {
             self.encoder.mark_all_templates();
         }
-        let (wire, books, now) = (&mut self.wire, &mut self.books, self.now_secs);
-        self.encoder.flush(now as u32, &mut |message| send(wire, books, message, now));
+        let now = self.now_secs;
+        let IpfixExporter { encoder, wire, books, numbers, .. } = self;
+        encoder.flush(now as u32, &mut |message| send(wire, books, numbers, message, now));
+    }
+
+    /// Tells the numbers of this moment.
+    fn tell_numbers(&mut self) {
+        if self.config.options.is_none() {
+            return;
+        }
+        let now = self.now_secs;
+        let said = self.numbers.say(&self.books, self.config.domain, now);
+        let IpfixExporter { encoder, wire, books, numbers, .. } = self;
+        encoder.tell(&said, now as u32, &mut |message| send(wire, books, numbers, message, now));
     }
 }
 
@@ -133,13 +183,18 @@ impl Exporter for IpfixExporter {
     fn tick(&mut self, now_secs: u64) {
         self.now_secs = now_secs;
         self.flush();
+        if self.numbers.is_time(now_secs) {
+            self.tell_numbers();
+        }
         self.wire.flush();
         settle(&mut self.wire, &mut self.books);
+        self.numbers.look(&self.books, now_secs);
     }
 
     fn finish(&mut self, now_secs: u64) {
         self.now_secs = now_secs;
         self.flush();
+        self.tell_numbers();
         if let Err(loss) = self.wire.close() {
             self.books.lose(loss);
         }
@@ -153,13 +208,17 @@ impl Exporter for IpfixExporter {
 }
 
 /// Sends one message and books the records of a lost one.
-fn send(wire: &mut Wire, books: &mut Books, message: Message<'_>, now_secs: u64) -> Fate {
-    let sent = wire.send(message.bytes, message.records as u64, now_secs);
+fn send(wire: &mut Wire, books: &mut Books, numbers: &mut Numbers, message: Message<'_>, now_secs: u64) -> Fate {
+    let sent = wire.send(&message, now_secs);
     settle(wire, books);
-    sent.unwrap_or_else(|loss| {
+    let fate = sent.unwrap_or_else(|loss| {
         books.lose(loss);
         Fate::Lost
-    })
+    });
+    if fate == Fate::Sent {
+        numbers.sent(&message);
+    }
+    fate
 }
 
 fn settle(wire: &mut Wire, books: &mut Books) {

@@ -1,6 +1,6 @@
 //! The outputs of the drop-in, opened (spec/exporter.md section 6).
 use super::plugins::{IPFIX, NETFLOW, PluginArgs, TEXT, UNIREC, number, put, within};
-use crate::outputs::{Collectors, NETFLOW_PORT, collectors, peer, spool};
+use crate::outputs::{Collectors, IPFIX_PORT, IPFIX_TLS_PORT, LZ4_MTUS, NETFLOW_PORT, collectors, peer, spool};
 use crate::run::unix_secs;
 use clap::ValueEnum;
 use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
@@ -50,27 +50,51 @@ pub(super) fn output(
 /// One output for each host, unless they stand in for each other.
 fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
     let mut config = IpfixConfig::default();
-    let (mut hosts, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), 4739, false, None);
+    let (mut hosts, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), None, false, None);
+    let (mut certificate, mut key) = (None, None);
     let (mut mode, mut folder, mut spool_mib) = (Collectors::default(), None, 1024u64);
+    let (mut compresses, mut buffer) = (false, 0u32);
     args.each(IPFIX, |name, value| match name {
         "host" => put(&mut hosts, Some(value.into())),
-        "port" => put(&mut port, within(value, 1..=65535)),
+        "port" => put(&mut port, within(value, 1..=65535).map(Some)),
         "mtu" => put(&mut config.mtu, within(value, 17..=65535)),
         "udp" => put(&mut udp, Some(true)),
         "id" => put(&mut config.domain, within(value, 0..=u32::MAX as u64)),
         "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64)),
         "template" => put(&mut config.template_refresh_secs, within(value, 0..=u32::MAX as u64)),
         "verbose" => put(&mut config.verbose, Some(true)),
+        "tls-ca" => put(&mut config.tls.authority, Some(Some(PathBuf::from(value)))),
+        "tls-cert" => put(&mut certificate, Some(Some(PathBuf::from(value)))),
+        "tls-key" => put(&mut key, Some(Some(PathBuf::from(value)))),
+        "tls-name" => put(&mut config.tls.name, Some(Some(value.to_string()))),
+        "lz4-compression" => put(&mut compresses, Some(true)),
+        "lz4-buffer-size" => put(&mut buffer, within(value, 0..=i32::MAX as u64)),
         "file" => put(&mut file, Some(Some(value.into()))),
         "collectors" => put(&mut mode, Collectors::from_str(value, false).ok()),
         "spool" => put(&mut folder, Some(Some(PathBuf::from(value)))),
         "spool-size" => put(&mut spool_mib, within(value, 1..=1 << 24)),
         _ => Some(()),
     })?;
+    if compresses && udp {
+        return Err("ipfix: Compression (c) is not supported with udp (u)".into());
+    }
+    let tls = config.tls.authority.is_some();
+    if certificate.is_some() != key.is_some() || !tls && (key.is_some() || config.tls.name.is_some()) || tls && udp {
+        return Err("ipfix: TLS is over TCP and wants tls-ca; tls-cert and tls-key go together".into());
+    }
+    config.tls.identity = certificate.zip(key);
+    let port = port.unwrap_or(if tls { IPFIX_TLS_PORT } else { IPFIX_PORT });
+    config.lz4 = compresses.then(|| buffer.max(LZ4_MTUS * u32::from(config.mtu)));
     let targets: Vec<Target> = match file {
         Some(path) => vec![Target::File(path)],
         None => {
-            let target = if udp { Target::Udp } else { Target::Tcp };
+            let target = if udp {
+                Target::Udp
+            } else if tls {
+                Target::Tls
+            } else {
+                Target::Tcp
+            };
             let targets = hosts.split(',').map(|host| host_of(host.trim(), port).map(target));
             targets.collect::<Result<_, _>>().map_err(|e| format!("ipfix: {e}"))?
         }

@@ -77,9 +77,15 @@ known! {
         "d" / "dir" "N" "value of ingressInterface, default 0";
         "t" / "template" "SECONDS" "template refresh over UDP, default 600, 0 = only once";
         "v" / "verbose" "" "tell what happens to the connection";
+        "c" / "lz4-compression" "" "compress what goes over TCP by LZ4, for ipfixcol2";
+        "s" / "lz4-buffer-size" "BYTES" "how far back repetitions are looked for, default and least 3 times the mtu, at most 65535";
         "F" / "file" "PATH" "write the messages to a file (Sonda's own)";
         "co" / "collectors" "copy|share|failover" "what several hosts are: each gets all flows, each its share, or the next stands in (Sonda's own)";
         "sp" / "spool" "FOLDER" "keep on disk what a collector over TCP does not take (Sonda's own)";
+        "ta" / "tls-ca" "FILE" "TLS, with CAs that must vouch for the collector (PEM); default port 4740 then (Sonda's own)";
+        "tc" / "tls-cert" "FILE" "certificate for collectors that ask for one (Sonda's own)";
+        "tk" / "tls-key" "FILE" "its key (Sonda's own)";
+        "tn" / "tls-name" "NAME" "name in the collector's certificate, default its host (Sonda's own)";
         "ss" / "spool-size" "MIB" "disk for each collector's spool, default 1024 (Sonda's own)";
     }
     NETFLOW {

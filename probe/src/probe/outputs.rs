@@ -1,8 +1,8 @@
 //! The outputs that a command line asks for, opened.
-use super::Args;
-use crate::outputs;
+use super::{Args, Values};
+use crate::outputs::{self, LZ4_MTUS};
 use crate::run::unix_secs;
-use dataplane::export::ipfix::{IpfixConfig, IpfixExporter, Target};
+use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Target, TlsFiles};
 use dataplane::export::json::JsonExporter;
 use dataplane::export::netflow::{NetflowConfig, NetflowExporter};
 use dataplane::export::table::TableExporter;
@@ -39,13 +39,28 @@ pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, O
 /// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
 fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
     let (mtu, domain) = (args.mtu, args.domain);
-    let config = |target| IpfixConfig { target, mtu, domain, retry_secs: 5, ..IpfixConfig::default() };
+    let lz4 = args.lz4.then(|| LZ4_MTUS * u32::from(mtu));
+    let options = (!args.no_options && args.compat == Values::Correct).then(|| options(args));
+    let identity = args.tls_cert.clone().zip(args.tls_key.clone());
+    let tls = TlsFiles { authority: args.tls_ca.clone(), identity, name: args.tls_name.clone() };
+    let config = |target| {
+        let (options, tls) = (options.clone(), tls.clone());
+        IpfixConfig { target, mtu, domain, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
+    };
     let mut configs = outputs::collectors(args.collectors, &args.ipfix, config).map_err(OpenError::Config)?;
     if let Some(folder) = &args.spool {
         outputs::spool(&mut configs, folder, args.spool_size << 20);
     }
-    configs.extend(args.ipfix_file.clone().map(Target::File).map(config));
+    configs.extend(args.ipfix_file.clone().map(|path| IpfixConfig { lz4: None, ..config(Target::File(path)) }));
     Ok(configs)
+}
+
+/// All flows come in by the one number, whatever interfaces there are.
+fn options(args: &Args) -> Options {
+    let name = args.interfaces.join(",");
+    let interface = Interface { index: IpfixConfig::default().dir, description: name.clone(), name };
+    let interfaces = if args.interfaces.is_empty() { Vec::new() } else { vec![interface] };
+    Options { sampling: args.sampling, interfaces }
 }
 
 /// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.

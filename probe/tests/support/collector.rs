@@ -67,7 +67,15 @@ impl Tcp {
 
     /// Closes the first sessions as told, reads the others to their end.
     pub(crate) fn closing(closes: &[Close]) -> Tcp {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        Tcp::listening(TcpListener::bind("127.0.0.1:0").expect("a free port"), closes)
+    }
+
+    /// Where it was bound.
+    pub(crate) fn on(listener: TcpListener) -> Tcp {
+        Tcp::listening(listener, &[])
+    }
+
+    fn listening(listener: TcpListener, closes: &[Close]) -> Tcp {
         let to = listener.local_addr().expect("bound");
         let (say, closed) = channel();
         let closes = closes.to_vec();

@@ -8,6 +8,8 @@ pub(crate) type Fields = Vec<String>;
 #[derive(Debug, Default)]
 pub(crate) struct Said {
     pub(crate) records: Vec<Fields>,
+    /// Of options templates.
+    pub(crate) options: Vec<Fields>,
     /// Element lists of the templates, each once, sorted.
     pub(crate) templates: Vec<Vec<String>>,
     pub(crate) messages: usize,
@@ -22,18 +24,22 @@ pub(crate) fn split(stream: &[u8]) -> Vec<Vec<u8>> {
     messages
 }
 
-/// Decodes the messages of one session, and checks that nothing is skipped and sequence numbers count the records (identity I11).
+/// Decodes the messages of one session, which may withdraw templates, and checks that nothing is skipped and sequence numbers count the records (identity I11).
 #[track_caller]
 pub(crate) fn read(messages: &[Vec<u8>]) -> Said {
     let mut said = Said::default();
-    each(messages, |record| said.records.push(fields(record)), &mut said.templates, &mut said.domains);
+    let records = |record: &DataRecord<'_>| {
+        let kept = if record.template.is_options() { &mut said.options } else { &mut said.records };
+        kept.push(fields(record));
+    };
+    each(messages, records, &mut said.templates, &mut said.domains);
     said.messages = messages.len();
     said.templates.sort();
     said.templates.dedup();
     said
 }
 
-/// Shows each record.
+/// Shows each record, those of options too; of the templates only those of flows.
 #[track_caller]
 pub(crate) fn each(
     messages: &[Vec<u8>],
@@ -47,11 +53,12 @@ pub(crate) fn each(
         let summary = decoder
             .decode(message, &mut |event| match event {
                 Event::Record(record) => visit(&record),
+                Event::Template(template) if template.is_options() => {}
                 Event::Template(template) => {
                     templates
                         .push(template.fields().iter().map(|f| format!("{}.{}:{}", f.pen, f.id, f.length)).collect());
                 }
-                Event::Withdrawn(id) => panic!("template {id} withdrawn"),
+                Event::Withdrawn(_) => {}
                 Event::Skipped(error) => panic!("skipped: {error}"),
             })
             .expect("our message decodes");

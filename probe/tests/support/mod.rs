@@ -1,6 +1,7 @@
 //! What the end-to-end suites share: the real binary, folders of their own, generated captures, what the summary says.
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod judge;
 pub(crate) mod messages;

@@ -52,7 +52,8 @@ type Shown = (String, String);
 /// Flows as tshark decodes them out of a capture of IPFIX messages, in the form of [`told`]; panics if it finds anything wrong.
 #[track_caller]
 pub(crate) fn tshark(capture: &Path) -> Vec<String> {
-    tshark_flows(capture).iter().map(|f| of_tshark(f)).collect()
+    let is_flow = |fields: &&Vec<Shown>| fields.iter().any(|(name, _)| name == "cflow.protocol");
+    tshark_flows(capture).iter().filter(is_flow).map(|f| of_tshark(f)).collect()
 }
 
 /// The fields of each flow and options record that tshark decodes out of a capture of messages to port 4739; panics if it finds anything
@@ -171,7 +172,20 @@ impl Nfcapd {
 
     /// The same with other columns; the fifth is the destination's port.
     #[track_caller]
-    pub(crate) fn finish_as(mut self, folder: &Path, columns: &str) -> Vec<String> {
+    pub(crate) fn finish_as(self, folder: &Path, columns: &str) -> Vec<String> {
+        self.ended();
+        let fields = format!("fmt:{columns}");
+        let mut flows = Vec::new();
+        for file in std::fs::read_dir(folder).expect("its folder").map(|f| f.expect("a file").path()) {
+            let shown = tool("nfdump", Command::new("nfdump").args(["-N", "-6", "-q", "-o", &fields, "-r"]).arg(file));
+            flows.extend(shown.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())).map(of_nfdump));
+        }
+        flows
+    }
+
+    /// Lets it take what waits in its socket, and ends it; answers what it said.
+    #[track_caller]
+    pub(crate) fn ended(mut self) -> Vec<String> {
         while queued(self.port).is_some_and(|(waiting, _)| waiting > 0) {
             std::thread::yield_now();
         }
@@ -181,13 +195,7 @@ impl Nfcapd {
         let said = BufReader::new(self.child.stderr.take().expect("piped"));
         let said: Vec<String> = said.lines().map_while(Result::ok).collect();
         assert!(self.child.wait().expect("our child").success(), "{said:?}");
-        let fields = format!("fmt:{columns}");
-        let mut flows = Vec::new();
-        for file in std::fs::read_dir(folder).expect("its folder").map(|f| f.expect("a file").path()) {
-            let shown = tool("nfdump", Command::new("nfdump").args(["-N", "-6", "-q", "-o", &fields, "-r"]).arg(file));
-            flows.extend(shown.lines().filter(|l| l.starts_with(|c: char| c.is_ascii_digit())).map(of_nfdump));
-        }
-        flows
+        said
     }
 }
 

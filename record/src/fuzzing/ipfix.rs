@@ -3,8 +3,8 @@ mod values;
 
 use self::values::{Input, Owned, POOL};
 use crate::ipfix::{
-    AddError, DataRecord, DataSink, Decoded, Decoder, Event, Family, Fate, FieldRef, Framer, Header, Limits, Message,
-    Packer, PackerConfig, json as ipfixcol2,
+    AddError, DataRecord, DataSink, Decoded, Decoder, Event, Family, Fate, FieldRef, Framer, Header, Holds, Limits,
+    Message, Packer, PackerConfig, Statement, json as ipfixcol2,
 };
 use crate::schema::Schema;
 use crate::{json, text};
@@ -39,10 +39,16 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
     let mtu = 64 + input.number(2) as u16 % 1500;
     let (mtu_limits_templates, knobs) = (input.flag(), input.number(1) as u32);
     let (refresh_secs, flushes_all) = (knobs % 4, knobs & 4 == 0);
-    let config = PackerConfig { mtu, domain: 7, mtu_limits_templates, flushes_all, refresh_secs, pairs_max: 3 };
+    let (announces, withdraws) = (knobs & 8 != 0, knobs & 16 != 0);
+    let config =
+        PackerConfig { mtu, domain: 7, mtu_limits_templates, flushes_all, refresh_secs, pairs_max: 3, withdraws };
     let mut packer = Packer::new(config);
+    let about = |n: u64| Statement::Exported { domain: 7, messages: n, flow_records: 2 * n, octets: 3 * n };
+    if announces {
+        packer.announce(Statement::Sampling { domain: 7, interval: 9 });
+    }
     let shapes: Vec<Vec<&'static Schema>> = (0..4).map(|_| input.shape()).collect();
-    let mut peer = Peer::new(mtu);
+    let mut peer = Peer { withdraws, ..Peer::new(mtu) };
     let mut now_secs = 1;
     while !input.0.is_empty() {
         let (key, family) = (input.number(1) as usize % 4, if input.flag() { Family::V4 } else { Family::V6 });
@@ -55,7 +61,17 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
             }
         };
         let added = packer.add(key as u64, family, &shapes[key], now_secs, fill, &mut |m| peer.take(m));
-        peer.added(key, family, values, added);
+        if announces && key == 1 {
+            packer.announce(Statement::Interface { index: now_secs % 8, name: "n".into(), description: "d".into() });
+            packer.tell(&[about(1), about(2)], now_secs, &mut |m| peer.take(m));
+        }
+        match (added, packer.id_of(key as u64)) {
+            (Ok(()), Some(id)) => peer.added(id + u16::from(family == Family::V6), values),
+            (added, id) => {
+                assert!(added.is_err() && (id.is_some() || !withdraws));
+                assert_eq!(added == Err(AddError::TooManyPairs), id.is_none());
+            }
+        }
     }
     peer.fates = 0;
     packer.flush(now_secs, &mut |m| peer.take(m));
@@ -114,13 +130,13 @@ struct Peer {
     collector: Decoder,
     /// Records added and not yet seen, by template id.
     waiting: BTreeMap<u16, VecDeque<Vec<Owned>>>,
-    /// Keys in the order of their first use: the pairs of templates.
-    pairs: Vec<usize>,
     /// Records sent in this session.
     sent: u32,
     /// Two bits for each message: sent, sent, lost, restarted.
     fates: u64,
     restarting: bool,
+    /// Templates are withdrawn, so a lost message is the end of the session.
+    withdraws: bool,
 }
 
 impl Peer {
@@ -131,26 +147,15 @@ impl Peer {
             observer: decoder(),
             collector: decoder(),
             waiting: BTreeMap::new(),
-            pairs: Vec::new(),
             sent: 0,
             fates: 0,
             restarting: false,
+            withdraws: false,
         }
     }
 
-    fn added(&mut self, key: usize, family: Family, values: Vec<Owned>, added: Result<(), AddError>) {
-        if added == Err(AddError::TooManyPairs) {
-            assert!(self.pairs.len() == 3 && !self.pairs.contains(&key));
-            return;
-        }
-        if !self.pairs.contains(&key) {
-            self.pairs.push(key);
-        }
-        let pair = self.pairs.iter().position(|k| *k == key).expect("just pushed");
-        let id = 258 + 2 * pair as u16 + u16::from(family == Family::V6);
-        if added.is_ok() {
-            self.waiting.entry(id).or_default().push_back(values);
-        }
+    fn added(&mut self, id: u16, values: Vec<Owned>) {
+        self.waiting.entry(id).or_default().push_back(values);
     }
 
     fn take(&mut self, message: Message<'_>) -> Fate {
@@ -166,12 +171,15 @@ impl Peer {
             return Fate::Restarted;
         }
         self.observe(message);
-        self.restarting &= message.records == 0;
+        self.restarting &= message.holds != Holds::Flows;
         if fate == 2 {
+            if self.withdraws {
+                self.collector.reset();
+            }
             return Fate::Lost;
         }
         self.collect(message.bytes);
-        self.sent += message.records;
+        self.sent += message.records + message.options;
         Fate::Sent
     }
 
@@ -179,6 +187,10 @@ impl Peer {
     fn observe(&mut self, message: Message<'_>) {
         let waiting = &mut self.waiting;
         let visit = &mut |event: Event<'_>| match event {
+            Event::Record(record) if record.template.is_options() => {}
+            Event::Withdrawn(id) => {
+                assert!(waiting.get(&id).is_none_or(VecDeque::is_empty), "records of {id} come too late");
+            }
             Event::Record(record) => {
                 let values = waiting.get_mut(&record.template.id()).and_then(VecDeque::pop_front);
                 compare(&record, &values.expect("a record that nobody added"));
@@ -187,7 +199,7 @@ impl Peer {
             _ => {}
         };
         let summary = self.observer.decode(message.bytes, visit).expect("decodes");
-        assert_eq!(summary.records, message.records);
+        assert_eq!(summary.records, message.records + message.options);
     }
 
     /// Only a lost template may make data unreadable.

@@ -3,6 +3,8 @@
 //! A set of extensions has a pair of templates, IPv4 first, created when it first occurs. Each template owns a buffer of mtu - 16
 //! bytes in which its records wait. A flush sends the templates that the collector does not know, newest first, then the buffers,
 //! newest template first, as many per message as fit.
+use super::message::{Fate, Holds, Message};
+use super::options::{self, Announcements, OPTIONS_FIRST_ID, Statement};
 use super::outgoing::Outgoing;
 use super::sink::DataSink;
 use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
@@ -32,13 +34,17 @@ pub struct PackerConfig {
     pub refresh_secs: u32,
     /// Sets of extensions at the most; each costs two buffers of mtu - 16 bytes. At most [`PackerConfig::PAIRS_MAX`].
     pub pairs_max: u16,
+    /// Whether a set of extensions that is one too many takes the ids of the one that was not asked for longest, whose templates are withdrawn
+    /// before (RFC 7011 section 8.1). Only for a stream that keeps its order and is not sent again: TCP, files. Otherwise it is
+    /// [`AddError::TooManyPairs`].
+    pub withdraws: bool,
 }
 
 impl PackerConfig {
     /// Message and set header with one byte of data.
     pub const MTU_MIN: u16 = 2 * MESSAGE_HEADER as u16;
-    /// Ids 258 to 65535, two for each set of extensions.
-    pub const PAIRS_MAX: u16 = (u16::MAX - FIRST_ID) / 2;
+    /// Ids from 258 to those of options templates, two for each set of extensions.
+    pub const PAIRS_MAX: u16 = (OPTIONS_FIRST_ID - FIRST_ID) / 2;
 }
 
 impl Default for PackerConfig {
@@ -51,28 +57,9 @@ impl Default for PackerConfig {
             flushes_all: true,
             refresh_secs: 0,
             pairs_max: 2048,
+            withdraws: false,
         }
     }
-}
-
-/// A finished message on its way out.
-#[derive(Clone, Copy, Debug)]
-pub struct Message<'a> {
-    pub bytes: &'a [u8],
-    /// Data records inside; 0 for a template message.
-    pub records: u32,
-}
-
-/// What became of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// Handed to the transport: its records count in the sequence number.
-    Sent,
-    /// Given up: its records are gone (the caller counts them), templates in it will be sent again.
-    Lost,
-    /// The transport opened a new session: all templates go first, then this message again with sequence number 0. A second
-    /// restart on the same message counts as [`Fate::Lost`].
-    Restarted,
 }
 
 /// Why a record was not taken.
@@ -95,9 +82,13 @@ pub struct Packer {
     pairs: Vec<(u64, u16)>,
     /// The pair asked for last: most flows of a site look alike.
     last: Option<(u64, u16)>,
+    /// When each pair was asked for last, by a clock of changes from one to another.
+    asked: Vec<u64>,
+    clock: u64,
     sequence: u32,
     /// The session began and its templates are not out yet: no data may go before them.
     fresh: bool,
+    announcements: Announcements,
     message: Vec<u8>,
 }
 
@@ -112,7 +103,10 @@ impl Packer {
             ..config
         };
         let message = Vec::with_capacity(usize::from(config.mtu));
-        Packer { config, templates: Vec::new(), pairs: Vec::new(), last: None, sequence: 0, fresh: true, message }
+        let announcements = Announcements::default();
+        let (templates, pairs, asked) = (Vec::new(), Vec::new(), Vec::new());
+        let (last, clock, sequence, fresh) = (None, 0, 0, true);
+        Packer { config, templates, pairs, last, asked, clock, sequence, fresh, announcements, message }
     }
 
     /// Takes one record. `key` names the set of record types (a bit mask of the extensions present), `schemas` the types in wire
@@ -130,7 +124,7 @@ impl Packer {
     ) -> Result<(), AddError> {
         let pair = match self.last {
             Some((k, pair)) if k == key => pair,
-            _ => self.pair(key, schemas)?,
+            _ => self.pair(key, schemas, export_time_secs, emit)?,
         };
         let at = 2 * usize::from(pair) + usize::from(family == Family::V6);
         if self.append(at, family, &fill) {
@@ -150,10 +144,41 @@ impl Packer {
         self.flush_which(0..self.templates.len(), export_time_secs, emit);
     }
 
+    /// Says something in each session from now on, behind the templates: before the next data, if it was not said yet.
+    pub fn announce(&mut self, statement: Statement) {
+        self.announcements.add(statement);
+    }
+
+    /// Sends numbers of this moment, with the options templates before them if the collector does not have them.
+    pub fn tell(
+        &mut self,
+        statistics: &[Statement],
+        export_time_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) {
+        self.announcements.turn_on();
+        self.mark_old_templates(export_time_secs);
+        self.send_templates(export_time_secs, emit);
+        self.send_announcements(export_time_secs, emit);
+        if !self.announcements.is_told() {
+            return;
+        }
+        let mut message = vec![0; MESSAGE_HEADER];
+        statistics.iter().for_each(|statement| options::data_set(&mut message, statement));
+        self.write_header(&mut message, export_time_secs);
+        let options = statistics.len() as u32;
+        match emit(Message { bytes: &message, holds: Holds::Statistics, records: 0, options }) {
+            Fate::Sent => self.sequence = self.sequence.wrapping_add(options),
+            Fate::Lost => {}
+            Fate::Restarted => self.reset_session(),
+        }
+    }
+
     /// [`Packer::flush`], but of the records only those of some templates.
     fn flush_which(&mut self, which: Range<usize>, export_time_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
         self.mark_old_templates(export_time_secs);
         self.send_templates(export_time_secs, emit);
+        self.send_announcements(export_time_secs, emit);
         // The buffer is moved out so that its bytes can be lent while templates change; it comes back below.
         let mut message = std::mem::take(&mut self.message);
         loop {
@@ -173,6 +198,7 @@ impl Packer {
     /// All templates are sent again by the next flush.
     pub fn mark_all_templates(&mut self) {
         self.templates.iter_mut().for_each(|t| t.told = false);
+        self.announcements.forget();
     }
 
     /// A new transport session: all templates again, sequence number 0. Waiting records stay.
@@ -194,7 +220,7 @@ impl Packer {
         self.templates.iter().map(|t| u64::from(t.waiting)).sum()
     }
 
-    /// Data records sent in this session, modulo 2^32 (RFC 7011 section 3.1): the sequence number of the next message.
+    /// Data records sent in this session, options records among them, modulo 2^32 (RFC 7011 section 3.1): the sequence number of the next message.
     pub fn sequence(&self) -> u32 {
         self.sequence
     }
@@ -217,30 +243,84 @@ impl Packer {
     }
 
     /// Finds or creates the pair of a key.
-    fn pair(&mut self, key: u64, schemas: &[&'static Schema]) -> Result<u16, AddError> {
+    fn pair(
+        &mut self,
+        key: u64,
+        schemas: &[&'static Schema],
+        now_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> Result<u16, AddError> {
         let pair = match self.pairs.binary_search_by_key(&key, |p| p.0) {
             Ok(at) => self.pairs[at].1,
-            Err(at) => {
-                let pair = self.create(schemas)?;
+            Err(_) => {
+                let pair = self.create(schemas, now_secs, emit)?;
+                // Another one may have made room.
+                let at = self.pairs.partition_point(|p| p.0 < key);
                 self.pairs.insert(at, (key, pair));
                 pair
             }
         };
+        self.clock += 1;
+        self.asked[usize::from(pair)] = self.clock;
         self.last = Some((key, pair));
         Ok(pair)
     }
 
-    fn create(&mut self, schemas: &[&'static Schema]) -> Result<u16, AddError> {
-        let pair = self.pairs.len() as u16;
-        if pair >= self.config.pairs_max {
-            return Err(AddError::TooManyPairs);
-        }
+    fn create(
+        &mut self,
+        schemas: &[&'static Schema],
+        now_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> Result<u16, AddError> {
+        let full = self.pairs.len() >= usize::from(self.config.pairs_max);
+        let pair = if full { self.quietest().ok_or(AddError::TooManyPairs)? } else { self.pairs.len() as u16 };
         let set_max = usize::from(self.config.mtu) - MESSAGE_HEADER;
         let id = FIRST_ID + 2 * pair;
         let v4 = Outgoing::new(id, Family::V4, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
         let v6 = Outgoing::new(id + 1, Family::V6, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
-        self.templates.extend([v4, v6]);
+        if full {
+            self.give_up(pair, now_secs, emit);
+            let at = 2 * usize::from(pair);
+            (self.templates[at], self.templates[at + 1]) = (v4, v6);
+        } else {
+            self.templates.extend([v4, v6]);
+            self.asked.push(0);
+        }
         Ok(pair)
+    }
+
+    /// The pair that was not asked for longest, if it may be given up.
+    fn quietest(&self) -> Option<u16> {
+        let pairs = (0..).zip(&self.asked).filter(|_| self.config.withdraws);
+        pairs.min_by_key(|(_, asked)| **asked).map(|(pair, _)| pair)
+    }
+
+    /// Sends what waits for a pair of templates and withdraws them: their ids are free.
+    fn give_up(&mut self, pair: u16, now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        let at = 2 * usize::from(pair);
+        self.flush_which(at..at + 2, now_secs, emit);
+        self.pairs.retain(|(_, other)| *other != pair);
+        let told: Vec<u16> =
+            (0..2).filter(|n| self.templates[at + n].told).map(|n| FIRST_ID + (at + n) as u16).collect();
+        if told.is_empty() {
+            return;
+        }
+        let mut message = vec![0; MESSAGE_HEADER];
+        let length = (SET_HEADER + 4 * told.len()) as u16;
+        [TEMPLATE_SET, length].iter().for_each(|n| message.extend_from_slice(&n.to_be_bytes()));
+        // A template without fields.
+        told.iter().for_each(|id| [*id, 0].iter().for_each(|n| message.extend_from_slice(&n.to_be_bytes())));
+        self.write_header(&mut message, now_secs);
+        // Where it is lost the session is over, and the next one never hears of these templates.
+        if emit(Message { bytes: &message, holds: Holds::Templates, records: 0, options: 0 }) == Fate::Restarted {
+            self.reset_session();
+        }
+    }
+
+    /// The first id of the templates of a key, if it has some.
+    pub(crate) fn id_of(&self, key: u64) -> Option<u16> {
+        let at = self.pairs.binary_search_by_key(&key, |p| p.0).ok()?;
+        Some(FIRST_ID + 2 * self.pairs[at].1)
     }
 
     fn mark_old_templates(&mut self, now_secs: u32) {
@@ -248,6 +328,9 @@ impl Packer {
         if refresh != 0 {
             // A clock that was set back makes the age huge: the template goes out once more, which does no harm.
             self.templates.iter_mut().for_each(|t| t.told &= now_secs.wrapping_sub(t.told_at_secs) < refresh);
+            if now_secs.wrapping_sub(self.announcements.told_at_secs) >= refresh {
+                self.announcements.forget();
+            }
         }
     }
 
@@ -258,8 +341,8 @@ impl Packer {
         let mut next = self.templates.len();
         while self.templates[..next].iter().any(|t| !t.told) {
             let from = self.fill_templates(&mut message, next, now_secs);
-            match emit(Message { bytes: &message, records: 0 }) {
-                Fate::Sent => self.tell(from..next, now_secs),
+            match emit(Message { bytes: &message, holds: Holds::Templates, records: 0, options: 0 }) {
+                Fate::Sent => self.told(from..next, now_secs),
                 Fate::Lost => {}
                 Fate::Restarted if restarts == 0 => {
                     restarts += 1;
@@ -277,7 +360,32 @@ impl Packer {
         self.fresh = false;
     }
 
-    fn tell(&mut self, which: Range<usize>, now_secs: u32) {
+    /// Sends what lasts of the options and was not told. Each turn of the loop tells more, or is the one restart.
+    fn send_announcements(&mut self, now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        let mut restarts = 0;
+        let mut message = Vec::new();
+        while !self.announcements.is_told() {
+            let filled = self.announcements.fill(&mut message, self.config.mtu.into());
+            self.write_header(&mut message, now_secs);
+            match emit(Message { bytes: &message, holds: Holds::Templates, records: 0, options: filled.records }) {
+                Fate::Sent => {
+                    self.announcements.arrived(&filled, now_secs);
+                    self.sequence = self.sequence.wrapping_add(filled.records);
+                }
+                Fate::Lost => return,
+                Fate::Restarted => {
+                    self.reset_session();
+                    restarts += 1;
+                    if restarts > 1 {
+                        return;
+                    }
+                    self.send_templates(now_secs, emit);
+                }
+            }
+        }
+    }
+
+    fn told(&mut self, which: Range<usize>, now_secs: u32) {
         for t in self.templates[which].iter_mut().filter(|t| !t.told) {
             t.told = true;
             t.told_at_secs = now_secs;
@@ -330,12 +438,13 @@ impl Packer {
         now_secs: u32,
         emit: &mut impl FnMut(Message<'_>) -> Fate,
     ) {
-        let mut fate = emit(Message { bytes: message, records });
+        let holds = Holds::Flows;
+        let mut fate = emit(Message { bytes: message, holds, records, options: 0 });
         if fate == Fate::Restarted {
             self.reset_session();
             self.send_templates(now_secs, emit);
             self.write_header(message, now_secs);
-            fate = emit(Message { bytes: message, records });
+            fate = emit(Message { bytes: message, holds, records, options: 0 });
             if fate == Fate::Restarted {
                 self.reset_session();
             }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::element::{cesnet, iana, reverse};
+use crate::ipfix::{Decoder, Event, Limits};
 use crate::schema::Record;
 use crate::{List, Mac, Text, Time, record};
 use std::net::IpAddr;
@@ -303,4 +304,103 @@ fn a_fixed_record_is_written_as_one_that_is_visited() {
             assert!(expected.1.is_none() || visited == fixed);
         }
     }
+}
+
+/// What a decoder makes of messages: templates told, withdrawn, options records and the sequence of the next message.
+fn events(sent: &Sent) -> (Vec<String>, u32) {
+    let mut decoder = Decoder::new(Limits::default());
+    let (mut events, mut next) = (Vec::new(), 0);
+    for (bytes, _) in sent {
+        let summary = decoder.decode(bytes, &mut |event| match event {
+            Event::Template(t) => events.push(format!("told {}:{}", t.id(), t.fields().len())),
+            Event::Withdrawn(id) => events.push(format!("withdrawn {id}")),
+            Event::Record(r) if r.template.is_options() => {
+                let values: Vec<String> = r
+                    .fields()
+                    .map(|f| match f.value() {
+                        Ok(crate::ipfix::Decoded::Text(_)) => "text".into(),
+                        _ => f.uint().map_or_else(String::new, |n| n.to_string()),
+                    })
+                    .collect();
+                events.push(values.join(","));
+            }
+            Event::Record(r) => events.push(format!("record of {}", r.template.id())),
+            Event::Skipped(error) => panic!("{error}"),
+        });
+        let summary = summary.expect("decodes");
+        assert_eq!(summary.header.sequence, next);
+        next += summary.records;
+    }
+    (events, next)
+}
+
+#[test]
+fn ids_are_withdrawn_before_they_are_used_again() {
+    let mut p = Packer::new(PackerConfig { pairs_max: 2, withdraws: true, ..Default::default() });
+    let mut sent = Sent::new();
+    let add = |p: &mut Packer, key, schemas: &[&'static Schema], sent: &mut Sent| {
+        let fill = |sink: &mut DataSink<'_>| {
+            flow().visit(sink);
+            if schemas.len() > 1 {
+                Extra::default().visit(sink);
+            }
+        };
+        p.add(key, Family::V4, schemas, 7, fill, &mut |m| keep(sent, m)).expect("room")
+    };
+    add(&mut p, 1, BASIC, &mut sent);
+    add(&mut p, 2, BOTH, &mut sent);
+    add(&mut p, 1, BASIC, &mut sent);
+    // The second was not asked for longest.
+    add(&mut p, 3, BASIC, &mut sent);
+    add(&mut p, 2, BOTH, &mut sent);
+    p.flush(7, &mut |m| keep(&mut sent, m));
+    let (events, sequence) = events(&sent);
+    let mut alive = std::collections::BTreeSet::new();
+    for event in &events {
+        let (what, id) = event.rsplit_once(' ').expect("two words");
+        let id: u16 = id.split(':').next().and_then(|id| id.parse().ok()).expect("an id");
+        match what {
+            "told" => assert!(alive.insert(id), "{id} was not withdrawn: {events:?}"),
+            "withdrawn" => assert!(alive.remove(&id), "{id} was not told: {events:?}"),
+            _ => assert!(alive.contains(&id), "{id} was not told: {events:?}"),
+        }
+    }
+    let of = |what: &str| events.iter().filter(|e| e.starts_with(what)).count();
+    assert_eq!((of("withdrawn"), of("record"), sequence), (4, 5, 5));
+    // Key 3 took the place of key 2, which came back for that of key 1.
+    assert_eq!([1, 2, 3].map(|key| p.id_of(key)), [None, Some(258), Some(260)]);
+}
+
+#[test]
+fn options_are_told_with_the_templates_and_again_in_each_session() {
+    let mut p = Packer::new(PackerConfig::default());
+    let mut sent = Sent::new();
+    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    p.announce(Statement::Interface { index: 3, name: "eth3".into(), description: "uplink".into() });
+    add_basic(&mut p, Family::V4, &mut sent).unwrap();
+    p.flush(7, &mut |m| keep(&mut sent, m));
+    // Said already.
+    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    p.announce(Statement::Type(cesnet::TLSSNI));
+    let total = Statement::Exported { domain: 1, messages: 3, flow_records: 1, octets: 500 };
+    p.tell(&[total], 8, &mut |m| keep(&mut sent, m));
+    let (said, sequence) = events(&sent);
+    let lasting = ["1,10,1,1,9", "3,3,text,text"];
+    let expected: Vec<&str> = [&lasting[..], &["record of 258", "8057,808,13,0,text", "1,3,1,500"]].concat();
+    let said: Vec<String> = said.into_iter().filter(|e| !e.starts_with("told")).collect();
+    assert_eq!((said, sequence, p.sequence()), (expected.iter().map(|e| (*e).into()).collect(), 5, 5));
+    p.reset_session();
+    let mut again = Sent::new();
+    p.flush(9, &mut |m| keep(&mut again, m));
+    let (said, sequence) = events(&again);
+    assert_eq!((said.len(), sequence), (2 + 5 + 3, 3));
+    // And by age.
+    let mut p = Packer::new(PackerConfig { refresh_secs: 600, ..Default::default() });
+    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    let sent = |p: &mut Packer, now| {
+        let mut sent = Sent::new();
+        p.flush(now, &mut |m| keep(&mut sent, m));
+        sent.len()
+    };
+    assert_eq!([sent(&mut p, 7), sent(&mut p, 606), sent(&mut p, 607)], [1, 0, 1]);
 }

@@ -7,10 +7,10 @@
 //!
 //! An acknowledged message is in the collector's socket. A collector that ends with bytes unread resets the connection, and how many those
 //! were nobody says: at most its receive buffer, which is told as `unconfirmed`. One that has read all ends without a reset.
-use super::dialing::{Dialing, Progress};
-use super::link::Link;
+use super::dialing::{Dialing, Far, Progress};
 use crate::export::spool::{Block, Spool};
-use crate::export::{Books, Loss, Peer, RecordDrop};
+use crate::export::{Books, Loss, OpenError, Peer, RecordDrop};
+use record::ipfix::{Holds, Message};
 use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
@@ -32,12 +32,12 @@ const CATCH_UP: usize = 64;
 const TICK_BUDGET: Duration = Duration::from_millis(200);
 
 pub(super) struct Delivery {
-    peers: Vec<Peer>,
+    peers: Vec<Far>,
     /// The peer of the session, or of the next one.
     at: usize,
     /// Records acknowledged by each peer.
     arrived: Vec<u64>,
-    /// Template messages of this run, in order.
+    /// Messages with templates and lasting options of this run, in order.
     templates: Vec<Vec<u8>>,
     waiting: Waiting,
     /// The number of this run.
@@ -46,6 +46,8 @@ pub(super) struct Delivery {
     sessions: u64,
     unconfirmed: u64,
     losses: Vec<Loss>,
+    /// Why the latest attempt to connect failed.
+    refusal: Option<io::Error>,
     verbose: bool,
 }
 
@@ -56,7 +58,7 @@ enum State {
 }
 
 impl Delivery {
-    pub(super) fn new(peers: Vec<Peer>, spool: Option<Spool>, run: u64, verbose: bool) -> Delivery {
+    pub(super) fn new(peers: Vec<Far>, spool: Option<Spool>, run: u64, verbose: bool) -> Delivery {
         let waiting = match spool {
             Some(spool) => Waiting::Disk(Box::new(spool)),
             None => Waiting::Memory { messages: VecDeque::new(), bytes: 0 },
@@ -72,15 +74,31 @@ impl Delivery {
             sessions: 0,
             unconfirmed: 0,
             losses: Vec::new(),
+            refusal: None,
             verbose,
         };
         delivery.pump(CATCH_UP);
         delivery
     }
 
+    /// Waits until the first of the collectors can be reached, or it is known that none can.
+    pub(super) fn reach(&mut self) -> Result<(), OpenError> {
+        while !matches!(self.state, State::Up(_)) {
+            let first = matches!(self.state, State::Down { .. }) && self.at == 0;
+            if let Some(cause) = self.refusal.take_if(|_| first) {
+                let Peer { host, port } = self.peers[0].peer.clone();
+                return Err(OpenError::Connect { host, port, transport: "TLS", cause });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            self.pump(0);
+        }
+        Ok(())
+    }
+
     /// Takes a message: it goes out at once if nothing waits in front of it. What is lost is told by [`Delivery::loss`].
-    pub(super) fn send(&mut self, message: &[u8], records: u32) {
-        if records == 0 {
+    pub(super) fn send(&mut self, message: &Message<'_>) {
+        let Message { bytes: message, records, holds, .. } = *message;
+        if holds == Holds::Templates {
             self.templates.push(message.to_vec());
         }
         if self.ready().is_none() {
@@ -90,13 +108,15 @@ impl Delivery {
             && let State::Up(session) = &mut self.state
         {
             session.tell(&self.templates);
-            if records > 0 {
-                session.push(message, records, Origin::Memory(message.to_vec()));
+            match holds {
+                Holds::Templates => {}
+                Holds::Flows => session.push(message, records, Origin::Memory(message.to_vec())),
+                Holds::Statistics => session.push(message, 0, Origin::Preface),
             }
             self.pump(0);
-            return;
+        } else if holds != Holds::Statistics {
+            self.wait(message, records);
         }
-        self.wait(message, records);
     }
 
     /// Goes on with what waits.
@@ -158,7 +178,8 @@ impl Delivery {
             books.spool = Some(spool.books());
         }
         if self.peers.len() > 1 {
-            books.collectors = self.peers.iter().map(Peer::to_string).zip(self.arrived.iter().copied()).collect();
+            books.collectors =
+                self.peers.iter().map(|far| far.peer.to_string()).zip(self.arrived.iter().copied()).collect();
         }
     }
 
@@ -221,28 +242,31 @@ impl Delivery {
         if let State::Down { retry, wait } = &self.state
             && Instant::now() >= *retry
         {
-            self.state = State::Dialing(Dialing::new(&self.peers[self.at]), *wait);
+            self.state = State::Dialing(Dialing::new(), *wait);
         }
         let State::Dialing(dialing, wait) = &mut self.state else { return };
         let wait = *wait;
-        match dialing.look() {
+        match dialing.look(&mut self.peers[self.at]) {
             Progress::NotYet => {}
-            Progress::Connected(stream) => match Link::new(stream) {
-                Ok(link) => {
-                    self.sessions += 1;
-                    let run = self.waiting.next_run().unwrap_or(self.run);
-                    let peer = &self.peers[self.at];
-                    say(self.verbose, peer, "connected, templates go first");
-                    self.state = State::Up(Session::new(link, run));
-                }
-                Err(why) => self.failed(&why, wait),
-            },
-            Progress::Failed(why) => self.failed(&why, wait),
+            Progress::Connected(link) => {
+                self.sessions += 1;
+                let run = self.waiting.next_run().unwrap_or(self.run);
+                say(self.verbose, &self.peers[self.at].peer, "connected, templates go first");
+                self.state = State::Up(Session::new(link, run));
+            }
+            Progress::Failed(why) => self.failed(why, wait),
         }
     }
 
-    fn failed(&mut self, why: &io::Error, wait: Duration) {
-        say(self.verbose, &self.peers[self.at], &format!("cannot connect: {why}"));
+    fn failed(&mut self, why: io::Error, wait: Duration) {
+        let peer = &self.peers[self.at].peer;
+        say(self.verbose, peer, &format!("cannot connect: {why}"));
+        // One that is away comes back; one that nobody vouches for does not.
+        if why.kind() == io::ErrorKind::InvalidData {
+            let trouble = Some(format!("tls {peer}: {why}"));
+            self.losses.push(Loss { reason: RecordDrop::Down, records: 0, trouble });
+        }
+        self.refusal = Some(why);
         self.at = (self.at + 1) % self.peers.len();
         // Between the collectors of a list there is no wait; after a round of them there is.
         let round = self.at == 0;
@@ -277,12 +301,12 @@ impl Delivery {
         // The socket still knows what had been acknowledged.
         self.confirm();
         let State::Up(session) = self.redial(Duration::ZERO) else { return };
-        let peer = &self.peers[self.at];
+        let peer = &self.peers[self.at].peer;
         say(self.verbose, peer, &format!("connection broke: {why}"));
         if why.kind() == io::ErrorKind::ConnectionReset {
             self.unconfirmed += session.unread.iter().map(|(_, records)| u64::from(*records)).sum::<u64>();
         }
-        self.lose(RecordDrop::Down, 0, Some(format!("tcp {}: {why}", self.peers[self.at])));
+        self.lose(RecordDrop::Down, 0, Some(format!("tcp {}: {why}", self.peers[self.at].peer)));
         self.at = (self.at + 1) % self.peers.len();
         self.take_back(session);
     }

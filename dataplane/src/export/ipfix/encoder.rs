@@ -2,7 +2,8 @@
 use crate::batch::{Batch, FlowRecord, Link};
 use crate::flow::Basic;
 use crate::registry::PluginSet;
-use record::ipfix::{AddError, DataSink, Fate, Message, Packer, PackerConfig};
+use record::element::{IANA, REVERSE};
+use record::ipfix::{AddError, DataSink, Fate, Message, Packer, PackerConfig, Statement};
 use record::{Record, Schema};
 
 /// A [`Packer`] of flow records.
@@ -13,11 +14,16 @@ pub struct Encoder {
     /// The record types of each set of extensions that has occurred, sorted by the set; and the place asked for last.
     schemas: Vec<(PluginSet, Vec<&'static Schema>)>,
     last: usize,
+    /// Whether the types of private elements are told.
+    tells_types: bool,
 }
+
+/// Sets of extensions remembered; past them all are looked up again.
+const SETS_MAX: usize = 4096;
 
 impl Encoder {
     pub fn new(config: PackerConfig, dir: u32) -> Encoder {
-        Encoder { packer: Packer::new(config), dir, schemas: Vec::new(), last: 0 }
+        Encoder { packer: Packer::new(config), dir, schemas: Vec::new(), last: 0, tells_types: false }
     }
 
     /// Takes a flow of the batch; answers how many of its extension records were left behind, for which a record has no room.
@@ -49,6 +55,17 @@ impl Encoder {
         Ok(links.len() + 1 - schemas.len())
     }
 
+    /// Says something in each session, and the types of all private elements as they occur.
+    pub(super) fn announce(&mut self, statements: impl IntoIterator<Item = Statement>) {
+        self.tells_types = true;
+        statements.into_iter().for_each(|statement| self.packer.announce(statement));
+    }
+
+    /// Sends numbers of this moment.
+    pub(super) fn tell(&mut self, statistics: &[Statement], now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
+        self.packer.tell(statistics, now_secs, emit);
+    }
+
     /// Sends templates that are due and all that waits.
     pub fn flush(&mut self, now_secs: u32, emit: &mut impl FnMut(Message<'_>) -> Fate) {
         self.packer.flush(now_secs, emit);
@@ -61,10 +78,21 @@ impl Encoder {
 
     #[cold]
     fn place(&mut self, extensions: PluginSet, links: &[Link]) -> usize {
-        self.schemas.binary_search_by_key(&extensions, |(set, _)| *set).unwrap_or_else(|at| {
-            self.schemas.insert(at, (extensions, schemas_of(links)));
-            at
-        })
+        if let Ok(at) = self.schemas.binary_search_by_key(&extensions, |(set, _)| *set) {
+            return at;
+        }
+        let schemas = schemas_of(links);
+        if self.tells_types {
+            let elements = schemas.iter().flat_map(|s| s.fields).filter_map(|field| field.ipfix);
+            let private = elements.filter(|element| ![IANA, REVERSE].contains(&element.pen));
+            private.for_each(|element| self.packer.announce(Statement::Type(element)));
+        }
+        if self.schemas.len() >= SETS_MAX {
+            self.schemas.clear();
+        }
+        let at = self.schemas.partition_point(|(set, _)| *set < extensions);
+        self.schemas.insert(at, (extensions, schemas));
+        at
     }
 }
 

@@ -1,26 +1,33 @@
 //! The transport under an IPFIX session: UDP, TCP with reconnect, or a file.
 use super::IpfixConfig;
 use super::delivery::Delivery;
+use super::dialing::Far;
 use super::link::closed;
+use super::tls::TlsClient;
 use crate::export::datagrams::Datagrams;
-use crate::export::peer::{Peer, tcp, udp};
+use crate::export::peer::{Lookup, Peer, tcp, tcp_at, udp};
 use crate::export::spool::Spool;
 use crate::export::{Books, Loss, OpenError, RecordDrop};
-use record::ipfix::Fate;
+use record::ipfix::{Fate, Lz4Writer, Message};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Where IPFIX messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     Udp(Peer),
     Tcp(Peer),
-    /// The first of these that can be reached over TCP, then the next when that one goes.
-    Failover(Vec<Peer>),
+    /// TLS over TCP.
+    Tls(Peer),
+    /// The first of these that can be reached over TCP, or TLS, then the next when that one goes.
+    Failover {
+        peers: Vec<Peer>,
+        tls: bool,
+    },
     /// Messages back to back (RFC 5655 without its options records).
     File(PathBuf),
 }
@@ -30,9 +37,10 @@ impl fmt::Display for Target {
         match self {
             Target::Udp(peer) => write!(f, "udp {peer}"),
             Target::Tcp(peer) => write!(f, "tcp {peer}"),
-            Target::Failover(peers) => {
+            Target::Tls(peer) => write!(f, "tls {peer}"),
+            Target::Failover { peers, tls } => {
                 let peers: Vec<String> = peers.iter().map(Peer::to_string).collect();
-                write!(f, "tcp {}", peers.join(" or "))
+                write!(f, "{} {}", if *tls { "tls" } else { "tcp" }, peers.join(" or "))
             }
             Target::File(path) => write!(f, "file {}", path.display()),
         }
@@ -57,13 +65,19 @@ pub(super) struct Buffered {
 /// Bytes gathered before a file is written.
 const FILE_BUFFER: usize = 1 << 18;
 
+/// How long a message waits for the resolver when a session broke; then messages are lost until it answers.
+const LOOKUP_PATIENCE: Duration = Duration::from_millis(200);
+
 /// One TCP session after the other.
 pub(super) struct Session {
     peer: Peer,
+    lookup: Lookup,
     stream: Option<TcpStream>,
     retry_secs: u64,
     next_try_secs: u64,
     reconnects: u64,
+    /// With the block that goes next.
+    lz4: Option<(Lz4Writer, Vec<u8>)>,
     verbose: bool,
 }
 
@@ -71,21 +85,31 @@ impl Wire {
     pub(super) fn open(config: &IpfixConfig) -> Result<Wire, OpenError> {
         let IpfixConfig { target, retry_secs, verbose, .. } = config;
         let (retry_secs, verbose) = (*retry_secs, *verbose);
-        let peers = match (target, &config.spool) {
-            (Target::Tcp(peer), Some(_)) => vec![peer.clone()],
-            (Target::Failover(peers), _) => peers.clone(),
+        if config.lz4.is_some() && matches!(target, Target::Udp(_) | Target::File(_)) {
+            return Err(OpenError::Config(format!("LZ4 is for collectors over TCP, not for {target}")));
+        }
+        let (peers, tls) = match (target, &config.spool) {
+            (Target::Tcp(peer), Some(_)) => (vec![peer.clone()], false),
+            (Target::Tls(peer), _) => (vec![peer.clone()], true),
+            (Target::Failover { peers, tls }, _) => (peers.clone(), *tls),
             (_, Some(_)) => {
                 return Err(OpenError::Config(
                     "a spool is for collectors over TCP: UDP never says that one is away".into(),
                 ));
             }
-            _ => Vec::new(),
+            _ => (Vec::new(), false),
         };
         if !peers.is_empty() {
+            let tls = tls.then(|| TlsClient::open(&config.tls)).transpose()?;
+            let fars = peers.into_iter().map(|peer| Far::new(peer, tls.clone(), config.lz4)).collect();
             // Two runs are never at the same nanosecond.
             let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
             let spool = config.spool.clone().map(|spool| Spool::open(spool, run)).transpose()?;
-            return Ok(Wire::Kept(Box::new(Delivery::new(peers, spool, run, verbose))));
+            let mut delivery = Delivery::new(fars, spool, run, verbose);
+            if matches!(target, Target::Tls(_)) && config.spool.is_none() {
+                delivery.reach()?;
+            }
+            return Ok(Wire::Kept(Box::new(delivery)));
         }
         match target {
             Target::Udp(peer) => Ok(Wire::Udp(Datagrams::new(udp(peer)?, target.to_string()))),
@@ -93,14 +117,16 @@ impl Wire {
                 let stream = tcp(peer)?;
                 Ok(Wire::Tcp(Session {
                     peer: peer.clone(),
+                    lookup: Lookup::new(peer.clone()),
                     stream: Some(stream),
                     retry_secs,
                     next_try_secs: 0,
                     reconnects: 0,
+                    lz4: config.lz4.map(|history| (Lz4Writer::new(history as usize), Vec::new())),
                     verbose,
                 }))
             }
-            Target::Failover(_) => Err(OpenError::Config("no collector is named".into())),
+            Target::Tls(_) | Target::Failover { .. } => Err(OpenError::Config("no collector is named".into())),
             Target::File(path) => {
                 let file = File::create(path)
                     .map_err(|cause| OpenError::Create { path: path.display().to_string(), cause })?;
@@ -110,19 +136,20 @@ impl Wire {
         }
     }
 
-    /// Hands one message with `records` data records to the transport.
-    pub(super) fn send(&mut self, message: &[u8], records: u64, now_secs: u64) -> Result<Fate, Loss> {
+    /// Hands one message to the transport.
+    pub(super) fn send(&mut self, message: &Message<'_>, now_secs: u64) -> Result<Fate, Loss> {
+        let (bytes, records) = (message.bytes, u64::from(message.records));
         match self {
             Wire::Udp(datagrams) => {
-                datagrams.send(message, records);
+                datagrams.send(bytes, records);
                 Ok(Fate::Sent)
             }
-            Wire::Tcp(session) => session.send(message, records, now_secs),
+            Wire::Tcp(session) => session.send(bytes, records, now_secs),
             Wire::Kept(delivery) => {
-                delivery.send(message, records as u32);
+                delivery.send(message);
                 Ok(Fate::Sent)
             }
-            Wire::File(file) => file.send(message, records),
+            Wire::File(file) => file.send(bytes, records),
         }
     }
 
@@ -214,6 +241,10 @@ impl Session {
         };
         let written = if closed(stream).unwrap_or(false) {
             Err(io::ErrorKind::NotConnected.into())
+        } else if let Some((lz4, block)) = &mut self.lz4 {
+            block.clear();
+            lz4.put(message, block);
+            stream.write_all(block)
         } else {
             stream.write_all(message)
         };
@@ -221,18 +252,25 @@ impl Session {
         self.stream = None;
         self.say(&format!("connection broke: {broken}"));
         let stalled = matches!(broken.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-        if !stalled && self.connect(now_secs).is_ok() {
+        if stalled {
+            self.next_try_secs = now_secs + self.retry_secs;
+        } else if self.connect(now_secs).is_ok() {
             return Ok(Fate::Restarted);
         }
-        self.next_try_secs = now_secs + self.retry_secs;
         let trouble = Some(format!("tcp {}: {broken}", self.peer));
         Err(Loss { reason: RecordDrop::SendFailed, records, trouble })
     }
 
     fn connect(&mut self, now_secs: u64) -> Result<(), OpenError> {
+        let Some(found) = self.lookup.look(LOOKUP_PATIENCE) else {
+            self.next_try_secs = now_secs + 1;
+            let cause = io::Error::new(io::ErrorKind::TimedOut, "the resolver has not answered yet");
+            return Err(OpenError::Resolve { host: self.peer.host.clone(), cause });
+        };
         self.next_try_secs = now_secs + self.retry_secs;
-        let stream = tcp(&self.peer).inspect_err(|e| self.say(&e.to_string()))?;
+        let stream = tcp_at(&self.peer, found).inspect_err(|e| self.say(&e.to_string()))?;
         self.stream = Some(stream);
+        self.lz4.iter_mut().for_each(|(lz4, _)| lz4.restart());
         self.reconnects += 1;
         self.say("connected again, templates are sent anew");
         Ok(())

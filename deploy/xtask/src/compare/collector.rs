@@ -108,6 +108,7 @@ fn session(listener: &TcpListener) -> Result<Sums, String> {
 /// Adds a record's counters, those of both directions.
 fn add(sums: &mut Sums, trouble: &mut Option<String>, event: &Event<'_>) {
     match event {
+        Event::Record(record) if record.template.is_options() => {}
         Event::Record(record) => {
             sums.flows += 1;
             for field in record.fields() {

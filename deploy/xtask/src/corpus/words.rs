@@ -62,6 +62,14 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
             b"SONDAsp1\0\0\0\0\0\0\0\x07\0\0\0\x05\0\0\0\0\xb0\xfb\xa6\x14ipfix\0\0\0\x03\0\0\0\x02\xa1\x8a-\xf0t",
         ],
     ),
+    // Two blocks of liblz4, the second one cut.
+    (
+        "ipfix_lz4",
+        &[
+            b"LZ4c\0\0#(\0#\0\x14\xafipfix and \x0a\0\x01Pflows\0(\0\x14_flows#\0\x06\xa0more flows",
+            b"LZ4c\0\0#(\0#\0\x14\xafipfix and \x0a\0\x01Pflows\0(\0\x14_flows#\0\x06\xa0more fl",
+        ],
+    ),
     ("mux_message", &[b"\x02\0\0\0\x02uint16 A\0", b"\x01\0\x01\0\x02\x09\0\0\0\x02\0hi!", b"\xff\xff\0\0\0"]),
     (
         "alert_store",

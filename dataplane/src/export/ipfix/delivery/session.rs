@@ -1,6 +1,7 @@
 //! One transport session to a collector: what was sent in it and is not acknowledged, and which templates it was told.
 use crate::export::ipfix::link::Link;
 use crate::export::spool::Mark;
+use record::ipfix::{Decoder, Limits};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -11,11 +12,16 @@ const UNREAD_MAX: u64 = 6 << 20;
 /// Messages remembered for that, at the most.
 const UNREAD_MESSAGES_MAX: usize = 16_384;
 
+/// Of what it told itself: all templates of a run, those of options among them.
+const LIMITS: Limits = Limits { domains_max: 1, templates_max: 8192, fields_max: u16::MAX, memory_max: 256 << 20 };
+
 pub(super) struct Session {
     pub(super) link: Link,
     /// Whose messages these are.
     pub(super) run: u64,
     sequence: u32,
+    /// Counts the options records in messages without flows.
+    reader: Decoder,
     /// Templates of this run that were sent.
     told: usize,
     /// Template messages of an earlier run that were sent.
@@ -39,7 +45,7 @@ pub(super) enum Origin {
     /// It exists here alone.
     Memory(Vec<u8>),
     Spool(Mark),
-    /// Sent anew by each session.
+    /// Sent anew by each session, or not worth it.
     Preface,
 }
 
@@ -49,6 +55,7 @@ impl Session {
             link,
             run,
             sequence: 0,
+            reader: Decoder::new(LIMITS),
             told: 0,
             told_earlier: Vec::new(),
             window: VecDeque::new(),
@@ -57,7 +64,7 @@ impl Session {
         }
     }
 
-    /// Sends the templates of this run that it has not sent.
+    /// Sends the templates and lasting options of this run that it has not sent.
     pub(super) fn tell(&mut self, templates: &[Vec<u8>]) {
         let from = self.told;
         self.told = templates.len();
@@ -89,7 +96,9 @@ impl Session {
         if let Some(sequence) = message.get_mut(SEQUENCE) {
             sequence.copy_from_slice(&self.sequence.to_be_bytes());
         }
-        self.sequence = self.sequence.wrapping_add(records);
+        let options = |reader: &mut Decoder| reader.decode(&message, &mut |_| {}).map_or(0, |summary| summary.records);
+        let counted = if records == 0 { options(&mut self.reader) } else { records };
+        self.sequence = self.sequence.wrapping_add(counted);
         let end = self.link.push(&message);
         self.window.push_back(Sent { end, records, origin });
     }
