@@ -32,6 +32,7 @@ need=(
     sysctl=procps
     systemd-analyze=systemd
     tcpreplay=tcpreplay
+    faketime=faketime
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
 )

@@ -9,6 +9,16 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
+/// The control API with what [`authority`] makes.
+pub(crate) const API: &str = r#"
+[api]
+listen = "127.0.0.1:0"
+certificate = "@/server.crt"
+key = "@/server.key"
+client_ca = "@/ca.crt"
+tokens = "@/tokens.json"
+"#;
+
 pub(crate) fn openssl(folder: &Path, words: &str) {
     let ran =
         Command::new("openssl").args(words.split(' ')).current_dir(folder).output().expect("openssl is installed");
