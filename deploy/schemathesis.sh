@@ -2,11 +2,12 @@
 # A stranger reads the description of the control API and asks a real supervisor for everything that it allows and much that it does not.
 # Fails when an answer is not as described or a server error; and when schemathesis is not installed: nothing is skipped unseen.
 #   deploy/schemathesis.sh [SONDA]        this program in place of target/debug/sonda
-#   SCHEMATHESIS=PATH EXAMPLES=N          the tool, and requests of each route at the most (50)
+#   SCHEMATHESIS=PATH EXAMPLES=N          the tool in place of the one that deploy/setup.sh installs, and requests of each route at the most (50)
 set -euo pipefail
 cd "$(dirname "$0")/.."
-st=$(command -v "${SCHEMATHESIS:-schemathesis}") || {
-    echo "schemathesis is missing: python3 -m venv /tmp/st && /tmp/st/bin/pip install schemathesis, then SCHEMATHESIS=/tmp/st/bin/schemathesis $0" >&2
+installed=${CARGO_TARGET_DIR:-target}/tools/schemathesis/bin/schemathesis
+st=$(realpath -e "$(command -v "${SCHEMATHESIS:-$installed}")") || {
+    echo "schemathesis is missing: run deploy/setup.sh, or give another one by SCHEMATHESIS=PATH" >&2
     exit 1
 }
 sonda=${1:-target/debug/sonda}
@@ -50,7 +51,10 @@ done
 [ -n "$port" ] || { echo "the supervisor does not serve its API:" >&2; cat "$there/supervisor_log" >&2; exit 1; }
 # Left out: what has no end or ends the supervisor. Roles are walked by probe/tests/control_tcp.rs; a stranger's wrong tokens would be refused
 # for a minute, with all others of his address. That a name is not there is no fault of a request.
-"$st" run docs/openapi.json --url "https://127.0.0.1:$port" --tls-verify "$there/server.crt" --header "Authorization:Bearer $token" \
+description=$PWD/docs/openapi.json
+# What it remembers of its runs is not kept.
+cd "$there"
+"$st" run "$description" --url "https://127.0.0.1:$port" --tls-verify "$there/server.crt" --header "Authorization:Bearer $token" \
     --max-examples "${EXAMPLES:-50}" --exclude-checks ignored_auth,positive_data_acceptance,negative_data_rejection \
     --exclude-path /v1/events --exclude-path /v1/flows --exclude-path /v1/supervisor/leave --exclude-path /v1/supervisor/stop \
     --request-timeout 30 --continue-on-failure --warnings off

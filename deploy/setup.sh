@@ -34,6 +34,7 @@ need=(
     tcpreplay=tcpreplay
     openssl=openssl
     "/usr/lib/$(uname -m)-linux-gnu/liblz4.so.1=liblz4-1"
+    faketime=faketime
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
 )
@@ -44,6 +45,8 @@ for pair in "${need[@]}"; do
     what=${pair%%=*}
     [ -e "$what" ] || command -v "$what" >/dev/null || missing+=("${pair#*=}")
 done
+
+python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 
 if [ ${#missing[@]} -gt 0 ]; then
     command -v apt-get >/dev/null || { echo "setup: install these first, there is no apt-get here: ${missing[*]}" >&2; exit 1; }
@@ -56,6 +59,18 @@ if [ ${#missing[@]} -gt 0 ]; then
     echo "setup: installing ${missing[*]}"
     "${apt[@]}" update
     "${apt[@]}" install --yes --no-install-recommends "${missing[@]}" >/dev/null
+fi
+
+# What Debian has not: schemathesis, with all that it needs, in the versions of deploy/schemathesis.txt (pip fetches them once).
+here=$(cd "$(dirname "$0")" && pwd)
+tools=${CARGO_TARGET_DIR:-$here/../target}/tools/schemathesis
+if ! cmp -s "$here/schemathesis.txt" "$tools/installed.txt"; then
+    echo "setup: installing schemathesis into $tools"
+    rm -rf "$tools"
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$here/schemathesis.txt" ||
+        { echo "setup: schemathesis cannot be fetched: the machine needs a way to pypi.org once" >&2; exit 1; }
+    cp "$here/schemathesis.txt" "$tools/installed.txt"
 fi
 
 if command -v rustup >/dev/null; then

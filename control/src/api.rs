@@ -30,6 +30,7 @@ mod blacklists;
 pub mod client;
 mod events;
 mod extract;
+pub(crate) mod fuzzing;
 pub mod gate;
 mod identify;
 mod ledgers;

@@ -23,8 +23,8 @@ pub const GENERATED: &str = "supervisor_config_gener.xml";
 /// Where the configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// The original's XML template, and the folder for what it becomes (`-T`, `-C`).
-    Template { path: PathBuf, generated: Option<PathBuf> },
+    /// The original's XML template, the folder for what it becomes, and TOML for what it has no words for (`-T`, `-C`, `--settings`).
+    Template { path: PathBuf, generated: Option<PathBuf>, settings: Option<PathBuf> },
     /// Our own: a TOML file, or a folder of them.
     Native(PathBuf),
 }
@@ -41,7 +41,7 @@ impl Source {
     #[must_use]
     pub fn of_path(path: &Path) -> Self {
         if path.extension().is_some_and(|ending| ending == "xml") {
-            Self::Template { path: path.into(), generated: None }
+            Self::Template { path: path.into(), generated: None, settings: None }
         } else {
             Self::Native(path.into())
         }
@@ -87,13 +87,17 @@ impl Source {
 
     fn read_with(&self, generated: &mut dyn FnMut(&Path, &str)) -> Result<Config, Refused> {
         match self {
-            Self::Template { path, generated: folder } => {
+            Self::Template { path, generated: folder, settings } => {
                 let text = include::expand(path)?;
                 let shown = self.loaded();
                 if folder.is_some() {
                     generated(&shown, &text.xml);
                 }
-                template::parse(&text, &shown)
+                let mut config = template::parse(&text, &shown)?;
+                if let Some(path) = settings {
+                    config.settings = native::beside::read(path, &config.settings)?;
+                }
+                Ok(config)
             }
             Self::Native(path) => native::read(path),
         }

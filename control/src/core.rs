@@ -20,6 +20,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(200);
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 /// What counts of the time between two ticks as silence of modules, at the most: if the supervisor itself was held up, nobody could be heard.
 const SILENCE_MAX: Duration = Duration::from_millis(500);
+/// A look at lanes that nothing was published since counts for so long, however long ago the look before it was.
+pub const LANE_LOOK: Duration = Duration::from_millis(100);
 /// Whoever starts after a module waits until it answers at its service interface, or for so long.
 const READY: Duration = Duration::from_secs(2);
 
@@ -63,6 +65,8 @@ pub struct Supervised {
     is_failed: bool,
     is_leaving: bool,
     wants_restart: bool,
+    /// Looks at its process, one after the other, at which a lane of it stood still.
+    looks_still: u32,
 }
 
 /// The process of a module.
@@ -83,6 +87,8 @@ pub enum Why {
     Asked,
     /// It does not answer: a failure of its own.
     Hung,
+    /// A lane of it stands still: a failure of its own, too.
+    Stuck,
 }
 
 /// How a process ended.
@@ -101,6 +107,8 @@ pub enum Action {
     Start(String),
     /// SIGINT to its process group.
     Interrupt { name: String, pid: u32 },
+    /// SIGABRT to its process group, so that it leaves a core.
+    Abort { name: String, pid: u32 },
     /// SIGKILL to its process group.
     Kill { name: String, pid: u32 },
 }
@@ -137,8 +145,11 @@ impl Core {
                 Run::Running { pid, since, silent } => {
                     let silent = silent.map(|silent| silent + passed);
                     self.modules[at].run = Run::Running { pid, since, silent };
+                    let still = LANE_LOOK * self.modules[at].looks_still;
                     if self.settings.heartbeat.zip(silent).is_some_and(|(most, silent)| silent > most) {
                         actions.push(self.kill(at, pid, now, Why::Hung));
+                    } else if self.settings.lane_heartbeat.is_some_and(|most| still >= most) {
+                        actions.push(self.abort(at, pid, now, still));
                     }
                 }
                 Run::Stopping { pid, since, why, .. } => {
@@ -160,7 +171,7 @@ impl Core {
         if module.is_failed {
             module.restarts.push_back(now);
         }
-        (module.was_started, module.is_failed) = (true, false);
+        (module.was_started, module.is_failed, module.looks_still) = (true, false, 0);
         module.run = Run::Running { pid, since: now, silent: None };
         self.books.spawned += 1;
         self.events.push(event);
@@ -181,7 +192,7 @@ impl Core {
     pub fn adopt(&mut self, name: &str, pid: u32, now: Duration) {
         let Some(at) = self.place(name) else { return };
         let module = &mut self.modules[at];
-        (module.was_started, module.is_failed) = (true, false);
+        (module.was_started, module.is_failed, module.looks_still) = (true, false, 0);
         module.run = Run::Running { pid, since: now, silent: None };
         self.books.adopted += 1;
         self.events.push(format!("[START] Module {name} goes on as it was found running (PID: {pid})."));
@@ -224,6 +235,13 @@ impl Core {
         {
             *silent = Some(Duration::ZERO);
         }
+    }
+
+    /// Somebody looked at the lanes of a module's process, [`LANE_LOOK`] or more after the look before: whether one of them stands still.
+    pub fn looked_at_lanes(&mut self, name: &str, pid: u32, is_still: bool) {
+        let Some(at) = self.place(name).filter(|at| self.modules[*at].run.pid() == Some(pid)) else { return };
+        let looks = &mut self.modules[at].looks_still;
+        *looks = if is_still { looks.saturating_add(1) } else { 0 };
     }
 
     /// Enables or disables a module until its configuration is loaded anew; one that was given up gets all its restarts again.
@@ -328,6 +346,16 @@ impl Core {
         Action::Kill { name, pid }
     }
 
+    fn abort(&mut self, at: usize, pid: u32, now: Duration, still: Duration) -> Action {
+        let name = self.modules[at].spec.name.clone();
+        self.modules[at].run = Run::Stopping { pid, since: now, why: Why::Stuck, is_killed: false };
+        let looks = still.as_millis();
+        self.events.push(format!(
+            "[STOP] Stopping module {name}... sending SIGABRT: a lane of it has published nothing in {looks} ms of looks at it."
+        ));
+        Action::Abort { name, pid }
+    }
+
     /// The module is down and was not asked to be: it waits for its restart, or is given up.
     fn fail(&mut self, at: usize, now: Duration) {
         let module = &mut self.modules[at];
@@ -370,6 +398,7 @@ impl Supervised {
             is_failed: false,
             is_leaving: false,
             wants_restart: false,
+            looks_still: 0,
         }
     }
 

@@ -1,4 +1,5 @@
 //! Harnesses of this crate: one body for property tests, fuzz targets and replays of their corpora.
+use crate::api::fuzzing::fuzz_api_request;
 use crate::client::select;
 use crate::config::{include, native, template};
 use crate::history::{Asked, History, LEVELS, Origin, Part, Sample};
@@ -10,6 +11,7 @@ use std::path::Path;
 
 /// Name and function of each. `fuzz/targets.rs` joins the tables of all crates.
 pub const TARGETS: &[Target] = &[
+    ("api_request", fuzz_api_request),
     ("control_history", fuzz_history),
     ("ipfixprobed_config", crate::ipfixprobed::fuzz),
     ("supervisor_counters", fuzz_counters),

@@ -2,9 +2,10 @@
 //!
 //! Contract: memory is bounded by [`SERIES_MAX`] and [`LEVELS`], and what makes room is counted. In each level the slots of a counter add
 //! up to what it grew by since it was seen first (as long as they reach back). Nothing is kept on disk: a history begins with its
-//! supervisor. Time is told, not asked for.
+//! supervisor. Time is told, not asked for; it goes on steadily, and answers are by the machine's clock as it is set now, so that whoever sets
+//! it moves what is known of the past and loses nothing of it.
+use crate::clock::Steady;
 use crate::pages::{self, Found};
-use jiff::Timestamp;
 use record::page::columns::{Kind, LANE, OUTPUT};
 use ring::Ring;
 use std::collections::BTreeMap;
@@ -56,6 +57,8 @@ pub struct History {
     origins: BTreeMap<Origin, Counted>,
     /// Milliseconds since 1970 at the last look.
     seen: u64,
+    /// Seconds by which the machine's clock has been set forward since the begin.
+    pub ahead: i64,
     /// Counters that made room for others.
     pub forgotten: u64,
     /// Counters that found no room at the last look.
@@ -106,21 +109,25 @@ impl Shared {
     pub async fn keep(self) {
         let mut looks = tokio::time::interval(LOOK);
         looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let clock = Steady::begin();
         loop {
             looks.tick().await;
             if let Ok(found) = spawn_blocking(pages::all).await {
-                let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
-                self.lock().take(now, found.iter().flat_map(Sample::all));
+                let (now, ahead) = clock.now();
+                let mut history = self.lock();
+                history.ahead = ahead;
+                history.take(now, found.iter().flat_map(|found| Sample::all(found, ahead)));
             }
         }
     }
 }
 
 impl Sample {
-    /// The origins of a page.
-    fn all(found: &Found) -> Vec<Self> {
+    /// The origins of a page, whose writer's clock is so many seconds ahead.
+    fn all(found: &Found, ahead: i64) -> Vec<Self> {
         let page = &found.page;
-        let milliseconds = |at: record::Time| at.0 / 1_000_000;
+        let milliseconds =
+            |at: record::Time| (at.0 / 1_000_000).saturating_add_signed(ahead.saturating_mul(1_000).saturating_neg());
         let of = |part, name: &str| Self {
             origin: Origin { probe: found.name.clone(), part, name: name.into() },
             writer: (page.writer.pid, page.writer.process_start),
@@ -232,7 +239,15 @@ impl History {
     /// # Errors
     /// [`RangeError`].
     pub fn range(&self, asked: Asked) -> Result<Range, RangeError> {
-        Range::of(asked, self.seen)
+        // Below 0 it is so long ago.
+        let from = asked.from.map(|from| if from < 0 { from } else { from.saturating_sub(self.ahead).max(0) });
+        Range::of(Asked { from, ..asked }, self.seen)
+    }
+
+    /// Where a range begins by the machine's clock as it is set now, seconds since 1970.
+    #[must_use]
+    pub fn begin_of(&self, range: Range) -> u64 {
+        range.from().saturating_add_signed(self.ahead)
     }
 }
 

@@ -61,11 +61,16 @@ pub(crate) async fn serve<A: Accept>(listener: A, places: &Places, stop: impl Fu
         };
         tokio::spawn(async move {
             let Ok(Ok((stream, app))) = timeout(HEAD_WAIT, A::ready(raw)).await else { return };
-            let mut http = http1::Builder::new();
-            http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_MAX);
-            // How a peer ends a connection is its own business.
-            let _ended = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).await;
+            converse(stream, app).await;
             drop(place);
         });
     }
+}
+
+/// Answers a peer until its connection ends.
+pub(crate) async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin, app: Router) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT).max_buf_size(HEAD_MAX);
+    // How a peer ends a connection is its own business.
+    let _ended = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).await;
 }

@@ -10,6 +10,7 @@ pub mod api;
 pub mod cgroup;
 pub mod cli;
 pub mod client;
+pub mod clock;
 pub mod config;
 pub mod core;
 pub mod fuzzing;

@@ -36,6 +36,9 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// A module whose service interface answered before and is silent for so long is killed and restarted; `None`: never.
     pub heartbeat: Option<Duration>,
+    /// A probe, one of whose lanes published nothing in looks of so long, is aborted and restarted; `None`: never.
+    #[serde(default)]
+    pub lane_heartbeat: Option<Duration>,
     /// Bytes of a log file, at the most; what is longer becomes `FILE.1`. 0: no bound.
     pub log_bytes_max: u64,
     /// Old files kept of each log.
@@ -130,6 +133,7 @@ impl Default for Settings {
         Self {
             stop_grace: Duration::from_secs(3),
             heartbeat: None,
+            lane_heartbeat: None,
             log_bytes_max: LOG_MIB << 20,
             log_files_max: LOG_FILES,
             api: None,

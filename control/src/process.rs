@@ -4,6 +4,9 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs;
 
+/// Threads of a process that are looked at, at the most: a probe has one for each lane and output and a few more.
+const THREADS_MAX: usize = 4_096;
+
 /// A process and when it began: a number alone may belong to another one later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -16,6 +19,8 @@ pub struct Identity {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     pub state: char,
+    /// Its process group: that of a module has the module's number.
+    pub group: u32,
     /// Clock ticks in user mode and in the kernel.
     pub user: u64,
     pub system: u64,
@@ -62,9 +67,10 @@ impl Stat {
         let (_, behind) = line.rsplit_once(')')?;
         let fields: Vec<&str> = behind.split_ascii_whitespace().collect();
         // The third field of the manual is the first behind the name.
-        let number = |field: usize| fields.get(field - 3)?.parse().ok();
+        let number = |field: usize| -> Option<u64> { fields.get(field - 3)?.parse().ok() };
         Some(Self {
             state: fields.first()?.chars().next()?,
+            group: number(5)?.try_into().ok()?,
             user: number(14)?,
             system: number(15)?,
             start: number(22)?,
@@ -102,8 +108,23 @@ fn resident(status: &str) -> Option<u64> {
     Some(line.trim().split(' ').next()?.parse::<u64>().ok()? * 1024)
 }
 
-fn stat(pid: u32) -> Option<Stat> {
+/// What the kernel tells of a process; `None` if there is none of this number.
+#[must_use]
+pub fn stat(pid: u32) -> Option<Stat> {
     Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Threads of a process that want a processor now, and how long each has had one since its start, in nanoseconds (proc_pid_schedstat).
+#[must_use]
+pub fn runnable_threads(pid: u32) -> Vec<(u32, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten().take(THREADS_MAX);
+    let runnable = tasks.filter_map(|task| {
+        let stat = Stat::parse(&fs::read_to_string(task.path().join("stat")).ok()?)?;
+        let ran = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        let ran = ran.split_ascii_whitespace().next()?.parse().ok()?;
+        (stat.state == 'R').then_some((task.file_name().to_str()?.parse().ok()?, ran))
+    });
+    runnable.collect()
 }
 
 /// Clock ticks of all processors since the machine's start, idle ones as well.
@@ -123,6 +144,13 @@ pub fn boot_id() -> String {
 /// Sends SIGINT to a module: to its group, or to it alone while it has none yet.
 pub fn interrupt(pid: u32) {
     send(pid, Signal::SIGINT);
+}
+
+/// Sends SIGABRT, as [`interrupt`]: what has no handler for it leaves a core, where its limits and the system allow one.
+pub fn abort(pid: u32) {
+    send(pid, Signal::SIGABRT);
+    // One that was stopped does not end before it goes on.
+    send(pid, Signal::SIGCONT);
 }
 
 /// Sends SIGKILL, as [`interrupt`].
@@ -145,8 +173,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_kernel() {
-        let line = "42 (a) b (c)) S 1 42 42 0 -1 4194560 1 0 0 0 7 9 0 0 20 0 1 0 1234 5678 90 18446744073709551615";
-        let expected = Stat { state: 'S', user: 7, system: 9, start: 1234, virtual_bytes: 5678 };
+        let line = "42 (a) b (c)) S 1 43 42 0 -1 4194560 1 0 0 0 7 9 0 0 20 0 1 0 1234 5678 90 18446744073709551615";
+        let expected = Stat { state: 'S', group: 43, user: 7, system: 9, start: 1234, virtual_bytes: 5678 };
         assert_eq!(Stat::parse(line), Some(expected));
         for bad in ["", "42 (x", "42 (x) S", "1 (x) S a b c"] {
             assert_eq!(Stat::parse(bad), None, "{bad}");
@@ -161,5 +189,7 @@ mod tests {
         let usage = Meter::default().read(own.pid, total_ticks()).expect("it runs");
         assert!(usage.resident_bytes > 0 && usage.virtual_bytes >= usage.resident_bytes);
         assert!(!boot_id().is_empty());
+        let busy = runnable_threads(own.pid);
+        assert!(busy.iter().any(|(_, ran)| *ran > 0), "the one that asks runs: {busy:?}");
     }
 }

@@ -4,7 +4,7 @@
 //! [`Command`]s, which are done one after the other. Reloads that come close together are one.
 use crate::api::gate::Gate;
 use crate::config::{Refused, why_not};
-use crate::core::{Action, Core, End};
+use crate::core::{Action, Core, End, LANE_LOOK};
 use crate::launch::Launch;
 use crate::logs::{self, Logs};
 use crate::model::{Config, Direction, Kind};
@@ -23,6 +23,7 @@ pub mod backup;
 mod bounds;
 mod handle;
 mod look;
+mod pulse;
 mod reload;
 mod remains;
 pub mod service;
@@ -34,11 +35,12 @@ pub use remains::Remains;
 
 use bounds::Bounds;
 use handle::Request;
+use pulse::Pulses;
 use service::{Answer, Services};
 use state::State;
 
 /// How often modules are looked at.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = LANE_LOOK;
 /// Looks between two measurements: 2 s, the cycle of the original.
 const LOOKS_A_CYCLE: u64 = 20;
 /// Cycles between two entries of modules_statistics.
@@ -63,6 +65,7 @@ pub struct Runner {
     meters: HashMap<u32, Meter>,
     measured: HashMap<String, (Usage, Option<Counters>)>,
     services: Services,
+    pulses: Pulses,
     ends: (mpsc::UnboundedSender<Ended>, mpsc::UnboundedReceiver<Ended>),
     answers: mpsc::UnboundedReceiver<Answer>,
     commands: mpsc::Receiver<Request>,
@@ -70,6 +73,8 @@ pub struct Runner {
     reloads: reload::Pending,
     bounds: Bounds,
     lost: HashMap<String, Remains>,
+    /// When the certificate of the control API expires, as it was at the last measurement.
+    expiry: Option<u64>,
     /// Something may have to be saved and told.
     is_changed: bool,
     saved: String,
@@ -117,6 +122,7 @@ impl Runner {
             meters: HashMap::new(),
             measured: HashMap::new(),
             services: Services::new(told),
+            pulses: Pulses::default(),
             ends: mpsc::unbounded_channel(),
             answers,
             commands,
@@ -124,6 +130,7 @@ impl Runner {
             reloads: reload::Pending::default(),
             bounds,
             lost: HashMap::new(),
+            expiry: None,
             is_changed: false,
             saved: String::new(),
             is_leaving: false,
@@ -189,6 +196,7 @@ impl Runner {
             match action {
                 Action::Start(name) => self.start(&name),
                 Action::Interrupt { pid, .. } => process::interrupt(pid),
+                Action::Abort { pid, .. } => process::abort(pid),
                 Action::Kill { pid, .. } => process::end(pid),
             }
         }

@@ -26,6 +26,8 @@ pub struct Snapshot {
     pub lost: HashMap<String, Remains>,
     /// Texts for logs and terminal that nobody took.
     pub lost_logs: u64,
+    /// When the certificate of the control API expires, in seconds since 1970; `None`: it is not served over TLS.
+    pub certificate_expiry: Option<u64>,
     /// Parts of the sandboxes of modules that run, and whether each is in force.
     pub sandboxes: HashMap<String, Sandbox>,
 }

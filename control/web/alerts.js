@@ -7,12 +7,9 @@ import { begin } from "/web/session.js";
 import { moment, short, whole } from "/web/text.js";
 
 const LOOK_MS = 10_000;
-/** Alerts that are fetched and counted in the chart; a filter finds those before. */
+/** Alerts that are fetched for the list; a filter finds those before. The chart counts all. */
 const FETCHED_MAX = 1_000;
 const SHOWN_AT_ONCE = 50;
-/** Bars of the chart, about. */
-const BARS = 48;
-const BAR_SECONDS = [60, 300, 900, 3600, 10800, 21600, 43200, 86400, 604800, 2592000, 7776000];
 
 const form = byId("filter");
 const timeline = chart("Alerts by category", "No alert like that.");
@@ -83,28 +80,9 @@ function offerTimes() {
   document.querySelectorAll(".own").forEach((field) => (field.hidden = !isOwn));
 }
 
-function showChart() {
-  const times = found.map(detectedOf).filter((at) => at > 0);
-  if (times.length === 0) {
-    return timeline.update({ from: 0, step: 60, series: [], mode: "bars", format: short });
-  }
-  const query = asked();
-  const first = seconds(query.get("from")) ?? Math.min(...times);
-  const last = Math.max(seconds(query.get("until")) ?? (query.has("from") ? Date.now() / 1000 : 0), ...times);
-  const step = BAR_SECONDS.find((length) => (last - first) / length <= BARS) ?? BAR_SECONDS.at(-1);
-  const start = Math.floor(first / step) * step;
-  const slots = Math.min(400, Math.max(2, Math.ceil((last - start + 1) / step)));
-  const sums = new Map();
-  for (const entry of found) {
-    const name = categoryOf(entry);
-    const values = sums.get(name) ?? new Array(slots).fill(0);
-    const at = Math.floor((detectedOf(entry) - start) / step);
-    if (at >= 0 && at < slots) {
-      values[at] += 1;
-    }
-    sums.set(name, values);
-  }
-  timeline.update({ from: start, step, series: greatest([...sums].map(([name, values]) => ({ name, values }))), mode: "bars", format: (value) => short(value) });
+function showChart(told) {
+  const series = told.categories.map(({ category, alerts }) => ({ name: category || "none", values: alerts }));
+  timeline.update({ from: seconds(told.from), step: told.step_s, series: series.length ? greatest(series) : [], mode: "bars", format: short });
 }
 
 function row(entry) {
@@ -139,14 +117,15 @@ function showMore() {
 
 async function look() {
   const query = asked();
+  const counted = get(`/v1/alerts/timeline?${query}`);
   query.set("limit", FETCHED_MAX);
-  const told = await get(`/v1/alerts?${query}`);
+  const [told, counts] = await Promise.all([get(`/v1/alerts?${query}`), counted]);
   found = told.alerts;
   const fresh = found.filter((entry) => entry.state === "new").length;
   const cut = told.found > found.length ? ` · the newest ${whole(found.length)} of ${whole(told.found)}` : "";
   setText(byId("summary"), `${whole(told.found)} found, ${whole(fresh)} new${cut}`);
   byId("categories").replaceChildren(...[...new Set(found.flatMap((entry) => list(entry.document?.Category)))].sort().map((value) => el("option", { value })));
-  showChart();
+  showChart(counts);
   showList();
 }
 

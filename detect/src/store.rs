@@ -11,12 +11,14 @@ mod document;
 pub mod fuzzing;
 mod query;
 mod schema;
+mod timeline;
 mod when;
 
 pub use address::{Range, RangeError};
 pub use document::{Document, Role, Side};
 pub(crate) use document::{items, texts};
 pub use query::{Alert, Note, Order, Query, State};
+pub use timeline::{CATEGORIES_MAX, OTHERS, SLOTS_MAX, Slots, Timeline};
 pub use when::{WhenError, parse as when};
 
 use jiff::Timestamp;

@@ -1,5 +1,7 @@
 //! The alert store: what is kept and found, what makes room, several processes at once, and a writer that is killed.
-use detect::store::{Added, Noted, Order, Query, Retention, Role, State, Store, StoreError};
+use detect::store::{
+    Added, CATEGORIES_MAX, Noted, OTHERS, Order, Query, Retention, Role, SLOTS_MAX, Slots, State, Store, StoreError,
+};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -86,6 +88,50 @@ fn alerts_are_found_by_time_category_address_node_and_state() {
     };
     store.alerts(&all, Order::Newest, 2, keep).unwrap();
     assert_eq!(newest, [2, 1]);
+}
+
+#[test]
+fn alerts_are_counted_by_category_and_time() {
+    let folder = TempDir::new().unwrap();
+    let mut store = create(&path(&folder));
+    let midnight = 1_795_305_600_000;
+    let day = Slots { from: midnight, step: 60_000, count: 3 };
+    assert_eq!(
+        (store.span(&Query::default()).unwrap(), store.timeline(&Query::default(), day).unwrap()),
+        (None, vec![])
+    );
+    for (n, at, category) in [
+        (0, 0, "Recon"),
+        (1, 59, "Recon"),
+        (2, 60, "Attempt"),
+        (3, 179, "Recon"),
+        // Behind the last slot.
+        (4, 180, "Recon"),
+        (5, 61, "Recon\", \"Attempt"),
+    ] {
+        store.add(&alert(&n.to_string(), at, category, "192.0.2.1", "2001:db8::1")).unwrap();
+    }
+    store.add(r#"{"ID": "none", "DetectTime": "2026-11-22T00:00:01Z"}"#).unwrap();
+    assert_eq!(store.span(&Query::default()).unwrap(), Some((midnight, midnight + 180_000)));
+    let told = |query: &Query, slots| -> Vec<(String, Vec<u64>)> { store.timeline(query, slots).unwrap() };
+    let named =
+        |all: &[(&str, &[u64])]| all.iter().map(|(name, counts)| ((*name).into(), counts.to_vec())).collect::<Vec<_>>();
+    let expected: [(&str, &[u64]); 4] =
+        [("Recon", &[2, 0, 1]), ("", &[1, 0, 0]), ("Attempt", &[0, 1, 0]), ("Attempt, Recon", &[0, 1, 0])];
+    assert_eq!(told(&Query::default(), day), named(&expected));
+    let attempts = Query { categories: vec!["attempt".into()], ..Query::default() };
+    assert_eq!(told(&attempts, day), named(&expected[2..]));
+    let late = Query { from: Some(midnight + 60_000), ..Query::default() };
+    assert_eq!(told(&late, Slots { from: midnight - 60_000, ..day })[0], ("Attempt".into(), vec![0, 0, 1]));
+    // What nobody should ask for is bounded.
+    for slots in [Slots { step: 0, ..day }, Slots { from: i64::MIN, step: i64::MAX, count: usize::MAX }] {
+        assert!(told(&Query::default(), slots).iter().all(|(_, counts)| counts.len() <= SLOTS_MAX));
+    }
+    for n in 0..CATEGORIES_MAX + 5 {
+        store.add(&alert(&format!("x{n}"), 60, &format!("Test.{n:03}"), "192.0.2.1", "2001:db8::1")).unwrap();
+    }
+    let told = store.timeline(&Query { categories: vec!["test".into()], ..Query::default() }, day).unwrap();
+    assert_eq!((told.len(), told[0].clone()), (CATEGORIES_MAX + 1, (OTHERS.to_owned(), vec![0, 5, 0])));
 }
 
 #[test]

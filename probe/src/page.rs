@@ -184,6 +184,11 @@ pub(crate) struct Meter {
     records: [u64; PluginId::COUNT],
     watched: Talkers,
     list: Vec<Talker>,
+    /// Whether it reads an interface, and whether it may be silent now: together what it promises ([`columns::BEATS`]).
+    live: bool,
+    rests: bool,
+    /// Where that promise is among the values.
+    beats: usize,
     /// When the next publications are due.
     counters_due: Instant,
     talkers_due: Instant,
@@ -199,6 +204,9 @@ impl Meter {
             records: [0; PluginId::COUNT],
             watched: Talkers::new(now),
             list: Talkers::room(),
+            live: false,
+            rests: false,
+            beats: columns::LANE.iter().position(|column| column.name == columns::BEATS).unwrap_or_default(),
             counters_due: now,
             talkers_due: now,
         }
@@ -222,6 +230,17 @@ impl Meter {
         }
     }
 
+    pub(crate) fn rests(&self) -> bool {
+        self.rests
+    }
+
+    /// Says that the lane may be silent from now on, or is not any more.
+    pub(crate) fn rest(&mut self, rests: bool) {
+        self.rests = rests;
+        self.values[self.beats] = (self.live && !rests).into();
+        self.counters.publish(&self.page.words, now(), &self.values);
+    }
+
     /// Publishes everything for the last time.
     pub(crate) fn finish(&mut self, lane: &Lane, source: &AnySource, end: &LaneEnd) {
         self.counters(lane, source, end, true);
@@ -232,9 +251,11 @@ impl Meter {
         let report = lane.report(source);
         let cache = &report.cache;
         // Of a file all lanes read the same.
-        let taken = if source.is_live() || lane.is_first() { source.stats() } else { Default::default() };
+        self.live = source.is_live();
+        let taken = if self.live || lane.is_first() { source.stats() } else { Default::default() };
         let fixed: [u64; columns::LANE.len()] = [
             ended.into(),
+            (self.live && !self.rests && !ended).into(),
             taken.packets,
             taken.bytes,
             taken.offered.unwrap_or(taken.packets + taken.drops.total()),

@@ -199,7 +199,26 @@ impl Way<'_> {
         if let Some(meter) = &mut self.meter {
             meter.watch(batch);
         }
-        self.end.give(batch);
+        self.waiting(|end, waits| end.give_or_wait(batch, waits));
+    }
+
+    fn look(&mut self, now: Instant) {
+        self.waiting(|end, waits| end.look(now, waits));
+    }
+
+    /// What may have to wait for an output: the lane is no stuck one then.
+    fn waiting(&mut self, work: impl FnOnce(&mut LaneEnd, &mut dyn FnMut())) {
+        let Some(meter) = &mut self.meter else { return work(self.end, &mut || ()) };
+        let rested = meter.rests();
+        work(self.end, &mut || meter.rest(true));
+        if meter.rests() != rested {
+            meter.rest(rested);
+        }
+    }
+
+    /// Nothing more is published until the end.
+    fn rest(&mut self) {
+        self.meter.iter_mut().for_each(|meter| meter.rest(true));
     }
 }
 
@@ -345,6 +364,7 @@ impl Task<'_> {
         if live_source && error.is_some() {
             error = self.close().err().or(error);
         }
+        self.way.rest();
         let live = if until.stop.is_set() { self.lane.report(&self.source).live } else { 0 };
         self.lane.finish(|batch| self.way.give(batch));
         if let Some(bar) = &self.bar {
@@ -362,6 +382,7 @@ impl Task<'_> {
         if !self.source.is_live() {
             return Ok(());
         }
+        self.way.rest();
         self.source.close()?;
         let mut silence = Duration::ZERO;
         while silence < CLOSING {
@@ -415,7 +436,7 @@ impl Looks {
             self.ticked = now;
             task.way.give(task.lane.batch());
         }
-        task.way.end.look(now);
+        task.way.look(now);
         if let Some(meter) = &mut task.way.meter {
             meter.look(now, &task.lane, &task.source, task.way.end);
         }

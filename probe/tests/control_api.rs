@@ -4,7 +4,7 @@
 mod site;
 
 use serde_json::Value;
-use site::{Site, kill, said};
+use site::{CHAIN, Site, kill, said};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,24 +13,6 @@ use std::process::{Command, Output, Stdio};
 
 /// Users and groups that no one is.
 const STRANGER: &str = "65533";
-
-const TOML: &str = r#"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:supx_a"]
-outputs = ["u:supx_b"]
-[[module]]
-name = "lg1"
-profile = "P"
-path = "@/bin/logger"
-params = "-t -w '@/out.csv'"
-inputs = ["u:supx_b"]
-after = ["rep"]
-"#;
 
 /// `sonda ctl WORDS`, which must succeed.
 #[track_caller]
@@ -54,7 +36,7 @@ fn module(site: &Site, name: &str) -> Value {
 
 #[test]
 fn an_operator_does_it_all_from_the_shell() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(CHAIN);
     site.start();
     let rep = site.runs("rep", None);
     site.runs("lg1", None);
@@ -126,7 +108,7 @@ fn asked_as(site: &Site, gid: &str, words: &[&str]) -> Output {
 
 #[test]
 fn the_kernel_says_who_may_what() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(CHAIN);
     site.start();
     site.runs("rep", None);
     // Strangers come as far as the socket only if somebody opens the way.
@@ -159,7 +141,7 @@ fn the_kernel_says_who_may_what() {
 
 #[test]
 fn a_watcher_sees_a_module_die_and_come_back() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(CHAIN);
     site.start();
     let rep = site.runs("rep", None);
     let mut watcher = site.tool(&["ctl", "events", "-s", &site.text("run/s.sock")]);
@@ -184,7 +166,7 @@ fn a_watcher_sees_a_module_die_and_come_back() {
 /// Peers that do not behave cost nobody else anything (RELIABILITY.md rows 10 and 36).
 #[test]
 fn silent_and_hostile_peers_are_bounded() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(CHAIN);
     site.start();
     site.runs("rep", None);
     let connect = || UnixStream::connect(site.path("run/s-api.sock")).expect("it listens");

@@ -8,36 +8,23 @@ mod site;
 mod tls;
 
 use serde_json::Value;
-use site::{Site, said};
+use site::{REPEATER, Site, said};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use tls::{Answer, Client};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
-const TOML: &str = r#"
-[api]
-listen = "127.0.0.1:0"
-certificate = "@/server.crt"
-key = "@/server.key"
-client_ca = "@/ca.crt"
-tokens = "@/tokens.json"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:tcpx_a"]
-outputs = ["u:tcpx_b"]
-"#;
+fn toml() -> String {
+    tls::API.to_owned() + REPEATER
+}
 
 /// A supervisor that is served over TLS, and its port.
 fn started() -> (Site, u16) {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&toml());
     tls::authority(&site.path(""));
     site.start();
     site.runs("rep", None);
@@ -266,10 +253,27 @@ fn nothing_but_tls_1_3_is_spoken() {
     assert!(Client::connect(&site, port, HERE).is_ok());
 }
 
+/// What the metric says of when the certificate expires, in seconds since 1970.
+fn expiry(site: &Site) -> Option<i64> {
+    let text = said(&site.client(&["ctl", "get", "/metrics"]));
+    let value = text.lines().find_map(|line| line.strip_prefix("sonda_api_certificate_expiry_time_seconds "));
+    value.and_then(|value| value.parse::<f64>().ok()).map(|seconds| seconds as i64)
+}
+
+/// What openssl says of that.
+fn expiry_by_openssl(site: &Site) -> i64 {
+    let words = ["x509", "-noout", "-enddate", "-dateopt", "iso_8601", "-in", "server.crt"];
+    let told = Command::new("openssl").args(words).current_dir(site.path("")).output().expect("openssl is installed");
+    let text = said(&told);
+    let time = text.trim().strip_prefix("notAfter=").expect("a time").replace(' ', "T").replace("TZ", "Z");
+    time.parse::<jiff::Timestamp>().unwrap_or_else(|why| panic!("{why}: {text}")).as_second()
+}
+
 /// Fault row 37.
 #[test]
 fn a_new_certificate_is_shown_and_no_session_is_lost() {
     let (site, port) = started();
+    site.until("the metric says when it expires", || expiry(&site) == Some(expiry_by_openssl(&site)));
     let token = format!("Authorization: Bearer {}", token(&site, "viewer", "viewer"));
     let fine = |answer: &Answer| answer.status() == 200;
     let mut old = Client::connect(&site, port, HERE).expect("TLS");
@@ -288,6 +292,12 @@ fn a_new_certificate_is_shown_and_no_session_is_lost() {
         Client::connect(&site, port, HERE).is_ok_and(|client| client.certificate() != before)
     });
     assert!(fine(&old.ask("GET", "/v1/status", std::slice::from_ref(&token))), "the old connection goes on");
+    // One that nobody connects for is noticed as well.
+    tls::openssl(
+        &site.path(""),
+        "x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 40 -copy_extensions copy -out server.crt",
+    );
+    site.until("the metric goes with it", || expiry(&site) == Some(expiry_by_openssl(&site)));
     site.client(&["ctl", "apply"]);
     assert!(fine(&old.ask("GET", "/v1/status", &[token])), "also over a reload");
 }
@@ -298,8 +308,8 @@ fn a_port_in_use_changes_nothing() {
     let address = taken.local_addr().expect("bound").to_string();
     let (site, port) = started();
     let rep = site.pid("rep");
-    let toml = TOML.replace("127.0.0.1:0", &address).replace("name = \"rep\"", "name = \"rep2\"");
-    site.write("s.toml", &toml);
+    let taken_port = toml().replace("127.0.0.1:0", &address).replace("name = \"rep\"", "name = \"rep2\"");
+    site.write("s.toml", &taken_port);
     let plan = site.client(&["ctl", "plan"]);
     fails(&plan, &format!("somebody listens at {address} already"));
     fails(&site.client(&["ctl", "apply"]), &format!("somebody listens at {address} already"));
@@ -307,23 +317,46 @@ fn a_port_in_use_changes_nothing() {
     assert!(site.pid("rep2").is_none() && Client::connect(&site, port, HERE).is_ok());
     // What is free is taken, and the old port is left.
     drop(taken);
-    site.write("s.toml", &TOML.replace("127.0.0.1:0", &address));
+    site.write("s.toml", &toml().replace("127.0.0.1:0", &address));
     fine(&site.client(&["ctl", "apply"]));
     site.until("the old port is left", || tls::plain(port, HERE).is_err());
     let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     site.until("the new one answers", || Client::connect(&site, port, HERE).is_ok());
     // Without the table nothing listens.
-    site.write(
-        "s.toml",
-        TOML.split("[[profile]]").nth(1).map(|rest| format!("[[profile]]{rest}")).as_deref().expect("two parts"),
-    );
+    site.write("s.toml", REPEATER);
     fine(&site.client(&["ctl", "apply"]));
     site.until("nothing listens", || tls::plain(port, HERE).is_err());
 }
 
 #[test]
+fn a_template_of_the_original_has_its_api_in_a_file_beside_it() {
+    const TEMPLATE: &str = "<nemea-supervisor><modules><name>P</name><enabled>true</enabled><module><name>sleep</name>\
+        <enabled>true</enabled><path>/bin/sleep</path><params>3600</params></module></modules></nemea-supervisor>";
+    let api = tls::API;
+    let mut site = Site::template(TEMPLATE);
+    tls::authority(&site.path(""));
+    site.write("settings.toml", api);
+    site.options(&["--settings", &site.text("settings.toml")]);
+    site.start();
+    let sleep = site.runs("sleep", None);
+    let port = site.api_port();
+    token(&site, "viewer", "viewer");
+    assert!(fine(&ctl(&site, port, "viewer", &["status"])).contains("1 of 1 modules run"));
+    // It is read again at each reload, and a wrong one changes nothing.
+    site.write("settings.toml", &format!("{api}[[profile]]\nname = \"Q\"\n"));
+    fails(&site.client(&["ctl", "apply"]), "\"Q\" belongs into the template");
+    assert!(fine(&ctl(&site, port, "viewer", &["status"])).contains("1 of 1 modules run"));
+    site.write("settings.toml", "");
+    fine(&site.client(&["ctl", "apply"]));
+    site.until("nothing listens", || tls::plain(port, HERE).is_err());
+    assert_eq!(site.pid("sleep"), Some(sleep));
+    let run = site.tool(&["supervisor", "-c", "x", "--settings", "y", "-L", "."]).output().expect("it runs");
+    assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+}
+
+#[test]
 fn what_the_table_says_is_checked() {
-    let site = Site::native(TOML);
+    let site = Site::native(&toml());
     let check = |text: &str, why: &str| {
         site.write("c.toml", text);
         fails(&site.tool(&["ctl", "check", &site.text("c.toml")]).output().expect("it runs"), why);

@@ -5,21 +5,13 @@
 mod site;
 
 use serde_json::Value;
-use site::{Site, said};
+use site::{REPEATER, Site, said};
 use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const TOML: &str = r#"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:limits_a"]
-outputs = ["u:limits_b"]
-# Reads a line that has no end.
+/// What stands behind the repeater.
+const BOUND: &str = r#"# Reads a line that has no end.
 [[module]]
 name = "leak"
 profile = "P"
@@ -50,6 +42,10 @@ nice = 7
 open_files = 64
 core_mib = 0
 "#;
+
+fn toml() -> String {
+    REPEATER.to_owned() + BOUND
+}
 
 /// Waits after each refusal, so that it is refused all the time and yet costs nothing.
 const FORKS: &str = "import os, time\nwhile True:\n    try:\n        if os.fork() == 0:\n            time.sleep(3600)\n            os._exit(0)\n    \
@@ -91,7 +87,7 @@ fn groups(site: &Site) -> usize {
 
 #[test]
 fn a_leak_a_spin_and_a_fork_bomb_are_held_and_their_neighbour_notices_nothing() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&toml());
     site.write("forks.py", FORKS);
     site.start();
     let rep = site.runs("rep", None);
@@ -148,7 +144,7 @@ fn a_leak_a_spin_and_a_fork_bomb_are_held_and_their_neighbour_notices_nothing() 
 
 #[test]
 fn a_module_has_the_processors_priority_files_and_user_of_its_configuration() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&toml());
     site.write("forks.py", FORKS);
     site.start();
     let bound = site.runs("bound", None);
@@ -173,13 +169,13 @@ fn a_module_has_the_processors_priority_files_and_user_of_its_configuration() {
     };
     assert_eq!((row("Max open files").as_str(), row("Max core file size").as_str()), ("64 64", "0 0"));
     // A limit that changes makes a restart, and the plan says so.
-    site.write("s.toml", &TOML.replace("nice = 7", "nice = 8"));
+    site.write("s.toml", &toml().replace("nice = 7", "nice = 8"));
     let plan: Value = serde_json::from_str(&said(&site.client(&["ctl", "plan", "--json"]))).expect("JSON");
     let step =
         plan["steps"].as_array().and_then(|all| all.iter().find(|step| step["module"] == "bound")).expect("a step");
     assert_eq!((&step["action"], &step["why"][0]), (&"restart".into(), &"nice: \"7\" -> \"8\"".into()));
     // What this machine has not refuses the file.
-    site.write("s.toml", &TOML.replace("\"nobody\"", "\"no-such-user\"").replace("[0]", "[0, 1000]"));
+    site.write("s.toml", &toml().replace("\"nobody\"", "\"no-such-user\"").replace("[0]", "[0, 1000]"));
     let refused = site.client(&["ctl", "apply"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(

@@ -1,5 +1,5 @@
 //! A probe under a supervisor that is killed (RELIABILITY.md row 15): it runs again, and what was lost with it is told, to the packet, from the
-//! page that it left.
+//! page that it left. And one that stands still (row 16): it is ended with a core, and another one captures.
 
 #[path = "live/netns.rs"]
 #[allow(dead_code, reason = "each live suite uses its part")]
@@ -112,6 +112,41 @@ fn a_probe_that_is_killed_runs_again_and_what_it_had_is_told_to_the_packet() {
         let lost = format!("sonda_supervised_lost_total{{module=\"meter\",profile=\"P\",what=\"packets\"}} {packets}");
         assert!(metrics.lines().any(|there| there == lost), "{lost} is not in\n{metrics}");
         // The next one takes everything.
+        xdp::replay(&capture, PER_SEC).join().expect("all frames are sent");
+        site.until("all is taken again", || metric(&site, "sonda_taken_packets_total") == sent as f64);
+    });
+}
+
+/// Row 16, and of row 35 that a machine which stands still is no probe that does.
+#[test]
+fn a_probe_that_stands_still_is_ended_with_a_core_and_replaced() {
+    xdp::inside("a_probe_that_stands_still_is_ended_with_a_core_and_replaced", 2, |folder| {
+        let (capture, sent) = capture(folder);
+        let site = start();
+        let meter = site.pid("meter").expect("it runs");
+        // More looks than a lane may miss, if any happened: nobody is there to look.
+        kill(site.daemon(), "STOP");
+        kill(meter, "STOP");
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        kill(meter, "CONT");
+        kill(site.daemon(), "CONT");
+        xdp::replay(&capture, PER_SEC).join().expect("all frames are sent");
+        site.until("all is taken", || metric(&site, "sonda_taken_packets_total") == sent as f64);
+        assert_eq!(metric(&site, "sonda_lane_beats"), 2.0);
+        assert_eq!(site.pid("meter"), Some(meter), "{}", site.read("logs/modules_events"));
+
+        let at = Instant::now();
+        kill(meter, "STOP");
+        site.runs("meter", Some(meter));
+        captures(&site, 2);
+        println!("a probe captures again {:?} after it stood still", at.elapsed());
+        let events = site.read("logs/modules_events");
+        for part in [
+            "Stopping module meter... sending SIGABRT",
+            &format!("\"meter\" (PID: {meter}) is not running! (was ended by signal 6)"),
+        ] {
+            assert_eq!(events.matches(part).count(), 1, "{part} in\n{events}");
+        }
         xdp::replay(&capture, PER_SEC).join().expect("all frames are sent");
         site.until("all is taken again", || metric(&site, "sonda_taken_packets_total") == sent as f64);
     });

@@ -113,7 +113,32 @@ fn what_is_printed_is_true_and_well_formed() {
 fn the_rules_are_accepted_by_promtool() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/sonda.rules.yml");
     let run = outcome(Command::new("promtool").args(["check", "rules"]).arg(rules)).must(0);
-    assert!(run.stdout.contains("SUCCESS: 9 rules found"), "{}", run.stdout);
+    assert!(run.stdout.contains("SUCCESS: 10 rules found"), "{}", run.stdout);
+}
+
+/// Row 37 of the fault matrix. To promtool the world begins at 0 and the certificate ends after 31 days.
+#[test]
+fn a_certificate_that_expires_is_told_thirty_days_ahead() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus/sonda.rules.yml");
+    let rules = rules.canonicalize().expect("there");
+    let folder = Folder::new();
+    let at = |time: &str, alerts: &str| {
+        format!("      - eval_time: {time}\n        alertname: SondaCertificateExpires\n        exp_alerts: {alerts}\n")
+    };
+    let told = "[{exp_labels: {severity: warning}, exp_annotations: {summary: 'The certificate of the control API expires in 29d 20h 0m 0s', \
+                description: 'Put a new certificate and key in place of the files that the table api names; they are read again without a restart.'}}]";
+    let text = format!(
+        "rule_files: ['{}']\nevaluation_interval: 1h\ntests:\n  - interval: 1h\n    input_series:\n      \
+         - series: sonda_api_certificate_expiry_time_seconds\n        values: '{}x48'\n    alert_rule_test:\n{}{}{}",
+        rules.display(),
+        31 * 86_400,
+        at("23h", "[]"),
+        at("24h", "[]"),
+        at("28h", told),
+    );
+    std::fs::write(folder.path("test.yml"), text).expect("room");
+    let run = outcome(Command::new("promtool").args(["test", "rules"]).arg(folder.path("test.yml"))).must(0);
+    assert!(run.stdout.contains("SUCCESS"), "{}{}", run.stdout, run.stderr);
 }
 
 /// An endpoint that listens on a free port.

@@ -4,7 +4,7 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;
 
-use site::{PATIENCE, Site, said};
+use site::{CHAIN, PATIENCE, Site, said};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,23 +13,6 @@ use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Output, Stdio};
 
 /// A module that a graph is drawn of for each of its interfaces, and a reporter, by its name.
-const TOML: &str = r#"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:munin_a"]
-outputs = ["u:munin_b"]
-[[module]]
-name = "2scans2idea"
-profile = "P"
-path = "@/bin/logger"
-params = "-w @/rows"
-inputs = ["u:munin_b"]
-after = ["rep"]
-"#;
 
 /// The graphs of the original's plugin (section 11.1 of the reference), for these modules.
 const GRAPHS: [&str; 12] = [
@@ -130,7 +113,7 @@ fn run_by_munin(site: &Site, words: &[&str]) -> Output {
 
 #[test]
 fn a_real_munin_node_lists_describes_and_fetches_all_graphs() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&CHAIN.replace("lg1", "2scans2idea"));
     for folder in ["munin", "munin/plugins", "munin/plugin-conf.d"] {
         fs::create_dir(site.path(folder)).expect("made");
     }
@@ -166,7 +149,7 @@ fn a_real_munin_node_lists_describes_and_fetches_all_graphs() {
         assert_eq!(names, GRAPHS.into(), "{config}");
         assert_eq!(described, fields(&values, "value"), "what is described has a value, and nothing else has");
         assert!(described["nemea_alerts"].contains("_2scans2idea"), "{config}");
-        assert!(config.contains("graph_title rep output IFC munin_b\n") && !config.contains("# Bad exit"), "{config}");
+        assert!(config.contains("graph_title rep output IFC supx_b\n") && !config.contains("# Bad exit"), "{config}");
         assert!(values.ends_with(".\n") && !values.contains('#'), "{values}");
 
         let printed = run_by_munin(&site, &[plugin]);

@@ -5,9 +5,10 @@
 mod site;
 mod support;
 
-use site::{Site, said};
+use site::{REPEATER, Site, said};
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Stdio;
 use support::{Folder, outcome, sonda};
 
 const REPORT: &str = "SONDA_SANDBOX";
@@ -50,17 +51,23 @@ fn each_kind_of_module_is_refused_what_it_has_no_use_for() {
     let list = folder.write("list", "192.0.2.1\n").display().to_string();
     let config = folder.write("c.yaml", "namespace: org.example\nrules: []\n").display().to_string();
     let rows = folder.text("rows.csv");
+    let script = folder.write("s.lua", "function on_record_recv() end\n").display().to_string();
+    let settings = format!("<x><element name=\"ipv4_blacklist_file\">{list}</element></x>");
+    let settings = folder.write("settings.xml", &settings).display().to_string();
     // The test is none if these could not be done anyway.
     let free = tried(&["vportscan_detector", "-i", "u:a,u:b"], false);
     assert!(free.len() == 7 && free.values().all(|is| *is), "{free:?}");
     let landlock = has_landlock();
     let of_this_machine = ["vportscan_detector", "-i", "u:a,u:b"];
     let with_list = ["brute_force_detector", "-S", "-w", &list, "-i", "u:a,u:b"];
-    let kinds: [(&[&str], bool); 4] = [
+    let kinds: [(&[&str], bool); 7] = [
         (&of_this_machine, false),
         (&with_list, false),
         (&["logger", "-w", &rows, "-i", "u:a"], false),
         (&["vportscan2idea", "-c", &config, "-i", "u:a"], true),
+        (&["luamodule", "-l", &script, "-i", "u:a,u:b"], false),
+        (&["ipblacklistfilter", "-c", &settings, "-i", "u:a,u:b"], false),
+        (&["bl_downloader", "-c", &settings], true),
     ];
     for (args, networks) in kinds {
         let tried = tried(args, true);
@@ -83,35 +90,62 @@ fn each_kind_of_module_is_refused_what_it_has_no_use_for() {
     }
 }
 
-const TOML: &str = r#"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:box_a"]
-outputs = ["u:box_b:timeout=WAIT"]
-[[module]]
+#[test]
+fn a_downloader_in_its_sandbox_writes_the_list_that_a_filter_reads() {
+    let (lists, sources) = (Folder::new(), Folder::new());
+    let source = sources.write("source", "# comment\n192.0.2.7\n").display().to_string();
+    let element = |name: &str, value: &str| format!("<element name=\"{name}\">{value}</element>");
+    let files = [("IP4", "new/ip4"), ("IP6", "new/ip6"), ("URL", "url"), ("DNS", "dns")];
+    let files: String = files.iter().map(|(name, file)| element(name, &lists.text(file))).collect();
+    let list = [
+        ("id", "3"),
+        ("category", "Test"),
+        ("method", "file"),
+        ("name", "Ours"),
+        ("file_format", "plaintext"),
+        ("source", &format!("file://{source}")),
+        ("download_interval", "1"),
+        ("ip_version", "4"),
+    ];
+    let list: String = list.iter().map(|(name, value)| element(name, value)).collect();
+    let catalog = format!(
+        "<configuration><struct name=\"general\">{}{}</struct><struct name=\"detector_files\">{files}</struct>\
+         <struct name=\"blacklist_array\"><array type=\"IP\"><struct>{list}</struct></array></struct></configuration>",
+        element("download_interval", "1"),
+        element("socket_timeout", "5")
+    );
+    let catalog = sources.write("catalog.xml", &catalog).display().to_string();
+    let mut command = sonda(["bl_downloader", "-c", &catalog]);
+    let downloader = command.env(REPORT, "-").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    support::wait_for("the list", || {
+        fs::read_to_string(lists.path("new/ip4")).is_ok_and(|text| text == "192.0.2.7,4\n")
+    });
+    site::kill(downloader.id(), "INT");
+    let said = said(&downloader.wait_with_output().expect("it ends"));
+    assert!(said.contains("capabilities yes\n") && said.contains("calls yes\n"), "{said}");
+}
+
+/// What stands behind the repeater.
+const LOGGERS: &str = r#"[[module]]
 name = "lg1"
 profile = "P"
 path = "@/bin/logger"
 params = "-a @/rows.csv"
-inputs = ["u:box_b"]
+inputs = ["u:supx_b"]
 user = "nobody"
 [[module]]
 name = "free"
 profile = "P"
 path = "@/bin/logger"
 params = "-a @/others.csv"
-inputs = ["u:box_c"]
+inputs = ["u:supx_c"]
 sandbox = false
 "#;
 
 #[test]
 fn modules_of_a_supervisor_are_in_their_sandbox_and_it_is_told() {
     let landlock = has_landlock();
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&(REPEATER.replace("supx_b", "supx_b:timeout=WAIT") + LOGGERS));
     // Whoever runs as nobody reaches the folders of the site, and writes its rows.
     use std::os::unix::fs::{PermissionsExt, chown};
     for folder in ["", "traps", "bin"] {
@@ -153,7 +187,7 @@ fn modules_of_a_supervisor_are_in_their_sandbox_and_it_is_told() {
     let capture = site.path("c.pcap");
     fs::write(&capture, support::mixture(2_000, 200)).expect("written");
     let flows = capture.to_str().expect("plain");
-    let fed = outcome(&mut site.tool(&["probe", flows, "--unirec", "u:box_a:timeout=WAIT"])).must(0);
+    let fed = outcome(&mut site.tool(&["probe", flows, "--unirec", "u:supx_a:timeout=WAIT"])).must(0);
     let records = support::Summary::of(&fed.stderr).records.1;
     site.until("all rows are logged", || site.read("rows.csv").lines().count() as u64 == records);
 }

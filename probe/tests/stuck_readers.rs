@@ -3,21 +3,10 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;
 
-use site::{Site, kill, said};
+use site::{REPEATER, Site, kill, said};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
-
-const TOML: &str = r#"
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:stuck_a"]
-outputs = ["u:stuck_b"]
-"#;
 
 /// Lines for the menu: each is answered by two texts, and together they are more than may wait.
 const LINES: usize = 2_000;
@@ -59,7 +48,7 @@ fn metric(site: &Site, name: &str) -> f64 {
 
 #[test]
 fn a_terminal_that_nobody_reads_stops_no_supervisor() {
-    let site = Site::native(TOML);
+    let site = Site::native(REPEATER);
     let (reader, writer) = full_pipe();
     let mut supervisor = Started(site.supervisor(&[]).stdin(Stdio::piped()).stdout(writer).spawn().expect("it starts"));
     let mut keys = supervisor.0.stdin.take().expect("piped");
@@ -82,7 +71,7 @@ fn a_terminal_that_nobody_reads_stops_no_supervisor() {
 
 #[test]
 fn clients_that_ask_and_do_not_read_keep_nobody_waiting() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(REPEATER);
     site.start();
     let rep = site.runs("rep", None);
     let asked: Vec<UnixStream> = (0..20)

@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;
 
-use site::{Site, kill, said};
+use site::{CHAIN, Site, kill, said};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -52,25 +52,10 @@ const CRASH: &str = "<module><name>crash</name><enabled>true</enabled><path>/bin
 const ALONE: &str = "<module><name>alone</name><enabled>true</enabled><path>@/bin/logger</path><params>-t -w @/alone</params>\
     <trapinterfaces><interface><type>UNIXSOCKET</type><direction>IN</direction><params>supx_d</params></interface></trapinterfaces></module>\n";
 
-const TOML: &str = r#"
-[supervisor]
-heartbeat_s = 6
-[[profile]]
-name = "P"
-[[module]]
-name = "rep"
-profile = "P"
-path = "@/bin/traffic_repeater"
-inputs = ["u:supx_a"]
-outputs = ["u:supx_b"]
-[[module]]
-name = "lg1"
-profile = "P"
-path = "@/bin/logger"
-params = "-t -w '@/out file.csv'"
-inputs = ["u:supx_b"]
-after = ["rep"]
-"#;
+/// The same in our own words.
+fn toml() -> String {
+    format!("\n[supervisor]\nheartbeat_s = 6{CHAIN}")
+}
 
 #[test]
 fn a_template_of_the_original_runs_and_sessions_look_as_documented() {
@@ -238,11 +223,11 @@ fn a_wrong_file_changes_nothing() {
         ("name = \"lg1\"", "name = \"rep\"", &["/s.toml:13:8: a second module \"rep\""]),
         ("[[profile]]", "[[profile]", &["/s.toml:4:11: "]),
     ];
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&toml());
     site.start();
     let before = (site.runs("rep", None), site.runs("lg1", None));
     for (from, to, parts) in cases {
-        site.write("s.toml", &TOML.replacen(from, to, 1));
+        site.write("s.toml", &toml().replacen(from, to, 1));
         for words in [&["ctl", "plan"] as &[&str], &["ctl", "apply"], &["supervisor_cli", "-r"]] {
             let output = site.client(words);
             assert_eq!(output.status.code(), Some(1), "{to}");
@@ -336,13 +321,13 @@ fn the_menu_of_a_supervisor_at_a_terminal() {
 /// Fault row 19: what the plan says is what happens.
 #[test]
 fn a_plan_says_what_applying_does() {
-    let mut site = Site::native(TOML);
+    let mut site = Site::native(&toml());
     site.start();
     let (rep, lg1) = (site.runs("rep", None), site.runs("lg1", None));
     let unchanged = said(&site.client(&["ctl", "plan"]));
     assert_eq!(unchanged, "keep     rep\nkeep     lg1\n");
     let third = "[[module]]\nname = \"third\"\nprofile = \"P\"\npath = \"@/bin/logger\"\nparams = \"-t -w @/third\"\ninputs = [\"u:supx_b\"]\n";
-    let changed = TOML.replace("name = \"rep\"", "name = \"rep\"\nrestarts = 9").replace("out file", "other file");
+    let changed = toml().replace("name = \"rep\"", "name = \"rep\"\nrestarts = 9").replace("out file", "other file");
     site.write("s.toml", &(changed.clone() + third));
     let planned = said(&site.client(&["ctl", "plan"]));
     let rows: Vec<&str> = planned.lines().collect();
@@ -395,7 +380,7 @@ fn sigint_leaves_modules_with_a_backup_and_sigterm_stops_them() {
 fn a_module_that_hangs_is_killed_and_restarted() {
     // Whoever reads from it may end with it; one that does not is not touched.
     let alone = "[[module]]\nname = \"alone\"\nprofile = \"P\"\npath = \"@/bin/logger\"\nparams = \"-t -w @/alone\"\ninputs = [\"u:supx_c\"]\n";
-    let mut site = Site::native(&(TOML.to_owned() + alone));
+    let mut site = Site::native(&(toml() + alone));
     site.start();
     let (rep, alone) = (site.runs("rep", None), site.runs("alone", None));
     site.until("it has answered", || site.count("modules_events", "[SERVICE] Connected to module rep") == 1);

@@ -18,6 +18,10 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+mod timeline;
+
+pub(super) use timeline::{AlertTimeline, timeline};
+
 /// Alerts of an answer, where nothing else is asked for and at the most.
 const LIMIT: u64 = 50;
 const LIMIT_MAX: u64 = 1_000;
@@ -141,7 +145,7 @@ fn time(millis: i64) -> String {
 }
 
 impl Which {
-    fn query(&self) -> Result<(Query, Order, u64), String> {
+    pub(super) fn query(&self) -> Result<(Query, Order, u64), String> {
         let now = Timestamp::now();
         let when = |text: &Option<String>| {
             text.as_ref()

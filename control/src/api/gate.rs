@@ -56,6 +56,13 @@ pub(super) struct Remote {
     _visit: Arc<Visit>,
 }
 
+impl Remote {
+    /// A peer who has shown no certificate.
+    pub(super) fn unknown(source: IpAddr, tokens: Arc<Tokens>, visit: Visit) -> Self {
+        Self { source, certificate: None, tokens, _visit: Arc::new(visit) }
+    }
+}
+
 impl Default for Gate {
     fn default() -> Self {
         Self(watch::Sender::new(Settled { open: None, alerts: Settings::default().alerts }))
@@ -87,6 +94,16 @@ impl Gate {
     /// Makes it so.
     pub fn set(&self, settled: Settled) {
         self.0.send_replace(settled);
+    }
+
+    /// When the certificate that is shown expires, in seconds since 1970, and what is to be said of one that has changed; `None`: none is shown.
+    #[must_use]
+    pub fn expiry(&self) -> (Option<u64>, Option<String>) {
+        let open = self.0.borrow().open.clone();
+        open.map_or((None, None), |open| {
+            let (shown, said) = open.keeper.now();
+            (shown.expires, said)
+        })
     }
 
     /// Where the alert store is.
@@ -176,11 +193,11 @@ impl Accept for Door {
             // Small answers go at once.
             stream.set_nodelay(true)?;
             SockRef::from(&stream).set_tcp_user_timeout(Some(STUCK))?;
-            let (config, said) = self.open.keeper.now();
+            let (shown, said) = self.open.keeper.now();
             said.into_iter().for_each(|line| self.logs.say(&line));
             let tokens = Arc::clone(&self.open.tokens);
-            let remote = Remote { source, certificate: None, tokens, _visit: Arc::new(visit) };
-            return Ok(Knock { stream, config, remote, app: self.app.clone() });
+            let remote = Remote::unknown(source, tokens, visit);
+            return Ok(Knock { stream, config: shown.config, remote, app: self.app.clone() });
         }
     }
 

@@ -1,5 +1,5 @@
 //! The description of the API for machines (OpenAPI 3.1), made from the table of routes and the types of answers.
-use super::alerts::{AlertCounts, Alerts, NoteText, NotedAlert, Which};
+use super::alerts::{AlertCounts, AlertTimeline, Alerts, NoteText, NotedAlert, Which};
 use super::blacklists::Blacklists;
 use super::ledgers::Ledger;
 use super::prefilter::{Prefilter, Rules};
@@ -30,7 +30,20 @@ fn description() -> Value {
         )+};
     }
     schemas!(Health, Login, Status, Profile, Module, Link, Probe, History, Asked, Log, Done, Refusal);
-    schemas!(Alerts, NotedAlert, AlertCounts, NoteText, Blacklists, Ledger, Prefilter, Rules, Part, Tap, Which);
+    schemas!(
+        Alerts,
+        NotedAlert,
+        AlertCounts,
+        AlertTimeline,
+        NoteText,
+        Blacklists,
+        Ledger,
+        Prefilter,
+        Rules,
+        Part,
+        Tap,
+        Which
+    );
     for (name, schema) in referred {
         components = components.schema(name, schema);
     }

@@ -71,6 +71,7 @@ routes! {
     GET "/v1/flows" Viewer "" tap::flows, "Server-sent events: flow (a record as it leaves an interface), error (why there are none)" query "Tap";
     GET "/v1/alerts" Viewer "Alerts" alerts::list, "Alerts of the store" query "Which";
     GET "/v1/alerts/counts" Viewer "AlertCounts" alerts::counts, "How many alerts there are, and how many are gone for which reason";
+    GET "/v1/alerts/timeline" Viewer "AlertTimeline" alerts::timeline, "How many alerts of which category when; order and limit do not matter" query "Which";
     GET "/v1/alerts/{name}" Viewer "NotedAlert" alerts::one, "An alert by its number, its ID or the beginning of it";
     POST "/v1/alerts/{name}/acknowledge" Operator "Done" alerts::acknowledge, "Mark an alert as seen";
     POST "/v1/alerts/{name}/reopen" Operator "Done" alerts::reopen, "Make an alert new again";

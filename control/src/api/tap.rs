@@ -33,7 +33,7 @@ pub(super) struct Tap {
 
 impl Tap {
     /// The interface as `sonda tap` takes it. Others' machines and files are not read for anybody.
-    fn spec(&self) -> Option<String> {
+    pub(super) fn spec(&self) -> Option<String> {
         let (kind, name) = self.interface.split_once(':')?;
         let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         match kind {

@@ -5,6 +5,7 @@
 use super::role::Role;
 use super::secret::{Hash, Secret, hash, hex};
 use super::stamp::Stamp;
+use crate::clock::Settled;
 use crate::config::{replace, text_of};
 use jiff::Timestamp;
 use nix::unistd::geteuid;
@@ -14,6 +15,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 use subtle::ConstantTimeEq;
 
 /// The file where nothing else is said.
@@ -211,11 +213,14 @@ fn now_s() -> i64 {
 #[derive(Debug)]
 pub(super) struct Tokens {
     path: PathBuf,
+    began: Instant,
     known: Mutex<Known>,
 }
 
 #[derive(Debug, Default)]
 struct Known {
+    /// By which tokens expire: a clock that is set wrong for a while must not lock everybody out.
+    clock: Settled,
     stamp: Stamp,
     tokens: Vec<(Hash, Token)>,
     used: BTreeMap<String, i64>,
@@ -225,8 +230,10 @@ impl Tokens {
     /// # Errors
     /// The file cannot be read.
     pub(super) fn open(path: &Path) -> Result<Self, TokenError> {
-        let known = Known { used: used(path), stamp: Stamp::of(path), tokens: hashed(read(path)?) };
-        Ok(Self { path: path.into(), known: Mutex::new(known) })
+        let tokens = hashed(read(path)?);
+        let mut known = Known { clock: Settled::default(), used: used(path), stamp: Stamp::of(path), tokens };
+        known.clock.now(now_s(), Duration::ZERO);
+        Ok(Self { path: path.into(), began: Instant::now(), known: Mutex::new(known) })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -246,6 +253,11 @@ impl Tokens {
 
     /// The token that somebody presents. All are compared, each in the same time.
     pub(super) fn presented(&self, text: &str) -> Option<Token> {
+        self.presented_at(text, now_s(), self.began.elapsed())
+    }
+
+    /// As [`Tokens::presented`], when the machine's clock says so and so much time has passed since the start.
+    fn presented_at(&self, text: &str, wall_s: i64, passed: Duration) -> Option<Token> {
         let presented = hash(text);
         let mut known = self.fresh();
         let mut found = None;
@@ -254,7 +266,7 @@ impl Tokens {
                 found = Some(token.clone());
             }
         }
-        let now = now_s();
+        let now = known.clock.now(wall_s, passed);
         let token = found.filter(|token| token.is_valid(now))?;
         self.note_use(&mut known, &token, now);
         Some(token)
@@ -263,7 +275,7 @@ impl Tokens {
     /// The token of this id, if it is still good for anything.
     pub(super) fn of_id(&self, id: &str) -> Option<Token> {
         let mut known = self.fresh();
-        let now = now_s();
+        let now = known.clock.now(now_s(), self.began.elapsed());
         let found = known.tokens.iter().map(|(_, token)| token).find(|token| token.id() == id);
         let token = found.filter(|token| token.is_valid(now))?.clone();
         self.note_use(&mut known, &token, now);
@@ -317,6 +329,39 @@ mod tests {
         revoke(&path, "ci").expect("it was there");
         assert!(tokens.presented(secret.shown()).is_none() && tokens.of_id(found.id()).is_none());
         assert!(matches!(revoke(&path, "ci"), Err(TokenError::Unknown(_))));
+    }
+
+    /// Fault row 20.
+    #[test]
+    fn a_clock_that_is_set_wrong_for_a_while_ends_no_token() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tokens.json");
+        let (day, old) =
+            (add(&path, "day", Role::Viewer, 1).expect("made"), add(&path, "old", Role::Viewer, 0).expect("made"));
+        let tokens = Tokens::open(&path).expect("read");
+        let (start, years) = (now_s(), 10 * 365 * DAY_S);
+        let mut passed = 0;
+        for step in [3_600, -3_600, years, -years] {
+            for _ in 0..5 {
+                passed += 100;
+                let at = Duration::from_secs(passed);
+                let wall = start + i64::try_from(passed).expect("small");
+                assert!(tokens.presented_at(day.shown(), wall + step, at).is_some(), "{step}");
+                assert!(tokens.presented_at(old.shown(), wall + step, at).is_none(), "{step}");
+            }
+            assert!(
+                tokens
+                    .presented_at(
+                        day.shown(),
+                        start + i64::try_from(passed).expect("small"),
+                        Duration::from_secs(passed)
+                    )
+                    .is_some()
+            );
+        }
+        // One that stays is the time of day.
+        let mut late = |passed: u64| tokens.presented_at(day.shown(), start + years, Duration::from_secs(passed));
+        assert!(late(passed + 1).is_some() && late(passed + 1_000).is_none());
     }
 
     #[test]

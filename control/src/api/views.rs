@@ -322,7 +322,7 @@ impl History {
         });
         Self {
             step: range.step(),
-            from: range.from(),
+            from: history.begin_of(range),
             slots: range.slots,
             series: series.collect(),
             forgotten: history.forgotten,

@@ -48,6 +48,9 @@ struct Args {
     /// TOML configuration, a file or a folder of *.toml, in place of -T
     #[arg(short = 'c', long, value_name = "PATH", conflicts_with = "template")]
     config: Option<PathBuf>,
+    /// With -T, TOML for what a template has no words for: the tables supervisor (heartbeats, sizes of logs) and api (listen, certificate, key)
+    #[arg(long, value_name = "FILE", requires = "template")]
+    settings: Option<PathBuf>,
     /// Folder of logs
     #[arg(short = 'L', long = "logs-path", value_name = "DIR")]
     logs: PathBuf,
@@ -107,7 +110,8 @@ impl Args {
                     Some(folder) => Some(writable(folder)?.to_owned()),
                     None => writable(Path::new(CONFIGS)).ok().map(Path::to_owned),
                 };
-                Source::Template { path: absolute(path), generated }
+                let settings = self.settings.as_deref().map(|path| readable(path).map(|()| absolute(path)));
+                Source::Template { path: absolute(path), generated, settings: settings.transpose()? }
             }
             (None, Some(path)) => {
                 fs::metadata(path).map_err(|why| format!("{}: {why}", path.display()))?;

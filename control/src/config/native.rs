@@ -13,12 +13,15 @@ use std::time::Duration;
 use toml::Spanned;
 
 mod api;
+pub mod beside;
 mod limits;
 
 pub use api::Api;
 
 /// Three questions, for one may be late.
 const HEARTBEAT_MIN_S: u32 = 6;
+/// Five looks: a lane is due at each of them, and may be late.
+const LANE_HEARTBEAT_MIN_MS: u32 = 500;
 
 /// Configuration of the supervisor: how it treats modules, profiles that are enabled together, and modules.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -48,6 +51,11 @@ pub struct Supervisor {
     /// seconds, so 1 to 5 are too few; 0: never.
     #[schemars(range(min = 0, max = 3600))]
     pub heartbeat_s: u32,
+    /// A probe is ended by SIGABRT and restarted when one of its lanes was looked at, ten times a second, for so many milliseconds and had
+    /// published nothing on its page. Looks do not count while its threads wait for a processor, a lane for an output, or the supervisor itself is
+    /// held up. 0: never.
+    #[schemars(range(min = 0, max = 60_000))]
+    pub lane_heartbeat_ms: u32,
     /// Mebibytes of a log file; what is longer is kept as FILE.1, FILE.2 and so on. 0: no bound.
     #[schemars(range(min = 0, max = 1_048_576))]
     pub log_size_mib: u32,
@@ -62,6 +70,7 @@ impl Default for Supervisor {
             restarts: model::RESTARTS,
             stop_grace_ms: 3_000,
             heartbeat_s: 8,
+            lane_heartbeat_ms: 2_000,
             log_size_mib: model::LOG_MIB as u32,
             log_files: model::LOG_FILES,
         }
@@ -192,6 +201,14 @@ pub fn read(path: &Path) -> Result<Config, Refused> {
 /// # Errors
 /// As [`read`].
 pub fn parse(texts: &[(PathBuf, String)]) -> Result<Config, Refused> {
+    let files = parsed(texts)?;
+    let mut wrong = Refused::default();
+    let config = join(&files, &mut wrong);
+    if wrong.lines.is_empty() { Ok(config) } else { Err(wrong) }
+}
+
+/// The tables of all files.
+fn parsed(texts: &[(PathBuf, String)]) -> Result<Vec<(Place<'_>, File)>, Refused> {
     let mut wrong = Refused::default();
     let mut files = Vec::new();
     for (path, text) in texts {
@@ -205,11 +222,7 @@ pub fn parse(texts: &[(PathBuf, String)]) -> Result<Config, Refused> {
             }
         }
     }
-    if !wrong.lines.is_empty() {
-        return Err(wrong);
-    }
-    let config = join(&files, &mut wrong);
-    if wrong.lines.is_empty() { Ok(config) } else { Err(wrong) }
+    if wrong.lines.is_empty() { Ok(files) } else { Err(wrong) }
 }
 
 /// A text and the name of its file.
@@ -312,6 +325,12 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
         ("restarts", u32::from(table.restarts), 0, u32::from(RESTARTS_MAX)),
         ("stop_grace_ms", table.stop_grace_ms, 100, 600_000),
         ("heartbeat_s", table.heartbeat_s, if table.heartbeat_s == 0 { 0 } else { HEARTBEAT_MIN_S }, 3_600),
+        (
+            "lane_heartbeat_ms",
+            table.lane_heartbeat_ms,
+            if table.lane_heartbeat_ms == 0 { 0 } else { LANE_HEARTBEAT_MIN_MS },
+            60_000,
+        ),
         ("log_size_mib", table.log_size_mib, 0, 1 << 20),
         ("log_files", u32::from(table.log_files), 1, 99),
     ];
@@ -327,6 +346,7 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
     model::Settings {
         stop_grace: Duration::from_millis(table.stop_grace_ms.into()),
         heartbeat: (table.heartbeat_s > 0).then(|| Duration::from_secs(table.heartbeat_s.into())),
+        lane_heartbeat: (table.lane_heartbeat_ms > 0).then(|| Duration::from_millis(table.lane_heartbeat_ms.into())),
         log_bytes_max: u64::from(table.log_size_mib) << 20,
         log_files_max: table.log_files,
         api: api::of_files(files, wrong),

@@ -62,6 +62,7 @@ impl World {
                     assert!(self.alive.contains_key(pid))
                 }
                 Action::Interrupt { pid, .. } => self.die(*pid, End::Exited(0)),
+                Action::Abort { pid, .. } => self.die(*pid, End::Killed(6)),
                 Action::Kill { pid, .. } => self.die(*pid, End::Killed(9)),
             }
         }
@@ -186,6 +187,50 @@ fn a_module_that_no_longer_answers_is_killed_and_restarted() {
         [Action::Kill { name: "m".into(), pid }, Action::Start("m".into())],
         "within 10 s of its last word"
     );
+}
+
+#[test]
+fn a_probe_whose_lane_stands_still_is_ended_with_a_core_and_restarted() {
+    let mut config = config(vec![module("probe", 3), module("other", 3)]);
+    config.settings.lane_heartbeat = Some(ms(2_000));
+    let mut world = World::new(&config);
+    world.step(ms(1));
+    let pid = world.pid("probe").expect("runs");
+    let mut look = |world: &mut World, pid, is_still, by| {
+        world.core.looked_at_lanes("probe", pid, is_still);
+        world.step(by)
+    };
+    // Time without looks does not count, nor looks at which one was seen to move, nor those at another process.
+    for round in 0..100 {
+        assert_eq!(look(&mut world, pid, round % 20 != 0, ms(100)), []);
+    }
+    look(&mut world, pid, false, ms(100));
+    assert_eq!(look(&mut world, pid, true, ms(3_600_000)), []);
+    assert_eq!(look(&mut world, pid - 1, false, ms(100)), []);
+    let mut actions = vec![];
+    for _ in 0..24 {
+        actions.extend(look(&mut world, pid, true, ms(100)));
+    }
+    assert_eq!(
+        actions,
+        [Action::Abort { name: "probe".into(), pid }, Action::Start("probe".into())],
+        "after 20 looks, and once: looks at the process that is gone say nothing of the next"
+    );
+    assert_eq!(world.core.books().killed, 1);
+}
+
+#[test]
+fn one_that_does_not_end_by_sigabrt_is_killed() {
+    let mut config = config(vec![module("probe", 3)]);
+    config.settings.lane_heartbeat = Some(ms(1_000));
+    let mut core = Core::default();
+    core.apply(&config);
+    core.tick(ms(1));
+    core.started("probe", 7, ms(1));
+    (0..10).for_each(|_| core.looked_at_lanes("probe", 7, true));
+    assert_eq!(core.tick(ms(100)), [Action::Abort { name: "probe".into(), pid: 7 }]);
+    assert_eq!(core.tick(ms(3_000)), []);
+    assert_eq!(core.tick(ms(3_200)), [Action::Kill { name: "probe".into(), pid: 7 }]);
 }
 
 #[test]

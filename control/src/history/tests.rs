@@ -20,6 +20,27 @@ fn slots(history: &History, step: u64, counter: &str) -> Vec<Option<u64>> {
     history.slots(range).find(|(_, name, ..)| *name == counter).map(|(.., values)| values).unwrap_or_default()
 }
 
+/// Fault row 20.
+#[test]
+fn whoever_sets_the_clock_moves_the_past_and_loses_nothing() {
+    let mut history = History::default();
+    for at in 0..100 {
+        history.take(NOW + 2_000 * at, [sample("edge", 1, &[("packets.taken", 10 * at)])]);
+    }
+    let (before, seen) = (slots(&history, 2, "packets.taken"), (NOW + 2_000 * 99) / 1_000);
+    for ahead in [3_600, -3_600, 315_360_000, -315_360_000] {
+        history.ahead = ahead;
+        assert_eq!(slots(&history, 2, "packets.taken"), before);
+        // Asked for by the clock as it is now, and answered so.
+        let now = seen.saturating_add_signed(ahead);
+        for from in [i64::try_from(now).expect("small") - 60, -60] {
+            let range = history.range(Asked { from: Some(from), step: Some(2) }).expect("a level");
+            assert_eq!((history.begin_of(range), range.slots), (now - 60, 30));
+            assert!(history.slots(range).all(|(.., values)| values.iter().all(Option::is_some)));
+        }
+    }
+}
+
 #[test]
 fn a_counter_is_told_by_what_it_grew_and_a_level_by_what_it_is() {
     let mut history = History::default();

@@ -16,7 +16,7 @@ struct Rule {
     action: &'static str,
 }
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         name: "SondaProbeDied",
         expression: "sonda_probe_up == 0",
@@ -88,6 +88,14 @@ const RULES: [Rule; 9] = [
         severity: "warning",
         summary: "Module {{ $labels.module }} drops {{ $value }} messages a second at {{ $labels.id }}",
         action: "A reader of this interface is slower than its sender: `trap_stats` shows which, give it a core of its own.",
+    },
+    Rule {
+        name: "SondaCertificateExpires",
+        expression: "sonda_api_certificate_expiry_time_seconds - time() < 30 * 86400",
+        lasts: "1h",
+        severity: "warning",
+        summary: "The certificate of the control API expires in {{ $value | humanizeDuration }}",
+        action: "Put a new certificate and key in place of the files that the table api names; they are read again without a restart.",
     },
 ];
 

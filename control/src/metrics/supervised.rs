@@ -54,9 +54,29 @@ const MISSING: Declared = Declared {
     labels: &[],
     help: "Kinds of limits that the configuration asks for and this machine cannot keep",
 };
+const CERTIFICATE_EXPIRY: Declared = Declared {
+    name: "sonda_api_certificate_expiry_time_seconds",
+    kind: Kind::Gauge,
+    labels: &[],
+    help: "When the first certificate that the control API shows expires, since 1970",
+};
 
-pub(super) const ALL: [Declared; 13] =
-    [ENABLED, RUNNING, PARKED, RESTARTS, CPU, RESIDENT, VIRTUAL, PROCESSES, LIMITED, LOST, LOST_LOGS, SANDBOX, MISSING];
+pub(super) const ALL: [Declared; 14] = [
+    ENABLED,
+    RUNNING,
+    PARKED,
+    RESTARTS,
+    CPU,
+    RESIDENT,
+    VIRTUAL,
+    PROCESSES,
+    LIMITED,
+    LOST,
+    LOST_LOGS,
+    SANDBOX,
+    MISSING,
+    CERTIFICATE_EXPIRY,
+];
 
 /// Adds what the supervisor knows.
 pub(super) fn collect(snapshot: &Snapshot, families: &mut Families) {
@@ -105,4 +125,7 @@ pub(super) fn collect(snapshot: &Snapshot, families: &mut Families) {
     }
     families.add(LOST_LOGS, &[], &[], snapshot.lost_logs as f64);
     families.add(MISSING, &[], &[], snapshot.limits_missing as f64);
+    if let Some(at) = snapshot.certificate_expiry {
+        families.add(CERTIFICATE_EXPIRY, &[], &[], at as f64);
+    }
 }

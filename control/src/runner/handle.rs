@@ -3,7 +3,8 @@ use crate::api::gate::Gate;
 use crate::config::Source;
 use crate::logs::Logs;
 use crate::snapshot::Snapshot;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -65,6 +66,20 @@ pub struct Handle {
 }
 
 impl Handle {
+    /// The way to a supervisor that has ended; its logs are in `folder`.
+    ///
+    /// # Errors
+    /// The logs cannot be written.
+    pub(crate) fn to_nobody(folder: &Path) -> io::Result<Self> {
+        let logs = Arc::new(Logs::open(folder, true)?);
+        Ok(Self {
+            commands: mpsc::channel(1).0,
+            snapshots: watch::channel(Arc::default()).1,
+            logs,
+            gate: Arc::default(),
+        })
+    }
+
     /// Does a command and waits until it is done.
     pub async fn ask(&self, command: Command) -> Reply {
         let (reply, answer) = oneshot::channel();

@@ -21,6 +21,7 @@ impl Runner {
             }
         }
         self.reload_if_due();
+        self.look_at_lanes();
         if self.looks % LOOKS_A_CYCLE == 1 {
             self.measure();
         }
@@ -34,13 +35,32 @@ impl Runner {
         }
     }
 
-    fn measure(&mut self) {
-        let total = process::total_ticks();
+    fn running(&self) -> Vec<(String, u32)> {
         let running = self.core.modules().iter().filter_map(|module| match module.run {
             Run::Running { pid, .. } => Some((module.spec.name.clone(), pid)),
             _ => None,
         });
-        for (name, pid) in running.collect::<Vec<_>>() {
+        running.collect()
+    }
+
+    fn look_at_lanes(&mut self) {
+        if self.core.settings().lane_heartbeat.is_none() {
+            return;
+        }
+        let running = self.running();
+        if self.looks % LOOKS_A_CYCLE == 1 {
+            self.pulses.find(&running.iter().map(|(_, pid)| *pid).collect::<Vec<_>>());
+        }
+        for (name, pid) in running {
+            if let Some(is_still) = self.pulses.look(pid) {
+                self.core.looked_at_lanes(&name, pid, is_still);
+            }
+        }
+    }
+
+    fn measure(&mut self) {
+        let total = process::total_ticks();
+        for (name, pid) in self.running() {
             if let Some(usage) = self.meters.entry(pid).or_default().read(pid, total) {
                 self.measured.entry(name.clone()).or_default().0 = usage;
             }
@@ -54,6 +74,9 @@ impl Runner {
         let known = |name: &String| self.core.module(name).is_some();
         self.measured.retain(|name, _| known(name));
         self.lost.retain(|name, _| known(name));
+        let (expiry, said) = self.gate.expiry();
+        self.expiry = expiry;
+        said.into_iter().for_each(|line| self.logs.say(&line));
         self.is_changed = true;
     }
 
@@ -78,6 +101,7 @@ impl Runner {
         snapshot.sandboxes.clone_from(self.bounds.sandboxes());
         snapshot.lost.clone_from(&self.lost);
         snapshot.lost_logs = self.logs.lost();
+        snapshot.certificate_expiry = self.expiry;
         snapshot
     }
 

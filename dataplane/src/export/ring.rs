@@ -141,11 +141,17 @@ impl LaneEnd {
     /// Gives the batch to all outputs and leaves an empty one in its place. Waits for full queues, or counts what they cannot take
     /// as [`RecordDrop::QueueFull`].
     pub fn give(&mut self, batch: &mut Batch) {
+        self.give_or_wait(batch, &mut || ());
+    }
+
+    /// As [`LaneEnd::give`]; `waits` is told before an output may hold the lane up, each time.
+    pub fn give_or_wait(&mut self, batch: &mut Batch, waits: &mut dyn FnMut()) {
         if batch.is_empty() {
             return;
         }
         let ports = match &mut self.outputs {
             Outputs::Here(workers) => {
+                waits();
                 workers.iter_mut().for_each(|worker| worker.take(batch));
                 return batch.clear();
             }
@@ -154,13 +160,14 @@ impl LaneEnd {
         let full = exchange(&mut self.pool, batch);
         for port in ports {
             let given = Arc::clone(full);
-            let lost = match self.overflow {
-                Overflow::Wait => port.sender.send(given).err().map(|_| RecordDrop::OutputFailed),
-                Overflow::Drop => match port.sender.try_send(given) {
-                    Ok(()) => None,
-                    Err(TrySendError::Full(_)) => Some(RecordDrop::QueueFull),
-                    Err(TrySendError::Disconnected(_)) => Some(RecordDrop::OutputFailed),
-                },
+            let lost = match port.sender.try_send(given) {
+                Ok(()) => None,
+                Err(TrySendError::Full(given)) if self.overflow == Overflow::Wait => {
+                    waits();
+                    port.sender.send(given).err().map(|_| RecordDrop::OutputFailed)
+                }
+                Err(TrySendError::Full(_)) => Some(RecordDrop::QueueFull),
+                Err(TrySendError::Disconnected(_)) => Some(RecordDrop::OutputFailed),
             };
             if let Some(why) = lost {
                 port.refused.refuse(full, why);
@@ -169,9 +176,10 @@ impl LaneEnd {
         debug_assert!(self.made() <= self.made_max(), "{} batches were made", self.made());
     }
 
-    /// To be called now and then: without threads of their own the outputs get their ticks here.
-    pub fn look(&mut self, now: Instant) {
+    /// To be called now and then: without threads of their own the outputs get their ticks here. `waits` as in [`LaneEnd::give_or_wait`].
+    pub fn look(&mut self, now: Instant, waits: &mut dyn FnMut()) {
         if let Outputs::Here(workers) = &mut self.outputs {
+            waits();
             workers.iter_mut().for_each(|worker| worker.look(now));
         }
     }

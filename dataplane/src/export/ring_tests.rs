@@ -93,6 +93,30 @@ fn a_slow_output_slows_the_lane_and_loses_nothing() {
 }
 
 #[test]
+fn a_lane_is_told_before_an_output_holds_it_up() {
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    let (output, _) = probe(move |_| {
+        // Whoever could release it is gone at the end.
+        let _released = held.recv();
+    });
+    let (threads, mut ends) = start(vec![output], 1, &config(Overflow::Wait)).expect("threads");
+    let mut batch = Batch::default();
+    let mut told_at = Vec::new();
+    for port in 1..=QUEUE as u16 + 3 {
+        fill(&mut batch, port);
+        ends[0].give_or_wait(&mut batch, &mut || {
+            told_at.push(port);
+            release.send(()).expect("it waits for this");
+        });
+    }
+    drop(release);
+    // One that the output holds and those of its queue need no waiting; whether the first had been taken yet nobody knows.
+    assert!(told_at.len() >= 2 && told_at.iter().all(|port| *port > QUEUE as u16), "{told_at:?}");
+    let (finished, out) = threads.finish(ends);
+    assert_eq!((finished[0].books.records.kept, out), (flows(QUEUE + 3), 0));
+}
+
+#[test]
 fn where_packets_do_not_wait_a_full_queue_is_a_counted_drop_of_that_output_alone() {
     let (go, gate) = bounded::<()>(0);
     let (stuck, seen) = probe(move |_| {
@@ -149,7 +173,7 @@ fn one_processor_needs_no_threads() {
     give(&mut ends[0], 5);
     assert_eq!(*seen.batches.lock().expect("nobody else"), [1, 2, 3, 4, 5], "each is taken at once");
     assert_eq!((ends[0].made(), ends[0].in_use(), threads.handles.len()), (0, 0, 0));
-    ends[0].look(Instant::now() + TICK);
+    ends[0].look(Instant::now() + TICK, &mut || ());
     assert_eq!(seen.ticks.load(Ordering::SeqCst), 1);
     let (finished, out) = threads.finish(ends);
     assert_eq!((finished[0].books.records.kept, out), (flows(5), 0));

@@ -6,7 +6,8 @@ use crate::sdk::{IpAddr, Octets, Str, Time, View};
 use record::fields;
 use trap::module::{Count, ModuleInfo, Param};
 
-const CONFIG: &str = "/etc/nemea/blacklistfilter/dnsdetect_config.xml";
+/// Settings where no others are named.
+pub const CONFIG: &str = "/etc/nemea/blacklistfilter/dnsdetect_config.xml";
 
 /// One line for lists of modules.
 pub const ABOUT: &str = "Finds DNS messages about a name that is on a blacklist.";

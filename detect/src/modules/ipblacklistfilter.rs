@@ -12,7 +12,8 @@ use trap::{Input, Output};
 /// Resolvers ask for anything; their flows say nothing.
 const DNS: u16 = 53;
 
-const CONFIG: &str = "/etc/nemea/blacklistfilter/ipdetect_config.xml";
+/// Settings where no others are named.
+pub const CONFIG: &str = "/etc/nemea/blacklistfilter/ipdetect_config.xml";
 
 const ALERT: &str = "ipaddr DST_IP,ipaddr SRC_IP,uint64 BYTES,uint64 DST_BLACKLIST,uint64 SRC_BLACKLIST,time TIME_FIRST,time TIME_LAST,\
                      uint32 PACKETS,uint16 DST_PORT,uint16 SRC_PORT,uint8 PROTOCOL,string ADAPTIVE_IDS";

@@ -179,7 +179,7 @@ impl Query {
     }
 
     /// The condition in SQL with its values.
-    fn condition(&self) -> (String, Vec<Value>) {
+    pub(super) fn condition(&self) -> (String, Vec<Value>) {
         let mut sql = Sql { all: vec!["1".to_owned()], values: Vec::new() };
         for (column, order, number) in [
             ("detected", ">=", self.from),

@@ -1,4 +1,6 @@
 //! What each kind of module has a use for, and so what is left to it.
+use detect::blacklist::catalog;
+use detect::modules::{dnsblacklistfilter, ipblacklistfilter, urlblacklistfilter};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,10 +60,53 @@ const READERS: &[&str] = &[
     "login_bf_detector",
     "fingerprint_detector",
     "doh_tunnel_detector",
+    "blacklist_aggregator",
+    // A script has what lies beside it; one that writes files or starts programs takes `sandbox = false`.
+    "luamodule",
 ];
 /// Those that write files which their options name.
 const WRITERS: &[&str] =
     &["logger", "logreplay", "json_dump", "json_replay", "nfwriter", "nfdump_reader", "new_service_detector"];
+
+/// Those that read lists, again and again, which the file of their settings names.
+const FOLLOWERS: &[(&str, &str)] = &[
+    ("ipblacklistfilter", ipblacklistfilter::CONFIG),
+    ("urlblacklistfilter", urlblacklistfilter::CONFIG),
+    ("dnsblacklistfilter", dnsblacklistfilter::CONFIG),
+];
+/// Those that ask servers for files and write what the file of their settings names.
+const FETCHERS: &[(&str, &str)] = &[("bl_downloader", catalog::DEFAULT_PATH)];
+
+/// What a module does, so far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Reads,
+    Writes,
+    /// A reporter.
+    Tells,
+    Follows,
+    Fetches,
+}
+
+impl Kind {
+    /// The kind of a tool, and the file of its settings where its arguments name no other. `None`: what it may do cannot be told.
+    fn of(tool: &str, args: &[String]) -> Option<(Self, Option<&'static str>)> {
+        let settings = |all: &[(&str, &'static str)]| all.iter().find(|(name, _)| *name == tool).map(|(_, path)| *path);
+        if detect::report::mapping::ALL.iter().any(|reporter| reporter.name == tool) {
+            return Some((Self::Tells, None));
+        }
+        if let Some(path) = settings(FOLLOWERS) {
+            return Some((Self::Follows, Some(path)));
+        }
+        if let Some(path) = settings(FETCHERS) {
+            // A history is kept by git, a program of its own.
+            let has_history = args.iter().any(|word| word.starts_with("-r") || word.starts_with("--r"));
+            return (!has_history).then_some((Self::Fetches, Some(path)));
+        }
+        let kind = if WRITERS.contains(&tool) { Self::Writes } else { Self::Reads };
+        (kind == Self::Writes || READERS.contains(&tool)).then_some((kind, None))
+    }
+}
 
 /// What is left to a module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,11 +126,7 @@ pub(super) struct Rights {
 /// The rights of a tool with these arguments; `None` for a tool that has no sandbox here: what is not listed may do more than can be told by
 /// its arguments.
 pub(super) fn rights(tool: &str, args: &[String], socket_dir: &Path) -> Option<Rights> {
-    let tells = detect::report::mapping::ALL.iter().any(|reporter| reporter.name == tool);
-    let writes = WRITERS.contains(&tool);
-    if !(tells || writes || READERS.contains(&tool)) {
-        return None;
-    }
+    let (kind, settings) = Kind::of(tool, args)?;
     let mut rights = Rights {
         socket_dir: socket_dir.to_owned(),
         connect: Some(BTreeSet::new()),
@@ -102,10 +143,11 @@ pub(super) fn rights(tool: &str, args: &[String], socket_dir: &Path) -> Option<R
         };
         match spec {
             Some(spec) => rights.interfaces(spec),
-            None => rights.named(word, writes, tells),
+            None => rights.named(word, kind),
         }
     }
-    if tells {
+    settings.into_iter().for_each(|path| rights.named(path, kind));
+    if matches!(kind, Kind::Tells | Kind::Fetches) {
         rights.network();
         rights.connect = None;
     }
@@ -142,7 +184,7 @@ impl Rights {
     }
 
     /// An argument that names a file, whichever option it belongs to: by itself, behind `-x` or behind `--option=`.
-    fn named(&mut self, word: &str, writes: bool, tells: bool) {
+    fn named(&mut self, word: &str, kind: Kind) {
         let behind = |at: usize| word.get(at..).filter(|_| word.starts_with('-'));
         let forms = [Some(word), behind(2), word.split_once('=').map(|(_, value)| value)];
         for path in forms.into_iter().flatten().filter(|text| !text.is_empty() && !text.starts_with('-')).map(Path::new)
@@ -151,10 +193,19 @@ impl Rights {
             if !(path.exists() || (path.components().count() > 1 && place.is_dir())) {
                 continue;
             }
-            if tells && fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= CONFIGURATION_MAX) {
-                self.far_ends(&fs::read_to_string(path).unwrap_or_default());
+            if fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= CONFIGURATION_MAX) {
+                let text = || fs::read_to_string(path).unwrap_or_default();
+                match kind {
+                    Kind::Tells => self.far_ends(&text()),
+                    Kind::Follows => self.read.extend(elements(&text()).filter(|place| place.exists())),
+                    Kind::Fetches => self.write.extend(elements(&text()).inspect(|place| {
+                        // It would make them itself. Where that cannot be, it says so when it writes.
+                        let _cannot = fs::create_dir_all(place);
+                    })),
+                    Kind::Reads | Kind::Writes => {}
+                }
             }
-            let of = if writes { &mut self.write } else { &mut self.read };
+            let of = if kind == Kind::Writes { &mut self.write } else { &mut self.read };
             of.insert(place);
         }
     }
@@ -166,6 +217,13 @@ impl Rights {
         let places = paths.map(|path| place_of(Path::new(path)));
         self.write.extend(places.filter(|place| place.exists()));
     }
+}
+
+/// The places of all paths that are the text of an XML element.
+fn elements(xml: &str) -> impl Iterator<Item = PathBuf> {
+    let texts = xml.split('>').filter_map(|part| part.split('<').next()).map(str::trim);
+    let paths = texts.map(|text| text.strip_prefix("file://").unwrap_or(text)).filter(|text| text.starts_with('/'));
+    paths.map(|path| place_of(Path::new(path)))
 }
 
 /// What is let in for a file: its folder, for a new one may take its place; or the file alone where the folder is not its own.
@@ -229,10 +287,47 @@ mod tests {
     }
 
     #[test]
+    fn a_blacklist_filter_reads_what_its_settings_name() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (lists, settings) = (dir.path().join("lists"), dir.path().join("etc/ip.xml"));
+        for folder in [&lists, &dir.path().join("etc")] {
+            fs::create_dir(folder).expect("made");
+        }
+        let element = |path: &Path| format!("<element name=\"ipv4_blacklist_file\">\n {} </element>", path.display());
+        fs::write(&settings, element(&lists.join("ip4.blist")) + &element(Path::new("/no/such/list")))
+            .expect("written");
+        let rights = of("ipblacklistfilter", &["-n", "-c", settings.to_str().expect("plain"), "-i", "u:a,u:b"]);
+        assert!(rights.read.contains(&lists) && rights.read.contains(&dir.path().join("etc")), "{rights:?}");
+        assert!(!rights.read.iter().any(|path| path.starts_with("/no")), "{rights:?}");
+        assert_eq!((rights.write.len(), rights.connect, rights.sockets), (1, Some([].into()), vec![Family::Unix]));
+    }
+
+    #[test]
+    fn a_downloader_writes_what_its_catalog_names_and_asks_anybody() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (lists, catalog) = (dir.path().join("new/lists"), dir.path().join("catalog.xml"));
+        fs::write(&catalog, format!("<element name=\"IP4\">{}/ip4.blist</element>", lists.display())).expect("written");
+        let catalog = catalog.to_str().expect("plain");
+        let rights = of("bl_downloader", &["-c", catalog]);
+        assert!(lists.is_dir() && rights.write.contains(&lists) && rights.read.contains(dir.path()), "{rights:?}");
+        assert_eq!((rights.connect, rights.listen.len(), rights.sockets.contains(&Family::Inet)), (None, 0, true));
+        for history in [["-r", "/var/history"], ["--repo-path", "/var/history"]] {
+            let args = history.map(str::to_owned);
+            assert_eq!(super::rights("bl_downloader", &args, Path::new("/")), None, "git is a program");
+        }
+    }
+
+    #[test]
     fn every_name_is_a_module() {
-        for tool in READERS.iter().chain(WRITERS) {
+        let of_settings = FOLLOWERS.iter().chain(FETCHERS).map(|(tool, _)| tool);
+        for tool in READERS
+            .iter()
+            .chain(WRITERS)
+            .chain(of_settings)
+            .filter(|tool| cfg!(feature = "lua") || **tool != "luamodule")
+        {
             assert!(detect::modules::find(tool).is_some_and(|module| module.name == *tool), "{tool}");
         }
-        assert_eq!(rights("luamodule", &[], Path::new("/")), None);
+        assert_eq!(rights("resolver", &[], Path::new("/")), None);
     }
 }

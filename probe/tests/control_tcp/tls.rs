@@ -8,6 +8,16 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 
+/// The control API with what [`authority`] makes.
+pub(crate) const API: &str = r#"
+[api]
+listen = "127.0.0.1:0"
+certificate = "@/server.crt"
+key = "@/server.key"
+client_ca = "@/ca.crt"
+tokens = "@/tokens.json"
+"#;
+
 /// A connection.
 pub(crate) struct Client(StreamOwned<ClientConnection, TcpStream>);
 

@@ -10,6 +10,36 @@ use std::time::{Duration, Instant};
 /// How long a test waits for what must come, however busy the machine is.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+macro_rules! repeater {
+    () => {
+        r#"
+[[profile]]
+name = "P"
+[[module]]
+name = "rep"
+profile = "P"
+path = "@/bin/traffic_repeater"
+inputs = ["u:supx_a"]
+outputs = ["u:supx_b"]
+"#
+    };
+}
+
+/// A repeater. Sites have folders of their own for sockets, so their names are the same in all.
+pub(crate) const REPEATER: &str = repeater!();
+/// The same, and a logger behind it.
+pub(crate) const CHAIN: &str = concat!(
+    repeater!(),
+    r#"[[module]]
+name = "lg1"
+profile = "P"
+path = "@/bin/logger"
+params = "-t -w '@/out file.csv'"
+inputs = ["u:supx_b"]
+after = ["rep"]
+"#
+);
+
 /// What the menu ends with.
 const PROMPT: &str = "Your choice: \x1b[0m";
 
@@ -73,6 +103,11 @@ impl Site {
     /// A tool that talks to the daemon.
     pub(crate) fn client(&self, words: &[&str]) -> Output {
         self.tool(words).args(["-s", &self.text("run/s.sock")]).output().expect("it runs")
+    }
+
+    /// More words for the supervisor, before it is started.
+    pub(crate) fn options(&mut self, words: &[&str]) {
+        self.config.extend(words.iter().map(ToString::to_string));
     }
 
     /// The command of a supervisor here.

@@ -60,9 +60,17 @@ const fn gauge(name: &'static str, metric: &'static str, help: &'static str) -> 
     Column { name, metric, kind: Kind::Gauge, help }
 }
 
+/// The column by which a lane promises to publish ten times a second, so that one that does not is stuck.
+pub const BEATS: &str = "beats";
+
 /// The counters of a lane before those of [`LANE_FAMILIES`].
-pub const LANE: [Column; 20] = [
+pub const LANE: [Column; 21] = [
     gauge("ended", "sonda_lane_ended", "1 when the lane has read all of its input, 0 while it works"),
+    gauge(
+        BEATS,
+        "sonda_lane_beats",
+        "1 while the lane publishes ten times a second whatever comes: it reads an interface, waits for no output and is not ending",
+    ),
     counter("captured.packets", "sonda_captured_packets_total", "Packets that the input handed to the lane"),
     counter("captured.bytes", "sonda_captured_bytes_total", "Captured bytes of these packets"),
     counter(

@@ -14,6 +14,22 @@ const SEEDS: &[(&str, &[&str])] = &[
             "USE_DPDK=1\nDPDK_RING=1\nDPDK_QUEUES_COUNT=2\nDPDK_RING_PATTERN=m_%02d\nDPDK_INPUT_WORKER_CPUS=(1 2)\n",
         ],
     ),
+    (
+        "api_request",
+        &[
+            "GET /v1/alerts?from=24h%20ago&category=Recon,Attempt&address=192.0.2.0/24&state=new&order=oldest&limit=9 HTTP/1.1\r\nHost: x\r\n\
+             Authorization: Bearer sonda_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\r\n\r\n",
+            "POST /v1/alerts/1/notes HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nX-Sonda-CSRF: 1\r\n\
+             Cookie: other=1; __Host-sonda=0123\r\nContent-Length: 23\r\n\r\n{\"text\": \"our scanner\"}",
+            "POST /v1/modules/meter/prefilter HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n\
+             19\r\n{\"rules\": \"drop port 22\"}\r\n0\r\n\r\n",
+            "GET /v1/health HTTP/1.1\r\nHost: x\r\n\r\nGET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+            "GET /v1/history?from=-300&step=20 HTTP/1.0\r\n\r\n",
+            "GET /v1/flows?interface=u:flows&filter=proto%20tcp HTTP/1.1\r\nHost: x\r\n\r\n",
+            "HEAD /web/sonda.css HTTP/1.1\r\nHost: x\r\n\r\n{\"tokens\":[{\"name\":\"a\",\"role\":\"viewer\",\"sha256\":\
+             \"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"created\":0,\"expires\":1}]}",
+        ],
+    ),
     ("supervisor_counters", &[ANSWER, r#"{"in_cnt": 0, "out_cnt": 0, "in": [], "out": []}"#]),
     (
         "supervisor_include",
