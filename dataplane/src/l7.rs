@@ -1,4 +1,5 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
+mod assembly;
 pub mod dns;
 pub mod dnssd;
 mod entries;
@@ -19,5 +20,6 @@ pub mod smb;
 pub mod smtp;
 pub mod ssdp;
 pub mod ssh;
+mod streams;
 pub mod tls;
 pub mod wg;
