@@ -1,4 +1,5 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
+mod assembly;
 mod der;
 pub mod dhcp;
 pub mod dns;
@@ -26,6 +27,7 @@ pub mod smtp;
 pub mod snmp;
 pub mod ssdp;
 pub mod ssh;
+mod streams;
 pub mod stun;
 pub mod tls;
 pub mod wg;

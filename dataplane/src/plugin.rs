@@ -173,6 +173,21 @@ enum Owner {
     New,
     /// The content of this chunk, the first of its flow.
     Chunk(u32),
+    /// The content of a chunk that stands behind another one.
+    Later {
+        at: u32,
+        before: u32,
+    },
+}
+
+impl Owner {
+    /// The chunk whose content it is, if it is packed somewhere.
+    fn chunk(self) -> u32 {
+        match self {
+            Owner::Chunk(at) | Owner::Later { at, .. } => at,
+            Owner::Nobody | Owner::New => NONE,
+        }
+    }
 }
 
 /// A record as it is kept: packed, or still on the desk.
@@ -249,12 +264,13 @@ impl<P: Plugin> Slots<'_, P> {
         match self.pool.owner {
             Owner::Chunk(_) => {}
             Owner::New if *self.head == NONE => {}
-            Owner::New | Owner::Nobody => {
+            Owner::New | Owner::Nobody | Owner::Later { .. } => {
                 self.put_away();
                 if *self.head == NONE {
                     return None;
                 }
-                self.unpack();
+                self.unpack(*self.head);
+                self.pool.owner = Owner::Chunk(*self.head);
             }
         }
         Some(&mut self.pool.desk)
@@ -270,6 +286,48 @@ impl<P: Plugin> Slots<'_, P> {
     pub fn push(&mut self) -> Option<&mut Slot<P>> {
         self.put_away();
         self.pool.open()
+    }
+
+    /// The oldest slot of which `is_it` says so.
+    pub fn find(&mut self, mut is_it: impl FnMut(&Slot<P>) -> bool) -> Option<&mut Slot<P>> {
+        let mut found = is_it(self.first()?);
+        if !found {
+            self.put_away();
+        }
+        let mut before = *self.head;
+        while !found {
+            let at = if before == NONE { NONE } else { self.slab.next(before) };
+            if at == NONE {
+                return None;
+            }
+            self.unpack(at);
+            found = is_it(&self.pool.desk);
+            // What was only looked at is still packed.
+            self.pool.owner = if found { Owner::Later { at, before } } else { Owner::Nobody };
+            before = at;
+        }
+        Some(&mut self.pool.desk)
+    }
+
+    /// The slot that was asked for last, if it still lies open.
+    pub fn opened(&mut self) -> Option<&mut Slot<P>> {
+        self.pool.is_open().then_some(&mut self.pool.desk)
+    }
+
+    /// How many slots there are.
+    pub fn count(&self) -> usize {
+        let mut count = usize::from(self.pool.owner == Owner::New);
+        let mut at = *self.head;
+        while at != NONE {
+            count += 1;
+            at = self.slab.next(at);
+        }
+        count
+    }
+
+    /// Counts a record for which the plugin has no place.
+    pub fn refuse(&mut self) {
+        self.pool.refused += 1;
     }
 
     /// Gives all slots back: nothing of this plugin is exported.
@@ -290,7 +348,7 @@ impl<P: Plugin> Slots<'_, P> {
         let Slot { export, record, .. } = &self.pool.desk;
         let mut at = *self.head;
         while at != NONE {
-            if self.pool.owner == Owner::Chunk(at) {
+            if self.pool.owner.chunk() == at {
                 if *export {
                     each(Kept::Open(record));
                 }
@@ -307,10 +365,11 @@ impl<P: Plugin> Slots<'_, P> {
     /// Packs what lies on the desk. A record that finds no room in the slab is lost, and counted.
     #[inline]
     pub(crate) fn put_away(&mut self) {
-        let at = match self.pool.owner {
+        let (at, before) = match self.pool.owner {
             Owner::Nobody => return,
-            Owner::New => None,
-            Owner::Chunk(at) => Some(at),
+            Owner::New => (None, NONE),
+            Owner::Chunk(at) => (Some(at), NONE),
+            Owner::Later { at, before } => (Some(at), before),
         };
         self.pool.owner = Owner::Nobody;
         let Slot { export, state, record } = &self.pool.desk;
@@ -322,11 +381,17 @@ impl<P: Plugin> Slots<'_, P> {
             }
             Some(old) => {
                 let next = self.slab.give(old);
-                *self.head = next;
-                self.slab.take(len, u8::from(*export)).inspect(|new| {
-                    self.slab.link(*new, next);
-                    *self.head = *new;
-                })
+                let new = self.slab.take(len, u8::from(*export));
+                if let Some(new) = new {
+                    self.slab.link(new, next);
+                }
+                let next = new.unwrap_or(next);
+                if before == NONE {
+                    *self.head = next
+                } else {
+                    self.slab.link(before, next)
+                }
+                new
             }
             None => self.slab.take(len, u8::from(*export)).inspect(|new| append(self.slab, self.head, *new)),
         };
@@ -340,15 +405,14 @@ impl<P: Plugin> Slots<'_, P> {
         state.pack(&mut out);
     }
 
-    /// Takes the first packed slot to the desk.
+    /// Copies a packed slot to the desk; whose it is says the caller.
     #[inline]
-    fn unpack(&mut self) {
-        let mut from = Unpacker::new(self.slab.content(*self.head));
+    fn unpack(&mut self, at: u32) {
+        let mut from = Unpacker::new(self.slab.content(at));
         let desk = &mut self.pool.desk;
-        desk.export = self.slab.mark(*self.head) != 0;
+        desk.export = self.slab.mark(at) != 0;
         desk.record.unpack(&mut from);
         desk.state.unpack(&mut from);
-        self.pool.owner = Owner::Chunk(*self.head);
     }
 }
 

@@ -6,6 +6,7 @@ pub mod message;
 pub mod rdata;
 
 use super::headers::find;
+use super::streams::{Joined, Streams};
 use crate::face::Face;
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
@@ -48,7 +49,12 @@ pub const PORT: u16 = 53;
 
 pub struct Dns {
     face: Face,
+    /// Messages over TCP that are not whole, natively only.
+    streams: Option<Streams>,
 }
+
+/// Longest message over TCP that is put together, with its length.
+const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 impl Plugin for Dns {
     type Record = DnsRecord;
@@ -63,7 +69,7 @@ impl Plugin for Dns {
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Dns { face })
+        Ok(Dns { face, streams: (!face.is_original()).then(|| Streams::new(MESSAGE_LEN_MAX)) })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -71,6 +77,11 @@ impl Plugin for Dns {
     }
 
     fn after(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        if let Some(streams) = &mut self.streams
+            && ctx.packet.packet.protocol == protocol::TCP
+        {
+            return read_stream(streams, &ctx.packet, slots);
+        }
         let Some(message) = message_of(&ctx.packet) else { return Step::More };
         let Some(slot) = slots.first_or_open() else { return Step::Flush };
         if read(message, self.face, &mut slot.record).is_ok() {
@@ -117,6 +128,41 @@ impl Plugin for Dns {
 /// The DNS message in a packet, if its length can be that of one.
 pub fn message_of<'b>(packet: &PacketView<'_, 'b>) -> Option<Message<'b>> {
     Message::of_payload(packet.payload(), packet.packet.protocol == protocol::TCP)
+}
+
+/// The messages of a TCP segment, each behind its length (RFC 1035 section 4.2.2); one that is not whole waits for its rest. A record is
+/// made of each, and the flow ends as behind a datagram.
+fn read_stream(streams: &mut Streams, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Dns>) -> Step {
+    let payload = packet.payload();
+    let mut text = payload;
+    let is_held = !streams.is_idle() && streams.has_direction(packet);
+    if is_held {
+        match streams.join(packet) {
+            Joined::Text(joined) => text = joined,
+            Joined::Known | Joined::Early => return Step::More,
+            Joined::Nothing => {}
+        }
+    }
+    let (mut at, mut step) = (0, Step::More);
+    while let Some((len, rest)) = text[at..].split_first_chunk::<2>() {
+        let Some(bytes) = rest.get(..usize::from(u16::from_be_bytes(*len))) else { break };
+        at += 2 + bytes.len();
+        let mut record = DnsRecord::default();
+        let message = Message::of_payload(bytes, false);
+        if message.is_some_and(|message| read(message, Face::Native, &mut record).is_ok()) {
+            step = Step::Flush;
+            match slots.push() {
+                Some(slot) => slot.record = record,
+                None => break,
+            }
+        }
+    }
+    if is_held {
+        streams.keep(packet, false, at);
+    } else if at < payload.len() {
+        streams.begin(packet, at);
+    }
+    step
 }
 
 /// A C string ends at its first NUL.
@@ -200,7 +246,7 @@ mod tests {
     use super::message::tests::Builder;
     use super::*;
     use crate::packet::Direction;
-    use crate::plugin::testing::Harness;
+    use crate::plugin::testing::{Harness, ORDERS};
     use proptest::prelude::*;
 
     const FACES: [Face; 2] = [Face::Ipfixprobe, Face::Native];
@@ -255,6 +301,24 @@ mod tests {
             assert_eq!(h.packet(Direction::Reverse, 53, 4000, protocol::TCP, &framed[..40]), Step::More);
             assert_eq!(h.packet(Direction::Reverse, 53, 4000, protocol::TCP, &framed), Step::Flush);
             assert_eq!(h.records().len(), 1);
+        }
+    }
+
+    #[test]
+    fn messages_and_segments_need_not_agree() {
+        let framed = |id: u16| {
+            let message = Builder::new(id, 0x0100, [1, 0, 0, 0]).question("Example.ORG", 1).0;
+            [&(message.len() as u16).to_be_bytes()[..], &message].concat()
+        };
+        let text = [framed(1), framed(2), framed(3)].concat();
+        for (order, exchanged) in [(ORDERS[0], false), (ORDERS[2], true)] {
+            // Where a segment begins with a message nothing is held by which an early one could be known.
+            for len in (1..=text.len()).filter(|len| !(exchanged && 62 % len == 0)) {
+                let mut h = Harness::<Dns>::new(Face::Native);
+                h.segments(Direction::Forward, (4000, 53), (&text, len), order);
+                let ids: Vec<u16> = h.records().iter().map(|r| r.id).collect();
+                assert_eq!(ids, [1, 2, 3], "{len}");
+            }
         }
     }
 

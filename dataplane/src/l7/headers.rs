@@ -38,6 +38,32 @@ impl<'a> Fields<'a> {
     pub(crate) fn of(section: &'a [u8], initials: Initials) -> Self {
         Fields { rest: section, initials }
     }
+
+    /// Whether the value at hand goes on in the next line.
+    #[inline(always)]
+    pub(crate) fn is_folded(&self) -> bool {
+        matches!(self.rest.first(), Some(b' ' | b'\t'))
+    }
+
+    /// The value at hand with the lines that it goes on in, a blank for each line end (RFC 3261 section 7.3.1).
+    #[cold]
+    pub(crate) fn unfolded(&mut self, value: &[u8], out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(value);
+        while self.is_folded()
+            && let Some((line, rest)) = line(self.rest)
+        {
+            self.rest = rest;
+            out.push(b' ');
+            out.extend_from_slice(line.trim_ascii());
+        }
+    }
+
+    /// Once all fields were seen: what follows the empty line, or `None` if the section has no end here.
+    #[inline]
+    pub(crate) fn behind(&self) -> Option<&'a [u8]> {
+        self.rest.strip_prefix(b"\r\n").or_else(|| self.rest.strip_prefix(b"\n"))
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {
@@ -126,6 +152,13 @@ mod tests {
         let seen: Vec<_> = Fields::of(section, wanted).collect();
         assert_eq!(seen, [(&b"Host"[..], &b"a"[..]), (b"name", b"b c"), (b"Empty", b"")]);
         assert_eq!(Fields::of(b"Host: cut", wanted).count(), 0);
+        for (section, behind) in
+            [(&b"a: b\r\n\r\nc"[..], Some(&b"c"[..])), (b"\n", Some(b"")), (b"a: b\r\n\r", None), (b"", None)]
+        {
+            let mut fields = Fields::of(section, wanted);
+            fields.by_ref().for_each(drop);
+            assert_eq!(fields.behind(), behind);
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! http: first request and first response of each transaction (spec/process_plugins.md, "http"; RFC 9110, RFC 9112).
 //!
-//! Each packet is looked at alone, on any port and protocol. A message counts where its start line stands; of its header section the
-//! packet that holds the start line is read. The second request or response ends the record and begins the next one.
+//! On any port and protocol. A message counts where its start line stands. Over TCP heads may span segments, and a segment may hold several
+//! messages (`http/stream.rs`); the original looks at each packet alone. The second request or response ends the record and begins the next one.
 use super::headers::{Initials, c_copy, find};
 use super::messages::{Dialect, METHOD_MAX, Message, Reader, Seen, has_blank, has_blank_near, transaction};
+use super::streams::Streams;
 use crate::face::Face;
+use crate::packet::protocol;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use record::element::{cesnet, flowmon};
 use record::{Text, record};
@@ -34,9 +36,16 @@ record! {
     }
 }
 
+mod stream;
+
 pub struct Http {
     reader: Reader<Http>,
+    /// Heads that are not whole, natively only.
+    streams: Option<Streams>,
 }
+
+/// What servers take for the head of a request at the most, and more than what most of them do.
+const HEAD_LEN_MAX: usize = 16 * 1024;
 
 impl Dialect for Http {
     const NAME: [u8; 4] = *b"HTTP";
@@ -64,16 +73,17 @@ impl Plugin for Http {
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Http { reader: Reader::new(face) })
+        Ok(Http { reader: Reader::new(face), streams: (!face.is_original()).then(|| Streams::new(HEAD_LEN_MAX)) })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        self.take(ctx.packet.payload(), slots);
-        Step::More
+        self.take(ctx, slots);
+        // The flow may be the rest of one whose record was cut.
+        if self.is_idle() { Step::More } else { self.step_of(ctx) }
     }
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        self.take(ctx.packet.payload(), slots)
+        self.take(ctx, slots)
     }
 
     fn text(r: &HttpRecord, out: &mut String) {
@@ -111,75 +121,114 @@ impl Plugin for Http {
 }
 
 impl Http {
-    fn take(&self, payload: &[u8], slots: &mut Slots<'_, Self>) -> Step {
-        let Some(message) = self.reader.message(payload) else { return Step::More };
+    fn take(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        if !self.is_idle()
+            && let Some(step) = self.go_on(ctx, slots)
+        {
+            return step;
+        }
+        let payload = ctx.packet.payload();
+        let Some(message) = self.reader.message(payload) else {
+            return if Http::starts_known(payload) { self.begin_line(ctx) } else { Step::More };
+        };
         let slot = match transaction(slots, &message) {
             Ok(slot) => slot,
+            Err(Step::Reinsert) if !self.is_idle() => return self.read_more(ctx, slots, 0),
             Err(step) => return step,
         };
-        match message {
-            Message::Request { method, url, section } => self.request(method, url, section, slot),
-            Message::Response { status, section } => self.response(status, section, slot),
+        let behind = read(&self.reader, &message, slot);
+        match behind {
+            // The usual message is all there is in its segment.
+            Some([]) => Step::More,
+            _ if ctx.packet.packet.protocol != protocol::TCP => Step::More,
+            _ => self.read_rest(ctx, slots, &message, behind),
         }
-        Step::More
     }
 
-    fn request(&self, method: &[u8], url: &[u8], section: Option<&[u8]>, slot: &mut Slot<Self>) {
-        let r = &mut slot.record;
-        self.reader.put(&mut r.method, if self.reader.is_original() { c_copy(method, 64) } else { method });
-        self.reader.put(&mut r.url, url);
-        if section.is_some() {
-            r.host.set(b"");
-            r.agent.set(b"");
-            r.referer.set(b"");
-        }
-        let complete = self.reader.fields(section, Initials::of(b"HUR"), |name, value| {
-            if self.reader.is(name, b"Host") {
-                self.reader.put_value(&mut r.host, value);
-            } else if self.reader.is(name, b"User-Agent") {
-                self.reader.put_value(&mut r.agent, value);
-            } else if self.reader.is(name, b"Referer") {
-                self.reader.put_value(&mut r.referer, value);
-            }
-            true
-        });
-        slot.state.request |= complete;
-        slot.export |= complete;
+    /// Whether no head is awaited in any flow.
+    #[inline(always)]
+    fn is_idle(&self) -> bool {
+        self.streams.as_ref().is_none_or(Streams::is_idle)
     }
+}
 
-    fn response(&self, status: u16, section: Option<&[u8]>, slot: &mut Slot<Self>) {
-        let r = &mut slot.record;
-        r.status = status;
-        if section.is_some() {
-            r.content_type.set(b"");
-            r.server.set(b"");
-            r.cookie_names.set(b"");
-        }
-        let complete = self.reader.fields(section, Initials::of(b"CS"), |name, value| {
-            if self.reader.is(name, b"Content-Type") {
-                self.reader.put_value(&mut r.content_type, value);
-            } else if self.reader.is(name, b"Server") {
-                self.reader.put_value(&mut r.server, value);
-            } else if self.reader.is(name, b"Set-Cookie") {
-                // The original stops reading at a cookie without a name.
-                let Some(end) = find(b'=', value) else { return !self.reader.is_original() };
-                self.add_cookie(&mut r.cookie_names, &value[..end]);
-            }
-            true
-        });
-        // An interim response (RFC 9110 section 15.2) is not the answer, but the original takes it for one.
-        let is_final = self.reader.is_original() || status == 101 || !(100..200).contains(&status);
-        slot.state.response |= complete && is_final;
-        slot.export |= complete;
+/// Reads a message into its transaction; answers what follows its head, if that is whole.
+#[inline]
+fn read<'m>(reader: &Reader<Http>, message: &Message<'m>, slot: &mut Slot<Http>) -> Option<&'m [u8]> {
+    match *message {
+        Message::Request { method, url, section } => request(reader, method, url, section, slot),
+        Message::Response { status, section } => response(reader, status, section, slot),
     }
+}
 
-    fn add_cookie(&self, into: &mut Text<511>, name: &[u8]) {
-        if into.is_empty() {
-            self.reader.put_value(into, name);
-        } else if into.room() > 1 {
-            into.push(b";");
-            into.push(name);
+fn request<'m>(
+    reader: &Reader<Http>,
+    method: &[u8],
+    url: &[u8],
+    section: Option<&'m [u8]>,
+    slot: &mut Slot<Http>,
+) -> Option<&'m [u8]> {
+    let r = &mut slot.record;
+    reader.put(&mut r.method, if reader.is_original() { c_copy(method, 64) } else { method });
+    reader.put(&mut r.url, url);
+    if section.is_some() {
+        r.host.set(b"");
+        r.agent.set(b"");
+        r.referer.set(b"");
+    }
+    let head = reader.fields(section, Initials::of(b"HUR"), |name, value| {
+        if reader.is(name, b"Host") {
+            reader.put_value(&mut r.host, value);
+        } else if reader.is(name, b"User-Agent") {
+            reader.put_value(&mut r.agent, value);
+        } else if reader.is(name, b"Referer") {
+            reader.put_value(&mut r.referer, value);
         }
+        true
+    });
+    slot.state.request |= head.counts;
+    slot.export |= head.counts;
+    head.behind
+}
+
+fn response<'m>(
+    reader: &Reader<Http>,
+    status: u16,
+    section: Option<&'m [u8]>,
+    slot: &mut Slot<Http>,
+) -> Option<&'m [u8]> {
+    let r = &mut slot.record;
+    r.status = status;
+    if section.is_some() {
+        r.content_type.set(b"");
+        r.server.set(b"");
+        r.cookie_names.set(b"");
+    }
+    let head = reader.fields(section, Initials::of(b"CS"), |name, value| {
+        if reader.is(name, b"Content-Type") {
+            reader.put_value(&mut r.content_type, value);
+        } else if reader.is(name, b"Server") {
+            reader.put_value(&mut r.server, value);
+        } else if reader.is(name, b"Set-Cookie") {
+            // The original stops reading at a cookie without a name.
+            let Some(end) = find(b'=', value) else { return !reader.is_original() };
+            add_cookie(reader, &mut r.cookie_names, &value[..end]);
+        }
+        true
+    });
+    // An interim response (RFC 9110 section 15.2) is not the answer, but the original takes it for one.
+    let is_final = reader.is_original() || status == 101 || !(100..200).contains(&status);
+    slot.state.response |= head.counts && is_final;
+    slot.export |= head.counts;
+    head.behind
+}
+
+fn add_cookie(reader: &Reader<Http>, into: &mut Text<511>, name: &[u8]) {
+    if into.is_empty() {
+        reader.put_value(into, name);
+    } else if into.room() > 1 {
+        into.push(b";");
+        into.push(name);
     }
 }
 

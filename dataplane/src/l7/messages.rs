@@ -43,20 +43,22 @@ impl<D: Dialect> Reader<D> {
         if self.is_original() { original_message::<D>(payload) } else { message::<D>(payload) }
     }
 
-    /// Shows the fields of a header section with these initials to `each` until it answers false; answers whether the message counts.
-    /// The original wants every line whole; we take what is there.
-    pub(super) fn fields(
+    /// Shows the fields of a header section with these initials to `each` until it answers false. The original wants every line whole;
+    /// we take what is there.
+    #[inline]
+    pub(super) fn fields<'m>(
         &self,
-        section: Option<&[u8]>,
+        section: Option<&'m [u8]>,
         initials: Initials,
         mut each: impl FnMut(&[u8], &[u8]) -> bool,
-    ) -> bool {
+    ) -> Head<'m> {
         match section {
-            Some(section) if self.is_original() => original_fields(section, each),
-            None if self.is_original() => false,
+            Some(section) if self.is_original() => Head { counts: original_fields(section, each), behind: None },
+            None if self.is_original() => Head { counts: false, behind: None },
             _ => {
-                let _ = Fields::of(section.unwrap_or_default(), initials).all(|(name, value)| each(name, value));
-                true
+                let mut fields = Fields::of(section.unwrap_or_default(), initials);
+                let _ = fields.by_ref().all(|(name, value)| each(name, value));
+                Head { counts: true, behind: fields.behind() }
             }
         }
     }
@@ -76,10 +78,26 @@ impl<D: Dialect> Reader<D> {
     }
 }
 
+/// What came of reading a header section.
+pub(super) struct Head<'m> {
+    /// Whether the message counts.
+    pub(super) counts: bool,
+    /// Natively what follows the section; `None` if it does not end here.
+    pub(super) behind: Option<&'m [u8]>,
+}
+
 /// A recognised start line and the header section behind it, `None` if the packet ends within the line.
 pub(super) enum Message<'a> {
     Request { method: &'a [u8], url: &'a [u8], section: Option<&'a [u8]> },
     Response { status: u16, section: Option<&'a [u8]> },
+}
+
+impl<'a> Message<'a> {
+    pub(super) fn section(&self) -> Option<&'a [u8]> {
+        match self {
+            Message::Request { section, .. } | Message::Response { section, .. } => *section,
+        }
+    }
 }
 
 /// A method longer than this is taken for something else.
@@ -203,9 +221,22 @@ fn line_end(text: &[u8]) -> Option<usize> {
 pub struct Seen {
     pub request: bool,
     pub response: bool,
+    /// Heads of this transaction that are not whole yet: a bit for each of the flow's directions.
+    pub cut: u8,
 }
 
-record::packed!(Seen { request: bool, response: bool });
+record::packed!(Seen { request: bool, response: bool, cut: u8 });
+
+impl Seen {
+    /// Whether it has a message of this kind.
+    #[inline(always)]
+    pub(super) fn has(&self, message: &Message<'_>) -> bool {
+        match message {
+            Message::Request { .. } => self.request,
+            Message::Response { .. } => self.response,
+        }
+    }
+}
 
 /// The slot of the transaction that a message belongs to; or what the plugin says at once: the second request or response ends the
 /// record and begins the next one.
@@ -219,9 +250,5 @@ pub(super) fn transaction<'s, P: Plugin<State = Seen>>(
     if fresh {
         slot.export = false;
     }
-    let is_second = match message {
-        Message::Request { .. } => slot.state.request,
-        Message::Response { .. } => slot.state.response,
-    };
-    if is_second { Err(Step::Reinsert) } else { Ok(slot) }
+    if slot.state.has(message) { Err(Step::Reinsert) } else { Ok(slot) }
 }

@@ -2,7 +2,7 @@
 //!
 //! Read as http is, on any port. The second request or response ends the record and begins the next one.
 use super::headers::{Initials, c_copy};
-use super::messages::{Dialect, METHOD_MAX, Message, Reader, Seen, has_blank, transaction};
+use super::messages::{Dialect, Head, METHOD_MAX, Message, Reader, Seen, has_blank, transaction};
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slot, Slots, Step, put_short, put_text};
 use memchr::memchr;
@@ -145,7 +145,7 @@ impl Rtsp {
         let r = &mut slot.record;
         r.method.set(if self.reader.is_original() { c_copy(method, ORIGINAL_METHOD_LEN + 1) } else { method });
         self.reader.put(&mut r.uri, uri);
-        let complete = self.reader.fields(section, Initials::of(b"U"), |name, value| {
+        let Head { counts: complete, .. } = self.reader.fields(section, Initials::of(b"U"), |name, value| {
             if self.reader.is(name, b"User-Agent") {
                 self.reader.put_value(&mut r.agent, value);
             }
@@ -158,7 +158,7 @@ impl Rtsp {
     fn response(&self, status: u16, section: Option<&[u8]>, slot: &mut Slot<Self>) {
         let r = &mut slot.record;
         r.status = status;
-        let complete = self.reader.fields(section, Initials::of(b"CS"), |name, value| {
+        let Head { counts: complete, .. } = self.reader.fields(section, Initials::of(b"CS"), |name, value| {
             if self.reader.is(name, b"Content-Type") {
                 self.reader.put_value(&mut r.content_type, value);
             } else if self.reader.is(name, b"Server") {

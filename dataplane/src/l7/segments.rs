@@ -1,7 +1,8 @@
 //! Messages that span several TCP segments: ClientHellos with post-quantum key shares, algorithm lists of SSH, tickets of Kerberos.
 //!
 //! A plugin holds [`MESSAGES_MAX`] unfinished messages on each lane, of at most [`MESSAGE_LEN_MAX`] bytes; the next one takes the place
-//! of the oldest, which is then never whole. Segments are joined in order only; others are ignored.
+//! of the oldest, which is then never whole.
+use super::assembly::Assembly;
 use crate::packet::{PacketView, protocol};
 
 /// Unfinished messages of one plugin on one lane. The rest of a message follows within a round trip, mostly at once.
@@ -23,17 +24,20 @@ pub struct Segments {
 #[derive(Clone)]
 struct Unfinished {
     owner: Ticket,
-    /// Sequence number of the next segment.
-    next: u32,
     wanted: usize,
-    len: usize,
+    assembly: Assembly,
     bytes: [u8; MESSAGE_LEN_MAX],
 }
 
 impl Segments {
     /// Takes the memory.
     pub fn new() -> Segments {
-        let none = Unfinished { owner: Ticket::default(), next: 0, wanted: 0, len: 0, bytes: [0; MESSAGE_LEN_MAX] };
+        let none = Unfinished {
+            owner: Ticket::default(),
+            wanted: 0,
+            assembly: Assembly::default(),
+            bytes: [0; MESSAGE_LEN_MAX],
+        };
         Segments { messages: vec![none; MESSAGES_MAX], last: Ticket::default() }
     }
 
@@ -46,7 +50,7 @@ impl Segments {
         let message = &mut self.messages[place(self.last)];
         message.owner = self.last;
         message.wanted = wanted;
-        message.len = 0;
+        message.assembly = Assembly::new(sequence);
         message.add(payload, sequence);
         Some(self.last)
     }
@@ -54,15 +58,15 @@ impl Segments {
     /// Adds a segment; answers the message once it is whole.
     pub fn add(&mut self, ticket: Ticket, payload: &[u8], sequence: u32) -> Option<&[u8]> {
         let message = &mut self.messages[place(ticket)];
-        if message.owner != ticket || ticket == Ticket::default() || message.next != sequence {
+        if message.owner != ticket || ticket == Ticket::default() {
             return None;
         }
         message.add(payload, sequence);
-        if message.len < message.wanted {
+        if message.assembly.len() < message.wanted {
             return None;
         }
         message.owner = Ticket::default();
-        Some(&message.bytes[..message.len])
+        Some(&message.bytes[..message.wanted])
     }
 }
 
@@ -74,10 +78,7 @@ impl Default for Segments {
 
 impl Unfinished {
     fn add(&mut self, payload: &[u8], sequence: u32) {
-        let taken = payload.len().min(self.wanted - self.len);
-        self.bytes[self.len..self.len + taken].copy_from_slice(&payload[..taken]);
-        self.len += taken;
-        self.next = sequence.wrapping_add(payload.len() as u32);
+        self.assembly.add(&mut self.bytes[..self.wanted], payload, sequence);
     }
 }
 
@@ -96,13 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_in_order_make_a_message() {
+    fn segments_make_a_message() {
         let mut s = Segments::new();
         let t = s.begin(b"abc", u32::MAX - 1, 8).expect("room");
         assert_eq!(s.add(t, b"abc", u32::MAX - 1), None, "sent again");
-        assert_eq!(s.add(t, b"gh", 4), None, "too early");
-        assert_eq!(s.add(t, b"def", 1), None);
-        assert_eq!(s.add(t, b"ghijk", 4), Some(&b"abcdefgh"[..]));
+        assert_eq!(s.add(t, b"ghijk", 4), None, "early");
+        assert_eq!(s.add(t, b"def", 1), Some(&b"abcdefgh"[..]));
         assert_eq!(s.add(t, b"x", 9), None, "done");
     }
 

@@ -1,9 +1,11 @@
 //! sip: one record for each SIP message (spec/process_plugins.md, "sip"; RFC 3261).
 //!
 //! Any port and protocol; the first bytes decide. A message behind the first packet of a flow ends the record and begins the next
-//! one. Each packet is looked at alone; of several messages in one segment the first counts.
+//! one. Over TCP messages may span segments and share them (`sip/stream.rs`); the original looks at each packet alone and takes its first message.
 use super::headers::{Fields, Initials, find, line};
+use super::streams::Streams;
 use crate::face::Face;
+use crate::packet::protocol;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use memchr::memchr2;
 use record::element::cesnet;
@@ -11,11 +13,13 @@ use record::{Text, record};
 use std::fmt::Write;
 
 mod original;
+mod stream;
 
 record! {
     /// SIP message.
     pub struct SipRecord = "sip" {
-        /// INVITE 1, ACK 2, CANCEL 3, BYE 4, REGISTER 5, OPTIONS 6, PUBLISH 7, NOTIFY 8, INFO 9, SUBSCRIBE 10, a reply 99.
+        /// INVITE 1, ACK 2, CANCEL 3, BYE 4, REGISTER 5, OPTIONS 6, PUBLISH 7, NOTIFY 8, INFO 9, SUBSCRIBE 10, a reply 99; not known to the
+        /// original: PRACK 11, UPDATE 12, MESSAGE 13, REFER 14.
         msg_type: u16, ipfix cesnet::SIPMsgType, unirec "SIP_MSG_TYPE";
         /// Status code of a reply, 999 if it has none; 0 for a request.
         status: u16, ipfix cesnet::SIPStatusCode, unirec "SIP_STATUS_CODE";
@@ -38,7 +42,14 @@ record! {
 
 pub struct Sip {
     face: Face,
+    /// Messages that are not whole, natively only.
+    streams: Option<Streams>,
+    /// A value that stands in several lines.
+    unfolded: Vec<u8>,
 }
+
+/// Longest message that is put together: RFC 3261 section 18.1.1 asks for datagrams of 65,535, but no phone says as much.
+const MESSAGE_LEN_MAX: usize = 16 * 1024;
 
 impl Plugin for Sip {
     type Record = SipRecord;
@@ -49,15 +60,19 @@ impl Plugin for Sip {
     /// The first letters of [`METHODS`] and of a reply.
     #[inline(always)]
     fn may_begin(payload: &[u8]) -> bool {
-        matches!(payload.first(), Some(b'I' | b'A' | b'C' | b'B' | b'R' | b'O' | b'P' | b'N' | b'S'))
+        matches!(payload.first(), Some(b'I' | b'A' | b'C' | b'B' | b'R' | b'O' | b'P' | b'N' | b'S' | b'U' | b'M'))
     }
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Sip { face })
+        let streams = (!face.is_original()).then(|| Streams::new(MESSAGE_LEN_MAX));
+        Ok(Sip { face, streams, unfolded: Vec::with_capacity(MESSAGE_LEN_MAX) })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        if ctx.packet.packet.protocol == protocol::TCP && !self.face.is_original() {
+            return self.segment(ctx, slots, true);
+        }
         let payload = ctx.packet.payload();
         if let Some(msg_type) = self.recognise(payload)
             && let Some(slot) = slots.first_or_open()
@@ -66,13 +81,16 @@ impl Plugin for Sip {
             if self.face.is_original() {
                 original::read(payload, &mut slot.record);
             } else {
-                read(payload, &mut slot.record);
+                read(payload, &mut slot.record, &mut self.unfolded);
             }
         }
         Step::More
     }
 
-    fn before(&mut self, ctx: &Context<'_, '_>, _: &mut Slots<'_, Self>) -> Step {
+    fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        if ctx.packet.packet.protocol == protocol::TCP && !self.face.is_original() {
+            return self.segment(ctx, slots, false);
+        }
         if self.recognise(ctx.packet.payload()).is_some() { Step::Reinsert } else { Step::More }
     }
 
@@ -126,6 +144,10 @@ impl Sip {
             b"INFO" => 9,
             b"SUBS" => 10,
             b"SIP/" => REPLY,
+            b"PRAC" if !self.face.is_original() => 11,
+            b"UPDA" if !self.face.is_original() => 12,
+            b"MESS" if !self.face.is_original() => 13,
+            b"REFE" if !self.face.is_original() => 14,
             _ => return None,
         };
         let is_sip = if self.face.is_original() {
@@ -140,8 +162,22 @@ impl Sip {
     }
 }
 
-const METHODS: [&[u8]; 10] =
-    [b"INVITE", b"ACK", b"CANCEL", b"BYE", b"REGISTER", b"OPTIONS", b"PUBLISH", b"NOTIFY", b"INFO", b"SUBSCRIBE"];
+const METHODS: [&[u8]; 14] = [
+    b"INVITE",
+    b"ACK",
+    b"CANCEL",
+    b"BYE",
+    b"REGISTER",
+    b"OPTIONS",
+    b"PUBLISH",
+    b"NOTIFY",
+    b"INFO",
+    b"SUBSCRIBE",
+    b"PRACK",
+    b"UPDATE",
+    b"MESSAGE",
+    b"REFER",
+];
 
 /// RFC 3261 sections 7.1 and 7.2.
 fn is_start_line(msg_type: u16, start: &[u8]) -> bool {
@@ -153,9 +189,9 @@ fn is_start_line(msg_type: u16, start: &[u8]) -> bool {
     }
 }
 
-/// Reads a recognised message by RFC 3261.
-fn read(payload: &[u8], r: &mut SipRecord) {
-    let Some((start, section)) = line(payload) else { return };
+/// Reads a recognised message by RFC 3261; answers what follows its header section, if that is whole.
+fn read<'m>(payload: &'m [u8], r: &mut SipRecord, unfolded: &mut Vec<u8>) -> Option<&'m [u8]> {
+    let (start, section) = line(payload)?;
     let word = start.split(|b| *b == b' ').nth(1).unwrap_or_default();
     if r.msg_type == REPLY {
         r.status = match word {
@@ -167,7 +203,14 @@ fn read(payload: &[u8], r: &mut SipRecord) {
     } else {
         r.request_uri.set(word);
     }
-    for (name, value) in Fields::of(section, Initials::of(b"FTVCIU")) {
+    let mut fields = Fields::of(section, Initials::of(b"FTVCIU"));
+    while let Some((name, value)) = fields.next() {
+        let value = if fields.is_folded() {
+            fields.unfolded(value, unfolded);
+            unfolded.trim_ascii()
+        } else {
+            value
+        };
         let is = |long: &str, short: &str| {
             name.eq_ignore_ascii_case(long.as_bytes())
                 || !short.is_empty() && name.eq_ignore_ascii_case(short.as_bytes())
@@ -188,6 +231,7 @@ fn read(payload: &[u8], r: &mut SipRecord) {
             r.cseq.set(value);
         }
     }
+    fields.behind()
 }
 
 /// The URI of a From or To value: between the angle brackets, or up to the header's own parameters (RFC 3261 section 20.10).

@@ -1,8 +1,9 @@
 //! smtp: commands, replies, first sender and recipient of a mail session (spec/process_plugins.md, "smtp"; RFC 5321).
 //!
-//! Told by the port; each packet is looked at alone. We read every line of a packet and follow DATA, BDAT, AUTH and STARTTLS;
-//! the original reads the first line and stands in `smtp/original.rs`.
+//! Told by the port. We read every line of both streams (`smtp/stream.rs`) and follow DATA, BDAT, AUTH and STARTTLS; the original looks at
+//! each packet alone, reads the first line and stands in `smtp/original.rs`.
 use super::headers::{find, line};
+use super::streams::Streams;
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use record::element::cesnet;
@@ -10,6 +11,7 @@ use record::{Text, record};
 use std::fmt::Write;
 
 mod original;
+mod stream;
 
 record! {
     /// SMTP session.
@@ -42,7 +44,12 @@ record! {
 
 pub struct Smtp {
     face: Face,
+    /// Lines that are not whole, natively only.
+    streams: Option<Streams>,
 }
+
+/// Longest line that is put together; RFC 5321 section 4.5.3.1 asks for 512, extensions for some more.
+const LINE_LEN_MAX: usize = 4096;
 
 /// Where the client's side of the session is.
 #[derive(Default)]
@@ -57,9 +64,20 @@ pub struct Dialog {
     auth: bool,
     /// STARTTLS (RFC 3207) was asked for.
     starttls: bool,
+    /// Sequence numbers that the client and the server say next; 0 if that is not known.
+    commands_next: u32,
+    replies_next: u32,
 }
 
-record::packed!(Dialog { data: bool, matched: u8, chunk: u64, auth: bool, starttls: bool });
+record::packed!(Dialog {
+    data: bool,
+    matched: u8,
+    chunk: u64,
+    auth: bool,
+    starttls: bool,
+    commands_next: u32,
+    replies_next: u32,
+});
 
 impl Plugin for Smtp {
     type Record = SmtpRecord;
@@ -75,7 +93,7 @@ impl Plugin for Smtp {
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Smtp { face })
+        Ok(Smtp { face, streams: (!face.is_original()).then(|| Streams::new(LINE_LEN_MAX)) })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -115,7 +133,7 @@ const PORT: u16 = 25;
 const SUBMISSION: u16 = 587;
 
 impl Smtp {
-    fn take(&self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+    fn take(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
         let (src, dst) = (ctx.packet.packet.src_port, ctx.packet.packet.dst_port);
         let is_smtp = |port: u16| port == PORT || (port == SUBMISSION && !self.face.is_original());
         let (payload, replies) = (ctx.packet.payload(), is_smtp(src));
@@ -128,12 +146,10 @@ impl Smtp {
         let fresh = slots.first().is_none();
         let Some(slot) = slots.first_or_open() else { return Step::More };
         let (r, dialog) = (&mut slot.record, &mut slot.state);
-        let mut secret = false;
-        let known = match (self.face.is_original(), replies) {
-            (true, true) => original::reply(payload, r),
-            (true, false) => original::command(&ctx.packet, dialog, r),
-            (false, true) => read_replies(payload, dialog, r, &mut secret),
-            (false, false) => read_commands(payload, dialog, r),
+        let (known, secret) = match (&mut self.streams, replies) {
+            (Some(streams), _) => stream::read(streams, &ctx.packet, replies, dialog, r),
+            (None, true) => (original::reply(payload, r), false),
+            (None, false) => (original::command(&ctx.packet, dialog, r), false),
         };
         slot.export = known || slot.export && !fresh;
         if secret { Step::Done } else { Step::More }
@@ -194,11 +210,11 @@ fn code_of(line: &[u8]) -> Option<u16> {
     digits.iter().try_fold(0, |n, d| d.is_ascii_digit().then(|| n * 10 + (d - b'0') as u16))
 }
 
-/// Every reply of a segment counts once, at its last line (RFC 5321 section 4.2.1).
-fn read_replies(mut rest: &[u8], dialog: &mut Dialog, r: &mut SmtpRecord, secret: &mut bool) -> bool {
+/// Every reply counts once, at its last line (RFC 5321 section 4.2.1). Leaves what is no whole line.
+fn read_replies(rest: &mut &[u8], dialog: &mut Dialog, r: &mut SmtpRecord, secret: &mut bool) -> bool {
     let mut known = false;
     while let Some((line, next)) = line(rest) {
-        rest = next;
+        *rest = next;
         let Some(code @ 200..=599) = code_of(line) else { continue };
         if line.windows(4).any(|word| word.eq_ignore_ascii_case(b"spam")) {
             r.codes |= SPAM;
@@ -217,21 +233,21 @@ fn read_replies(mut rest: &[u8], dialog: &mut Dialog, r: &mut SmtpRecord, secret
     known
 }
 
-/// Every command line of a segment (RFC 2920 allows several).
-fn read_commands(mut rest: &[u8], dialog: &mut Dialog, r: &mut SmtpRecord) -> bool {
+/// Every command line (RFC 2920 allows several in a segment). Leaves what is no whole line.
+fn read_commands(rest: &mut &[u8], dialog: &mut Dialog, r: &mut SmtpRecord) -> bool {
     let mut known = false;
     while !rest.is_empty() {
         if dialog.chunk > 0 {
             let skipped = dialog.chunk.min(rest.len() as u64);
             dialog.chunk -= skipped;
-            rest = &rest[skipped as usize..];
+            *rest = &rest[skipped as usize..];
         } else if dialog.data {
             let end = end_of_data(rest, &mut dialog.matched);
             dialog.data = end.is_none();
-            rest = &rest[end.unwrap_or(rest.len())..];
+            *rest = &rest[end.unwrap_or(rest.len())..];
         } else {
             let Some((line, next)) = line(rest) else { break };
-            rest = next;
+            *rest = next;
             known |= !line.is_empty();
             command(line, dialog, r);
         }

@@ -7,6 +7,7 @@ mod kexinit;
 
 use super::headers::line;
 use super::segments::{Segments, Ticket, sequence_of};
+use super::streams::{Joined, Streams};
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, protocol};
@@ -44,6 +45,8 @@ record! {
 
 /// RFC 4253 section 4.2: 255 with CR and LF.
 const VERSION_LEN_MAX: usize = 253;
+/// What is kept of a segment whose version line is not whole, and of what a server says before it.
+const LINES_LEN_MAX: usize = 2048;
 /// Answers after which it cannot be told how the login went: OpenSSH gives up after 6 refusals, so acceptance was overlooked.
 const ANSWERS_MAX: u16 = 32;
 
@@ -54,6 +57,10 @@ const UNCLEAR: u8 = 3;
 
 pub struct Ssh {
     segments: Segments,
+    /// Version lines that are not whole.
+    lines: Streams,
+    /// Such a line with what followed.
+    joined: Vec<u8>,
 }
 
 /// How far a connection has come.
@@ -112,7 +119,8 @@ impl Plugin for Ssh {
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Ssh { segments: Segments::new() })
+        let (lines, joined) = (Streams::new(LINES_LEN_MAX), Vec::with_capacity(LINES_LEN_MAX));
+        Ok(Ssh { segments: Segments::new(), lines, joined })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -123,16 +131,23 @@ impl Plugin for Ssh {
         if ctx.packet.packet.protocol != protocol::TCP {
             return Step::Done;
         }
-        let fresh = slots.first().is_none();
-        if fresh && line(ctx.packet.payload()).is_none() {
+        let Some(sequence) = sequence_of(&ctx.packet) else { return Step::Done };
+        if self.lines.is_idle() || !self.lines.has_direction(&ctx.packet) {
+            return self.take(ctx, ctx.packet.payload(), sequence, slots);
+        }
+        let Joined::Text(text) = self.lines.join(&ctx.packet) else { return Step::More };
+        if version_line(text).is_none() {
+            self.lines.keep(&ctx.packet, false, 0);
             return Step::More;
         }
-        let Some(slot) = slots.first_or_open() else { return Step::More };
-        if fresh {
-            slot.state.swapped = is_server(ctx) != (ctx.direction == Direction::Reverse);
-        }
-        let step = self.read(ctx, &mut slot.state, &mut slot.record);
-        if fresh && step == Step::More { Step::Each } else { step }
+        let mut joined = std::mem::take(&mut self.joined);
+        joined.clear();
+        joined.extend_from_slice(text);
+        let next = self.lines.next(&ctx.packet).unwrap_or(sequence);
+        self.lines.end(&ctx.packet);
+        let step = self.take(ctx, &joined, next.wrapping_sub(joined.len() as u32), slots);
+        self.joined = joined;
+        step
     }
 
     fn end(&mut self, flow: &Flow, slots: &mut Slots<'_, Self>) {
@@ -192,10 +207,54 @@ fn is_server(ctx: &Context<'_, '_>) -> bool {
     }
 }
 
+/// The version line, and what follows it. A server may say other lines before.
+fn version_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut rest = text;
+    while let Some((text, next)) = line(rest) {
+        if Ssh::may_begin(text) {
+            return Some((text, next));
+        }
+        rest = next;
+    }
+    None
+}
+
 impl Ssh {
-    fn read(&mut self, ctx: &Context<'_, '_>, progress: &mut Progress, r: &mut SshRecord) -> Step {
+    /// Reads the bytes of a segment, or those of several.
+    fn take(&mut self, ctx: &Context<'_, '_>, text: &[u8], sequence: u32, slots: &mut Slots<'_, Self>) -> Step {
+        let fresh = slots.first().is_none();
+        if fresh && line(text).is_none() {
+            return self.wait(ctx);
+        }
+        if fresh && !Self::may_begin(text) {
+            return Step::More;
+        }
+        let Some(slot) = slots.first_or_open() else { return Step::More };
+        if fresh {
+            slot.state.swapped = is_server(ctx) != (ctx.direction == Direction::Reverse);
+        }
+        let step = self.read(ctx, text, sequence, &mut slot.state, &mut slot.record);
+        if fresh && step == Step::More { Step::Each } else { step }
+    }
+
+    /// Waits for the end of a line that may be the version.
+    #[cold]
+    fn wait(&mut self, ctx: &Context<'_, '_>) -> Step {
         let payload = ctx.packet.payload();
-        let Some(sequence) = sequence_of(&ctx.packet) else { return Step::Done };
+        let at = memchr::memrchr(b'\n', payload).map_or(0, |end| end + 1);
+        let begins =
+            !payload[at..].is_empty() && payload[at..].iter().zip(b"SSH-").all(|(byte, wanted)| byte == wanted);
+        if begins && self.lines.begin(&ctx.packet, at) { Step::Each } else { Step::More }
+    }
+
+    fn read(
+        &mut self,
+        ctx: &Context<'_, '_>,
+        payload: &[u8],
+        sequence: u32,
+        progress: &mut Progress,
+        r: &mut SshRecord,
+    ) -> Step {
         let of_server = (ctx.direction == Direction::Reverse) != progress.swapped;
         let Progress { client, server, .. } = progress;
         let (side, peer) = if of_server { (server, client) } else { (client, server) };
@@ -209,7 +268,7 @@ impl Ssh {
         }
         let version = if of_server { &mut r.server } else { &mut r.client };
         if !side.has_version {
-            let Some((text, rest)) = line(payload).filter(|_| Self::may_begin(payload)) else { return Step::More };
+            let Some((text, rest)) = version_line(payload) else { return self.wait(ctx) };
             version.set(text);
             side.has_version = true;
             side.next = sequence.wrapping_add((payload.len() - rest.len()) as u32);

@@ -2,8 +2,9 @@
 //! (spec/process_plugins.md, "tls").
 //!
 //! A ClientHello makes the record, the first ServerHello completes it and ends the plugin's interest in the flow. Both must be whole in
-//! their packet; natively a ClientHello may span several segments. RFC 8446, RFC 5246.
+//! their packet; natively they may span several segments and records (`tls/handshake.rs`). RFC 8446, RFC 5246.
 pub mod fingerprints;
+mod handshake;
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
@@ -12,10 +13,11 @@ mod pieces;
 
 use crate::face::Face;
 use crate::l7::dns::until_nul;
-use crate::l7::segments::{Segments, Ticket, sequence_of};
-use crate::packet::{PacketView, protocol};
+use crate::l7::streams::{Joined, Streams};
+use crate::packet::protocol;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, join, put_short, put_text};
 use fingerprints::{Memos, fingerprints};
+use handshake::{Gathered, HELLO_LEN_MAX};
 use hello::{Hello, Kind};
 use record::element::{cesnet, flowmon};
 use record::{Blob, List, Text, record};
@@ -50,14 +52,16 @@ pub(super) const EXTENSIONS_MAX: usize = 30;
 
 pub struct Tls {
     face: Face,
-    /// Natively only.
-    segments: Option<Segments>,
+    /// Hellos that are not whole, natively only.
+    streams: Option<Streams>,
+    /// A hello without its record headers.
+    message: Vec<u8>,
     memos: Memos,
 }
 
 impl Plugin for Tls {
     type Record = TlsRecord;
-    type State = Ticket;
+    type State = ();
     const BEFORE: bool = true;
     const PROBES: bool = true;
 
@@ -68,7 +72,13 @@ impl Plugin for Tls {
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
-        Ok(Tls { face, segments: (!face.is_original()).then(Segments::new), memos: Memos::default() })
+        let len_max = if face.is_original() { 0 } else { HELLO_LEN_MAX };
+        Ok(Tls {
+            face,
+            streams: (!face.is_original()).then(|| Streams::new(len_max)),
+            message: Vec::with_capacity(len_max),
+            memos: Memos::default(),
+        })
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
@@ -76,26 +86,9 @@ impl Plugin for Tls {
     }
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        let Some(hello) = Hello::of_record(ctx.packet.payload(), self.face) else {
-            return self.join_segments(&ctx.packet, slots);
-        };
-        match hello.kind {
-            Kind::Client => {
-                if let Some(slot) = slots.first_or_open() {
-                    slot.export = true;
-                    let transport = if ctx.packet.packet.protocol == protocol::UDP { b'q' } else { b't' };
-                    read_client(&hello, transport, self.face, &mut self.memos, &mut slot.record);
-                }
-                Step::More
-            }
-            // Without its ClientHello a ServerHello is not kept.
-            Kind::Server => match slots.first() {
-                Some(slot) if slot.export => {
-                    read_server(&hello, self.face, &mut slot.record);
-                    Step::Done
-                }
-                _ => Step::More,
-            },
+        match Hello::of_record(ctx.packet.payload(), self.face) {
+            Some(hello) => take(&hello, ctx, self.face, &mut self.memos, slots),
+            None => self.gather(ctx, slots),
         }
     }
 
@@ -129,32 +122,61 @@ impl Plugin for Tls {
 }
 
 impl Tls {
-    /// A flow whose ClientHello is not whole yet has a slot that is not exported; its other segments begin with anything.
-    fn join_segments(&mut self, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        let Some(segments) = &mut self.segments else { return Step::More };
-        let Some(sequence) = sequence_of(packet) else { return Step::More };
-        let payload = packet.payload();
-        match slots.first() {
-            Some(slot) if slot.export => {}
-            Some(slot) => {
-                let whole = segments.add(slot.state, payload, sequence);
-                if let Some(hello) = whole.and_then(|bytes| Hello::of_record(bytes, self.face)) {
-                    slot.export = true;
-                    read_client(&hello, b't', self.face, &mut self.memos, &mut slot.record);
-                }
-            }
-            None => {
-                if let Some(len) = hello::client_len(payload)
-                    && let Some(ticket) = segments.begin(payload, sequence, len)
-                    && let Some(slot) = slots.first_or_open()
-                {
-                    slot.export = false;
-                    slot.state = ticket;
-                    return Step::Each;
-                }
+    /// A packet that does not begin with a whole hello: it may be a part of one, or hold one that spans records.
+    fn gather(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
+        let Some(streams) = &mut self.streams else { return Step::More };
+        let packet = &ctx.packet;
+        let mut text = packet.payload();
+        let is_held = !streams.is_idle() && streams.has_direction(packet);
+        if is_held {
+            match streams.join(packet) {
+                Joined::Text(joined) => text = joined,
+                Joined::Known | Joined::Early => return Step::More,
+                Joined::Nothing => {}
             }
         }
-        Step::More
+        let step = match handshake::gather(text, &mut self.message) {
+            Gathered::Whole => {
+                let hello = Hello::of_handshake(&self.message, self.face);
+                hello.map_or(Step::More, |hello| take(&hello, ctx, self.face, &mut self.memos, slots))
+            }
+            Gathered::Part if is_held => {
+                streams.keep(packet, false, 0);
+                return Step::More;
+            }
+            // Without its ClientHello a ServerHello is not kept, so it is not waited for either.
+            Gathered::Part if self.message.first() == Some(&(Kind::Server as u8)) && slots.first().is_none() => {
+                Step::More
+            }
+            Gathered::Part if streams.begin(packet, 0) => return Step::Each,
+            Gathered::Part | Gathered::Other => Step::More,
+        };
+        if is_held {
+            streams.end(packet);
+        }
+        step
+    }
+}
+
+/// Reads a hello into the flow's record.
+#[inline(always)]
+fn take(hello: &Hello<'_>, ctx: &Context<'_, '_>, face: Face, memos: &mut Memos, slots: &mut Slots<'_, Tls>) -> Step {
+    match hello.kind {
+        Kind::Client => {
+            if let Some(slot) = slots.first_or_open() {
+                let transport = if ctx.packet.packet.protocol == protocol::UDP { b'q' } else { b't' };
+                read_client(hello, transport, face, memos, &mut slot.record);
+            }
+            Step::More
+        }
+        // Without its ClientHello a ServerHello is not kept.
+        Kind::Server => match slots.first() {
+            Some(slot) => {
+                read_server(hello, face, &mut slot.record);
+                Step::Done
+            }
+            None => Step::More,
+        },
     }
 }
 

@@ -63,6 +63,28 @@ impl<P: Plugin> Harness<P> {
         self.frame(direction, packet, &bytes)
     }
 
+    /// One TCP segment of a flow between these ports, the forward sender's first.
+    pub(crate) fn segment(&mut self, direction: Direction, ports: (u16, u16), sequence: u32, payload: &[u8]) -> Step {
+        let (src, dst) = if direction == Direction::Forward { ports } else { (ports.1, ports.0) };
+        let (packet, mut bytes) = frame(direction, src, dst, protocol::TCP, &[], payload);
+        bytes[24..28].copy_from_slice(&sequence.to_be_bytes());
+        self.frame(direction, packet, &bytes)
+    }
+
+    /// A text in segments of `len` bytes, of which `order` says which comes when.
+    pub(crate) fn segments(
+        &mut self,
+        direction: Direction,
+        ports: (u16, u16),
+        (text, len): (&[u8], usize),
+        order: impl Fn(usize) -> Vec<usize>,
+    ) {
+        let pieces: Vec<&[u8]> = text.chunks(len).collect();
+        for at in order(pieces.len()) {
+            self.segment(direction, ports, (u32::MAX - 7).wrapping_add((at * len) as u32), pieces[at]);
+        }
+    }
+
     /// One packet made by hand, mostly by [`frame`] and then changed.
     pub(crate) fn frame(&mut self, direction: Direction, mut packet: Packet, bytes: &[u8]) -> Step {
         self.clock_ms += 1;
@@ -218,6 +240,17 @@ pub(crate) fn frame(
     };
     (packet, bytes)
 }
+
+/// Orders in which segments may come: as sent, each twice, and neighbours behind the first exchanged.
+pub(crate) const ORDERS: [fn(usize) -> Vec<usize>; 3] = [
+    |count| (0..count).collect(),
+    |count| (0..count).flat_map(|at| [at, at]).collect(),
+    |count| {
+        let mut order: Vec<usize> = (0..count).collect();
+        order.get_mut(1..).unwrap_or_default().chunks_exact_mut(2).for_each(|pair| pair.swap(0, 1));
+        order
+    },
+];
 
 #[cfg(test)]
 mod tests {

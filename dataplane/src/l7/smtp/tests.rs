@@ -1,14 +1,16 @@
 use super::*;
 use crate::packet::Direction::{self, Forward, Reverse};
 use crate::packet::protocol::TCP;
-use crate::plugin::testing::{Harness, frame};
+use crate::plugin::testing::{Harness, ORDERS, frame};
 use proptest::prelude::*;
 
 fn session(face: Face, packets: &[(Direction, &[u8])]) -> Option<SmtpRecord> {
     let mut h = Harness::<Smtp>::new(face);
+    let mut next = [1u32; 2];
     for (direction, payload) in packets {
-        let (src, dst) = if *direction == Forward { (40000, 25) } else { (25, 40000) };
-        h.packet(*direction, src, dst, TCP, payload);
+        let sequence = &mut next[*direction as usize];
+        h.segment(*direction, (40000, 25), *sequence, payload);
+        *sequence += payload.len() as u32;
     }
     h.records().pop()
 }
@@ -64,6 +66,40 @@ fn brief(face: Face, packets: &[(Direction, &[u8])]) -> String {
         [&r.domain, &r.sender, &r.recipient].map(|t| String::from_utf8_lossy(t.as_bytes()).into_owned()).join("|");
     let counts = [r.count_2xx, r.count_3xx, r.count_4xx, r.count_5xx].map(|n| n.to_string()).join("/");
     format!("{:x} {} {} {counts} {:x} {texts}", r.commands, r.mail_count, r.rcpt_count, r.codes)
+}
+
+#[test]
+fn lines_and_segments_need_not_agree() {
+    let envelope = &b"EHLO me\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nRCPT TO:<e@f>\r\nDATA\r\n"[..];
+    let whole = [envelope, b"QUIT\r\n.\r\nRSET\r\n"].concat();
+    let replies = b"220 a\r\n250-b\r\n250 c\r\n250 d\r\n550 e\r\n";
+    // A mail's text is not put in order.
+    for (order, commands, more) in
+        [(ORDERS[0], &whole[..], RSET), (ORDERS[1], &whole[..], RSET), (ORDERS[2], envelope, 0)]
+    {
+        for len in 1..commands.len() {
+            let mut h = Harness::<Smtp>::new(Face::Native);
+            h.segments(Forward, (40000, 25), (commands, len), order);
+            h.segments(Reverse, (40000, 25), (replies, len), order);
+            let [r] = &h.records()[..] else { panic!("one record") };
+            assert_eq!((r.commands, r.mail_count, r.rcpt_count), (EHLO | MAIL | RCPT | DATA | more, 1, 2), "{len}");
+            assert_eq!((r.count_2xx, r.count_5xx), (3, 1), "{len}");
+            assert_eq!((r.sender.as_bytes(), r.recipient.as_bytes()), (&b"<a@b>"[..], &b"<c@d>"[..]), "{len}");
+        }
+    }
+}
+
+#[test]
+fn what_the_peer_acknowledged_is_not_waited_for() {
+    let mut h = Harness::<Smtp>::new(Face::Native);
+    h.segment(Forward, (40000, 25), 1, b"EHLO me\r\n");
+    h.segment(Forward, (40000, 25), 100, b"RCPT TO:<c@d>\r\n");
+    let (packet, mut bytes) = frame(Reverse, 25, 40000, TCP, &[], b"250 a\r\n");
+    bytes[28..32].copy_from_slice(&115u32.to_be_bytes());
+    h.frame(Reverse, packet, &bytes);
+    h.segment(Forward, (40000, 25), 115, b"QUIT\r\n");
+    let [r] = &h.records()[..] else { panic!("one record") };
+    assert_eq!((r.commands, r.recipient.as_bytes()), (EHLO | RCPT | 0x400, &b"<c@d>"[..]));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub mod extension {
 
 pub const RECORD_HANDSHAKE: u8 = 22;
 /// Major version of SSL 3.0 and all of TLS.
-const MAJOR: u8 = 3;
+pub(super) const MAJOR: u8 = 3;
 pub const RECORD_HEADER_LEN: usize = 5;
 pub const HANDSHAKE_HEADER_LEN: usize = 4;
 const RANDOM_LEN: usize = 32;
@@ -251,16 +251,6 @@ pub struct Lists<'m> {
     pub versions: &'m [u8],
 }
 
-/// From the record's first byte to the end of the ClientHello that a payload begins with, whether it is all there or not.
-pub fn client_len(payload: &[u8]) -> Option<usize> {
-    let &[kind, major, _, r1, r0, message, h2, h1, h0] = payload.first_chunk()?;
-    let record = u16::from_be_bytes([r1, r0]) as usize;
-    let handshake = HANDSHAKE_HEADER_LEN + u32::from_be_bytes([0, h2, h1, h0]) as usize;
-    // A hello in more than one record is not joined.
-    let starts = kind == RECORD_HANDSHAKE && major == MAJOR && message == Kind::Client as u8 && handshake <= record;
-    starts.then_some(RECORD_HEADER_LEN + handshake)
-}
-
 /// One extension.
 #[derive(Clone, Copy, Debug)]
 pub struct Extension<'m> {
@@ -447,13 +437,5 @@ pub(crate) mod tests {
         ] {
             assert_eq!(FACES.map(|face| is_grease(value, face)), [original, native], "{value:04x}");
         }
-    }
-
-    #[test]
-    fn the_length_of_a_begun_hello() {
-        let whole = record(&client_hello(0x0303, &[1], &[(21, &[0; 2000])]));
-        assert_eq!(client_len(&whole[..1400]), Some(whole.len()));
-        assert_eq!(client_len(&whole[..8]), None);
-        assert_eq!(client_len(&record(&server_hello(0x0303, &[]))), None);
     }
 }
