@@ -23,6 +23,7 @@ use site::{Site, said};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+use support::certificates;
 use support::mixture;
 use tls::Client;
 use traffic::sendable;

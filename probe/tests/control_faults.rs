@@ -1,5 +1,8 @@
 //! Peers of the control API that want all of it, and a supervisor without descriptors: records go on through its modules all the while
 //! (RELIABILITY.md rows 34 and 36).
+#[path = "support/certificates.rs"]
+#[allow(dead_code, reason = "each suite uses its part")]
+mod certificates;
 #[path = "supervisor/site.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;

@@ -1,4 +1,6 @@
 //! The control API over TLS with the real supervisor: tokens, certificates, browsers, and what becomes of a wrong configuration.
+#[path = "support/certificates.rs"]
+mod certificates;
 #[path = "supervisor/site.rs"]
 #[allow(dead_code, reason = "each suite uses its part")]
 mod site;

@@ -22,7 +22,7 @@ fn yaml_and_the_shell_form_give_the_rows_of_the_command_line() {
 
     let input = format!("pcap;file={capture}");
     let output = format!("text;file={}", out("typed"));
-    run(&["ipfixprobe", "-i", &input, "-s", "cache;s=12;a=20;i=5", "-p", "http", "-p", "tls", "-o", &output]).must(0);
+    run(["ipfixprobe", "-i", &input, "-s", "cache;s=12;a=20;i=5", "-p", "http", "-p", "tls", "-o", &output]).must(0);
 
     let yaml = format!(
         "input_plugin: {{ pcap_file: {{ file: {capture} }} }}\n\
@@ -32,7 +32,7 @@ fn yaml_and_the_shell_form_give_the_rows_of_the_command_line() {
     );
     let config = folder.path("link0.conf");
     std::fs::write(&config, &yaml).expect("written");
-    run(&["ipfixprobed", config.to_str().expect("a name"), "/usr/lib64/ipfixprobe"]).must(0);
+    run(["ipfixprobed", config.to_str().expect("a name"), "/usr/lib64/ipfixprobe"]).must(0);
     assert_eq!(rows("yaml"), rows("typed"));
 
     // The shell form has IPFIX only; options behind its own win, as in the original.
@@ -42,10 +42,10 @@ fn yaml_and_the_shell_form_give_the_rows_of_the_command_line() {
         out("shell")
     );
     std::fs::write(&config, shell).expect("written");
-    run(&["ipfixprobed", config.to_str().expect("a name")]).says(&["obsolete"]);
+    run(["ipfixprobed", config.to_str().expect("a name")]).says(&["obsolete"]);
     assert_eq!(rows("shell"), rows("typed"));
 
     std::fs::write(&config, yaml.replace("size_exponent", "size")).expect("written");
-    run(&["ipfixprobed", config.to_str().expect("a name")]).must(1).says(&["link0.conf", "line 2", "size"]);
-    run(&["ipfixprobed", "no-such-configuration"]).must(1).says(&["/etc/ipfixprobe/no-such-configuration.conf"]);
+    run(["ipfixprobed", config.to_str().expect("a name")]).must(1).says(&["link0.conf", "line 2", "size"]);
+    run(["ipfixprobed", "no-such-configuration"]).must(1).says(&["/etc/ipfixprobe/no-such-configuration.conf"]);
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 use site::{Site, kill, said};
 use std::io::Write;
 use std::process::{Child, ChildStdin, Stdio};
+use support::certificates;
 
 const TOML: &str = r#"
 [api]

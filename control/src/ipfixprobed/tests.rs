@@ -103,7 +103,7 @@ fn a_wrong_file_is_refused_with_its_line() {
     assert!(why(&format!("{INPUT}storage: {{ timeouts: {{ active: 0 }} }}\n{OUTPUT}")).contains("nonzero"));
     assert!(
         why(&format!("input_plugin: {{ raw: {{ interface: a }}, pcap_file: {{ file: b }} }}\n{OUTPUT}"))
-            .contains("single")
+            .contains("raw")
     );
     assert!(why(&format!("input_plugin: {{ pcap_file: {{ file: 'a;filter=b' }} }}\n{OUTPUT}")).contains("semicolon"));
     let lz4 = OUTPUT.replace("udp: }", "udp: }, compression: { lz4: { enabled: true } }");

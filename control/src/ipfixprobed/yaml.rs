@@ -404,7 +404,10 @@ fn storage(storage: Option<&Storage>, out: &mut Converted) -> Result<Plugin, Str
 
 fn process(process: &Process, out: &mut Converted) -> Result<(), String> {
     let plugins = match process {
-        Process::Name(name) => return Ok(out.option("-p", Plugin::new(name, None)?.0)),
+        Process::Name(name) => {
+            out.option("-p", Plugin::new(name, None)?.0);
+            return Ok(());
+        }
         Process::With(plugins) => plugins,
     };
     for (name, parameters) in plugins {

@@ -103,7 +103,7 @@ impl Tls {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             let nothing_for_us =
-                (&mut self.0.reader().take(state.plaintext_bytes_to_read() as u64)).read_to_end(&mut Vec::new());
+                self.0.reader().take(state.plaintext_bytes_to_read() as u64).read_to_end(&mut Vec::new());
             nothing_for_us?;
         }
         self.drain(out)
