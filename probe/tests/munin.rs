@@ -12,8 +12,6 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Output, Stdio};
 
-/// A module that a graph is drawn of for each of its interfaces, and a reporter, by its name.
-
 /// The graphs of the original's plugin (section 11.1 of the reference), for these modules.
 const GRAPHS: [&str; 12] = [
     "nemea_modules_cpu",

@@ -1,9 +1,6 @@
 //! A client of the control API that says just what a test wants.
-#[path = "../support/certificates.rs"]
-mod certificates;
-
+pub(crate) use super::certificates::*;
 use super::site::{PATIENCE, Site};
-pub(crate) use certificates::{authority, certificate, openssl};
 use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, ClientConnection, StreamOwned, SupportedProtocolVersion};
