@@ -31,6 +31,7 @@ need=(
     setpriv=util-linux
     sysctl=procps
     systemd-analyze=systemd
+    tcpdump=tcpdump
     tcpreplay=tcpreplay
     openssl=openssl
     "/usr/lib/$(uname -m)-linux-gnu/liblz4.so.1=liblz4-1"

@@ -23,7 +23,8 @@ fn alert(id: &str, at: u32, category: &str, source: &str, target: &str) -> Strin
             "Node": [{{"Name": "cz.example.{}"}}], "Source": [{{"IP4": ["{source}"]}}], "Target": [{{"IP6": ["{target}"]}}]}}"#,
         at / 60,
         at % 60,
-        category.to_lowercase(),
+        // Of several categories, as they stand in JSON, one name.
+        category.to_lowercase().replace(['"', ',', ' '], ""),
     )
 }
 

@@ -100,7 +100,7 @@ fn a_downloader_in_its_sandbox_writes_the_list_that_a_filter_reads() {
     let list = [
         ("id", "3"),
         ("category", "Test"),
-        ("method", "file"),
+        ("method", "web"),
         ("name", "Ours"),
         ("file_format", "plaintext"),
         ("source", &format!("file://{source}")),

@@ -360,7 +360,7 @@ mod tests {
             );
         }
         // One that stays is the time of day.
-        let mut late = |passed: u64| tokens.presented_at(day.shown(), start + years, Duration::from_secs(passed));
+        let late = |passed: u64| tokens.presented_at(day.shown(), start + years, Duration::from_secs(passed));
         assert!(late(passed + 1).is_some() && late(passed + 1_000).is_none());
     }
 

@@ -196,7 +196,7 @@ fn a_probe_whose_lane_stands_still_is_ended_with_a_core_and_restarted() {
     let mut world = World::new(&config);
     world.step(ms(1));
     let pid = world.pid("probe").expect("runs");
-    let mut look = |world: &mut World, pid, is_still, by| {
+    let look = |world: &mut World, pid, is_still, by| {
         world.core.looked_at_lanes("probe", pid, is_still);
         world.step(by)
     };

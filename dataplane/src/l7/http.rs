@@ -131,6 +131,10 @@ impl Http {
         let Some(message) = self.reader.message(payload) else {
             return if Http::starts_known(payload) { self.begin_line(ctx) } else { Step::More };
         };
+        // Of several transactions the first that lacks such a message is meant.
+        if !self.reader.is_original() && slots.count() > 1 {
+            return self.read_more(ctx, slots, 0);
+        }
         let slot = match transaction(slots, &message) {
             Ok(slot) => slot,
             Err(Step::Reinsert) if !self.is_idle() => return self.read_more(ctx, slots, 0),

@@ -166,7 +166,7 @@ fn content_len(message: &Message<'_>, behind: &[u8]) -> Option<usize> {
     let is_response = match message {
         Message::Response { status, .. } if *status < 200 || matches!(status, 204 | 304) => return Some(0),
         // The answer to HEAD has no content, whatever it says.
-        Message::Response { .. } if behind.starts_with(&Http::NAME) => return Some(0),
+        Message::Response { .. } if begins_status_line(behind) => return Some(0),
         Message::Response { .. } => true,
         Message::Request { .. } => false,
     };
@@ -180,6 +180,15 @@ fn content_len(message: &Message<'_>, behind: &[u8]) -> Option<usize> {
         }
     }
     len.or((!is_response).then_some(0))
+}
+
+/// Whether a text begins as a status line does (RFC 9112 section 4), as far as it goes.
+fn begins_status_line(text: &[u8]) -> bool {
+    let version = |at: usize, byte: &u8| match at {
+        5 | 7 => byte.is_ascii_digit(),
+        _ => *byte == b"HTTP/n.n "[at],
+    };
+    text.len() >= Http::NAME.len() && text.iter().take(9).enumerate().all(|(at, byte)| version(at, byte))
 }
 
 /// Bytes of a chunked content that ends in this text (RFC 9112 section 7.1).

@@ -166,8 +166,9 @@ fn messages_and_segments_need_not_agree() {
         h.records().iter().map(|r| [text(&r.call_id), text(&r.calling), r.msg_type.to_string()].join(" ")).collect()
     };
     let three = [message("INVITE", 1), "\r\n\r\n".into(), message("ACK", 2), message("BYE", 3)].concat();
-    // Empty lines at the beginning of a segment hide what follows them.
-    for len in (4..=three.len()).filter(|len| *len != message("INVITE", 1).len()) {
+    // Empty lines at the beginning of a segment hide what follows them: what there is of the two behind the first message.
+    let first = message("INVITE", 1).len();
+    for len in (4..=three.len()).filter(|len| !(first..first + 4).contains(len)) {
         assert_eq!(told(&three, len, ORDERS[0]), ["id-1 sip:a@a 1", "id-2 sip:a@a 2", "id-3 sip:a@a 4"], "{len}");
     }
     let one = message("REFER", 7);
