@@ -107,12 +107,16 @@ pub fn start(args: &[String]) -> Result<Start, StartError> {
 
 /// The arguments of ipfixprobe that a text stands for. `cpus_near` tells the processors near a card on the PCI bus, if that is known.
 pub fn convert(text: &str, cpus_near: &dyn Fn(&str) -> Option<Vec<u32>>) -> Result<Converted, String> {
-    if is_legacy(text) {
+    let converted = if is_legacy(text) {
         let mut converted = legacy::convert(text)?;
         converted.warn("the shell form is obsolete: YAML says the same, see --help");
-        Ok(converted)
+        converted
     } else {
-        yaml::convert(text, cpus_near)
+        yaml::convert(text, cpus_near)?
+    };
+    match converted.arguments.iter().find(|argument| argument.contains('\0')) {
+        Some(argument) => Err(format!("{argument:?}: no argument of a program has a NUL")),
+        None => Ok(converted),
     }
 }
 
