@@ -1,7 +1,7 @@
 //! Fuzz targets without a fuzzer: every corpus file is replayed, then each target gets random and damaged inputs.
 //!
-//! `SONDA_FUZZ_SECONDS` gives each target so long in place of a fixed number of inputs. An input that breaks a promise is kept under
-//! `fuzz/artifacts/TARGET/`; moved to `fuzz/corpus/TARGET/` it is replayed for ever.
+//! `SONDA_FUZZ_SECONDS` gives each target so long in place of a fixed number of inputs. An input that breaks a promise, or that keeps
+//! a target busy for ever, is kept under `fuzz/artifacts/TARGET/`; moved to `fuzz/corpus/TARGET/` it is replayed for ever.
 #[path = "../../fuzz/targets.rs"]
 mod targets;
 
@@ -9,13 +9,17 @@ use benches::Rng;
 use record::fuzzing::Target;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use std::{fs, panic, thread};
+use std::{fs, panic, process, thread};
 
 /// Inputs for each target, without `SONDA_FUZZ_SECONDS`.
 const INPUTS: usize = 150;
 /// Longest random input, bytes.
 const RANDOM_MAX: u64 = 1_200;
+/// An input that takes so long is one that does not end: the slowest takes milliseconds.
+const ENDLESS: Duration = Duration::from_secs(15);
 
 #[test]
 fn every_corpus_file_passes() {
@@ -72,8 +76,27 @@ fn the_canary_is_found() {
     assert!(smoke(&(targets::CANARY, targets::canary), None, 20_000).is_some(), "the smoke test finds nothing");
 }
 
-/// Feeds one target; answers what it did not stand.
+/// Feeds one target; answers what it did not stand. An input without an end ends the process, as nothing else ends a thread.
 fn smoke(target: &Target, seconds: Option<u64>, inputs: usize) -> Option<String> {
+    let current = &Mutex::new((Instant::now(), Vec::new()));
+    let (fed, watched) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while watched.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
+                let (since, input) = &*current.lock().unwrap_or_else(PoisonError::into_inner);
+                if since.elapsed() > ENDLESS {
+                    eprintln!("{}: no end after {ENDLESS:?}; input kept as {}", target.0, keep(target.0, input).display());
+                    process::abort();
+                }
+            }
+        });
+        let stood = feed(target, seconds, inputs, current);
+        drop(fed);
+        stood
+    })
+}
+
+fn feed(target: &Target, seconds: Option<u64>, inputs: usize, current: &Mutex<(Instant, Vec<u8>)>) -> Option<String> {
     let (name, run) = *target;
     let seeds: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, data)| data).collect();
     // By default the same inputs each time; when seconds are given, others at each minute.
@@ -87,6 +110,7 @@ fn smoke(target: &Target, seconds: Option<u64>, inputs: usize) -> Option<String>
     };
     while goes_on(done) {
         let input = input(&mut rng, &seeds);
+        *current.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), input.clone());
         if let Err(why) = call(run, &input) {
             return Some(format!("{name} after {done} inputs: {why}; input kept as {}", keep(name, &input).display()));
         }

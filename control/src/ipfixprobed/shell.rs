@@ -108,6 +108,8 @@ impl Script<'_> {
                 None => return Err(format!("{name}=(: a ) is missing")),
                 Some(')') => break,
                 Some('#') => self.skip(|c| c != '\n'),
+                // Ends a value without being taken: left alone it would be met for ever.
+                Some(';') => return Err(format!("{name}=(: a ; stands between the values")),
                 Some(_) => {
                     let next = values.keys().next_back().map_or(0, |last| last.saturating_add(1));
                     values.insert(next, self.value()?);

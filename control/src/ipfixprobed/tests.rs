@@ -163,6 +163,7 @@ fn a_script_that_does_more_is_refused_with_its_line() {
         ("INPUT[0]=\"abc\n", "line"),
         ("INPUT[0]=${A:-b}\n", "line 1"),
         ("INPUT[0]=1\nP=(a\n", "line"),
+        ("INPUT[0]=1\nP=(a;b)\n", "line 2"),
         ("INPUT[0]=a\0b\n", "NUL"),
     ] {
         assert!(why(text).contains(line), "{text}: {}", why(text));
