@@ -38,6 +38,9 @@ need=(
     faketime=faketime
     /usr/include/pcap.h=libpcap-dev
     /usr/include/dpdk/rte_ethdev.h=libdpdk-dev
+    /usr/lib/python3/dist-packages/mongomock=python3-mongomock
+    /usr/lib/python3/dist-packages/bson=python3-bson
+    /usr/include/librdkafka/rdkafka.h=librdkafka-dev
 )
 
 PATH=$PATH:/usr/sbin:/sbin

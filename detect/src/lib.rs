@@ -21,6 +21,8 @@ pub mod http;
 pub(crate) mod lines;
 pub mod links;
 pub mod modules;
+#[cfg(feature = "mongo")]
+pub(crate) mod mongo;
 pub mod muxed;
 pub mod networks;
 pub mod nfdump;

@@ -1,4 +1,4 @@
-//! Alerts kept in a file: SQLite, searched by time, category, address and node, with what people did about them.
+//! Alerts kept in a file (SQLite) or in MongoDB, searched by time, category, address and node, with what people did about them.
 //!
 //! Contract. A document is kept as it came, byte for byte, under its `ID`; one that is there already is not kept twice. [`Store::add`]
 //! answers when the alert is on the disk: a process or a machine that stops leaves a whole file behind. Any number of processes may read
@@ -8,9 +8,12 @@
 //! Documents are IDEA messages in JSON (spec/idea.md), the same that the original writes to MongoDB.
 mod address;
 mod document;
+mod file;
 pub mod fuzzing;
 mod query;
 mod schema;
+#[cfg(feature = "mongo")]
+mod server;
 mod timeline;
 mod when;
 
@@ -21,8 +24,9 @@ pub use query::{Alert, Note, Order, Query, State};
 pub use timeline::{CATEGORIES_MAX, OTHERS, SLOTS_MAX, Slots, Timeline};
 pub use when::{WhenError, parse as when};
 
+use file::File;
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +74,11 @@ pub enum StoreError {
     Newer(PathBuf),
     #[error("the alert store: {0}")]
     Sql(#[from] rusqlite::Error),
+    #[error("this sonda was built without MongoDB: build it with `cargo build --release --features mongo`")]
+    NoDriver,
+    #[cfg(feature = "mongo")]
+    #[error("the alert store: {0}")]
+    Server(#[from] crate::mongo::MongoError),
 }
 
 /// What became of a document.
@@ -110,9 +119,25 @@ pub struct Counts {
 
 /// An open store.
 #[derive(Debug)]
-pub struct Store {
-    connection: Connection,
-    retention: Retention,
+pub struct Store(Backend);
+
+/// Where alerts are.
+#[derive(Debug)]
+enum Backend {
+    File(File),
+    #[cfg(feature = "mongo")]
+    Server(server::Server),
+}
+
+/// Does the same with either backend.
+macro_rules! with {
+    ($store:expr, $backend:ident => $done:expr) => {
+        match $store {
+            Backend::File($backend) => $done,
+            #[cfg(feature = "mongo")]
+            Backend::Server($backend) => $done,
+        }
+    };
 }
 
 impl Store {
@@ -121,8 +146,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`]; the folder must be there.
     pub fn create(path: &Path, retention: Retention) -> Result<Store, StoreError> {
-        let connection = schema::open(path, schema::Access::Create)?;
-        Ok(Store { connection, retention })
+        if is_server(path) {
+            return Store::on_server(path, Some(retention));
+        }
+        File::create(path, retention).map(|file| Store(Backend::File(file)))
     }
 
     /// Opens a store that is there, to change what is known of its alerts.
@@ -130,8 +157,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        let connection = schema::open(path, schema::Access::Change)?;
-        Ok(Store { connection, retention: Retention::default() })
+        if is_server(path) {
+            return Store::on_server(path, None);
+        }
+        File::open(path).map(|file| Store(Backend::File(file)))
     }
 
     /// Opens a store that is there, for reading.
@@ -139,8 +168,10 @@ impl Store {
     /// # Errors
     /// See [`StoreError`].
     pub fn read(path: &Path) -> Result<Store, StoreError> {
-        let connection = schema::open(path, schema::Access::Read)?;
-        Ok(Store { connection, retention: Retention::default() })
+        if is_server(path) {
+            return Store::on_server(path, None);
+        }
+        File::read(path).map(|file| Store(Backend::File(file)))
     }
 
     /// Keeps a document, and removes what the retention no longer allows.
@@ -156,19 +187,7 @@ impl Store {
     /// # Errors
     /// As [`Store::add`].
     pub fn add_at(&mut self, document: &str, now: i64) -> Result<Added, StoreError> {
-        let retention = self.retention;
-        let change = self.change()?;
-        let added = match (document.len() <= DOCUMENT_MAX).then(|| Document::read(document)).flatten() {
-            Some(read) => keep(&change, &read, document, now)?,
-            None => Added::Refused,
-        };
-        match added {
-            Added::New(_) => retire(&change, retention, now)?,
-            Added::Known => count(&change, "known", 1)?,
-            Added::Refused => count(&change, "refused", 1)?,
-        }
-        change.commit()?;
-        Ok(added)
+        with!(&mut self.0, backend => backend.add_at(document, now))
     }
 
     /// Marks alerts as acknowledged by somebody, or takes that back; answers how many changed. Alerts that are not there are passed over.
@@ -176,19 +195,7 @@ impl Store {
     /// # Errors
     /// As [`Store::add`].
     pub fn set_state(&mut self, numbers: &[i64], state: State, author: &str) -> Result<u64, StoreError> {
-        let now = Timestamp::now().as_millisecond();
-        let author = cut(author, AUTHOR_MAX);
-        let change = self.change()?;
-        let mut changed = 0;
-        {
-            let sql = "UPDATE alert SET state = ?2, changed = ?3, author = ?4 WHERE number = ?1 AND state <> ?2";
-            let mut update = change.prepare(sql)?;
-            for number in numbers {
-                changed += update.execute(params![number, state as i64, now, author])? as u64;
-            }
-        }
-        change.commit()?;
-        Ok(changed)
+        with!(&mut self.0, backend => backend.set_state(numbers, state, author))
     }
 
     /// Adds a note to an alert; longer ones are cut at [`NOTE_MAX`].
@@ -196,23 +203,7 @@ impl Store {
     /// # Errors
     /// As [`Store::add`].
     pub fn note(&mut self, number: i64, author: &str, text: &str) -> Result<Noted, StoreError> {
-        let now = Timestamp::now().as_millisecond();
-        let change = self.change()?;
-        let is_there =
-            change.query_row("SELECT 1 FROM alert WHERE number = ?1", [number], |_| Ok(())).optional()?.is_some();
-        if !is_there {
-            return Ok(Noted::NoAlert);
-        }
-        let notes: i64 = change.query_row("SELECT COUNT(*) FROM note WHERE alert = ?1", [number], |row| row.get(0))?;
-        if notes.unsigned_abs() >= NOTES_MAX {
-            return Ok(Noted::Full);
-        }
-        change.execute(
-            "INSERT INTO note (alert, at, author, text) VALUES (?1, ?2, ?3, ?4)",
-            params![number, now, cut(author, AUTHOR_MAX), cut(text, NOTE_MAX)],
-        )?;
-        change.commit()?;
-        Ok(Noted::Yes)
+        with!(&mut self.0, backend => backend.note(number, author, text))
     }
 
     /// What is there and what is gone.
@@ -220,91 +211,102 @@ impl Store {
     /// # Errors
     /// The store cannot be read.
     pub fn counts(&self) -> Result<Counts, StoreError> {
-        let of = |name: &str| -> Result<u64, rusqlite::Error> {
-            let value: Option<i64> = self
-                .connection
-                .query_row("SELECT value FROM book WHERE name = ?1", [name], |row| row.get(0))
-                .optional()?;
-            Ok(value.unwrap_or(0).unsigned_abs())
-        };
-        let sql = "SELECT COUNT(*) FROM alert WHERE state = 0";
-        let unread: i64 = self.connection.query_row(sql, [], |row| row.get(0))?;
-        Ok(Counts {
-            alerts: of("alerts")?,
-            unread: unread.unsigned_abs(),
-            expired: of("expired")?,
-            displaced: of("displaced")?,
-            known: of("known")?,
-            refused: of("refused")?,
-            unindexed: of("unindexed")?,
-        })
+        with!(&self.0, backend => backend.counts())
     }
 
-    /// A change that is made as a whole. It begins as a writer, so that two of them never wait for each other.
-    fn change(&mut self) -> Result<Transaction<'_>, rusqlite::Error> {
-        self.connection.transaction_with_behavior(TransactionBehavior::Immediate)
+    /// Calls `each` with the alerts that are meant, at most `limit`, until it breaks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn alerts(
+        &self,
+        query: &Query,
+        order: Order,
+        limit: u64,
+        each: impl FnMut(Alert) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        with!(&self.0, backend => backend.alerts(query, order, limit, each))
+    }
+
+    /// The numbers of the alerts that are meant.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
+        with!(&self.0, backend => backend.numbers(query))
+    }
+
+    /// How many alerts are meant.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn count(&self, query: &Query) -> Result<u64, StoreError> {
+        with!(&self.0, backend => backend.count(query))
+    }
+
+    /// The alert of a number, of an identity, or of the beginning of one that no other has.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn find(&self, name: &str) -> Result<Option<Alert>, StoreError> {
+        with!(&self.0, backend => backend.find(name))
+    }
+
+    /// The notes on an alert, the oldest first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn notes(&self, number: i64) -> Result<Vec<Note>, StoreError> {
+        with!(&self.0, backend => backend.notes(number))
+    }
+
+    /// When the first and the last of the alerts that are meant were detected, in milliseconds since 1970; `None`: there are none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn span(&self, query: &Query) -> Result<Option<(i64, i64)>, StoreError> {
+        with!(&self.0, backend => backend.span(query))
+    }
+
+    /// Counts the alerts that are meant, those outside of the slots aside; the category with most of them first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn timeline(&self, query: &Query, slots: Slots) -> Result<Timeline, StoreError> {
+        with!(&self.0, backend => backend.timeline(query, slots.bounded()))
+    }
+
+    /// The number of the alert that was stored last; 0 if there was none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn last(&self) -> Result<i64, StoreError> {
+        with!(&self.0, backend => backend.last())
+    }
+
+    #[cfg(feature = "mongo")]
+    fn on_server(path: &Path, retention: Option<Retention>) -> Result<Store, StoreError> {
+        server::Server::open(path, retention).map(|server| Store(Backend::Server(server)))
+    }
+
+    #[cfg(not(feature = "mongo"))]
+    fn on_server(_path: &Path, _retention: Option<Retention>) -> Result<Store, StoreError> {
+        Err(StoreError::NoDriver)
     }
 }
 
-/// Writes a document and what it is found by.
-fn keep(change: &Transaction<'_>, read: &Document, document: &str, now: i64) -> Result<Added, rusqlite::Error> {
-    let sql = "INSERT INTO alert (id, detected, stored, document) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO NOTHING";
-    if change.execute(sql, params![read.id, read.detected.unwrap_or(now), now, document])? == 0 {
-        return Ok(Added::Known);
+/// Where a store is, for people: without the password of a connection string.
+pub fn shown(path: &Path) -> String {
+    let text = path.display().to_string();
+    match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, hosts)) if is_server(path) => format!("{scheme}://{hosts}"),
+        _ => text,
     }
-    let number = change.last_insert_rowid();
-    let words = read.categories.iter().map(|name| (schema::CATEGORY, name));
-    for (kind, name) in words.chain(read.nodes.iter().map(|name| (schema::NODE, name))) {
-        change.execute("INSERT INTO word (kind, name) VALUES (?1, ?2) ON CONFLICT DO NOTHING", params![kind, name])?;
-        let sql = "INSERT INTO tag SELECT number, ?3 FROM word WHERE kind = ?1 AND name = ?2";
-        change.execute(sql, params![kind, name, number])?;
-    }
-    for (role, range) in &read.addresses {
-        let (first, last) = range.keys();
-        let sql = match range.is_one() {
-            true => "INSERT INTO address (first, role, alert) VALUES (?1, ?3, ?4) ON CONFLICT DO NOTHING",
-            false => "INSERT INTO network (first, last, role, alert) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        };
-        // The second parameter is not used for one address.
-        let last = if range.is_one() { None } else { Some(last) };
-        change.execute(sql, params![first, last, *role as i64, number])?;
-    }
-    count(change, "unindexed", read.unindexed)?;
-    Ok(Added::New(number))
 }
 
-/// Removes what is too old or too much, the oldest first. Numbers grow with the time of storing.
-fn retire(change: &Transaction<'_>, retention: Retention, now: i64) -> Result<(), rusqlite::Error> {
-    let age = i64::try_from(retention.age.as_millis()).unwrap_or(i64::MAX);
-    let mut expired = 0;
-    let mut displaced = 0;
-    for _ in 0..EXPIRED_AT_ONCE {
-        let oldest: Option<(i64, i64)> = change
-            .query_row("SELECT number, stored FROM alert ORDER BY number LIMIT 1", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let alerts: i64 = change.query_row("SELECT value FROM book WHERE name = 'alerts'", [], |row| row.get(0))?;
-        let Some((number, stored)) = oldest else { break };
-        if stored < now.saturating_sub(age) {
-            expired += 1;
-        } else if alerts.unsigned_abs() > retention.alerts.max(1) {
-            displaced += 1;
-        } else {
-            break;
-        }
-        change.execute("DELETE FROM alert WHERE number = ?1", [number])?;
-    }
-    count(change, "expired", expired)?;
-    count(change, "displaced", displaced)
-}
-
-fn count(change: &Transaction<'_>, name: &str, more: u64) -> Result<(), rusqlite::Error> {
-    if more > 0 {
-        let more = i64::try_from(more).unwrap_or(i64::MAX);
-        change.execute("UPDATE book SET value = value + ?2 WHERE name = ?1", params![name, more])?;
-    }
-    Ok(())
+/// Whether the store is in MongoDB: its path is a connection string then.
+fn is_server(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| path.starts_with("mongodb://") || path.starts_with("mongodb+srv://"))
 }
 
 /// At most so many bytes, whole characters.

@@ -357,7 +357,7 @@ fn status(store: &Store, path: &Path, json: bool) -> Result<(), AlertsError> {
             "addresses or names left out of the index of alerts that have too many",
         ];
         let lines = rows.iter().zip(about).map(|((name, n), about)| format!("{name:<10} {n:>10}  {about}\n"));
-        format!("{}\n{}", path.display(), lines.collect::<String>())
+        format!("{}\n{}", store::shown(path), lines.collect::<String>())
     };
     io::stdout().write_all(text.as_bytes()).map_err(written)
 }

@@ -85,7 +85,11 @@ fn smoke(target: &Target, seconds: Option<u64>, inputs: usize) -> Option<String>
             while watched.recv_timeout(Duration::from_secs(1)) == Err(RecvTimeoutError::Timeout) {
                 let (since, input) = &*current.lock().unwrap_or_else(PoisonError::into_inner);
                 if since.elapsed() > ENDLESS {
-                    eprintln!("{}: no end after {ENDLESS:?}; input kept as {}", target.0, keep(target.0, input).display());
+                    eprintln!(
+                        "{}: no end after {ENDLESS:?}; input kept as {}",
+                        target.0,
+                        keep(target.0, input).display()
+                    );
                     process::abort();
                 }
             }

@@ -111,12 +111,13 @@ fn bracket(posix: &[u8], mut at: usize, out: &mut String) -> Result<usize, Regex
             }
             (b'[', Some(b':')) => {
                 let rest = &posix[at..];
-                let end = rest.windows(2).position(|pair| pair == b":]").ok_or(RegexError::Bracket)? + 2;
-                let class = &rest[..end];
-                if !class[2..end - 2].iter().all(u8::is_ascii_lowercase) {
+                // Behind the opening: the colon of `[:]` ends nothing.
+                let name = rest[2..].windows(2).position(|pair| pair == b":]").ok_or(RegexError::Bracket)?;
+                if !rest[2..2 + name].iter().all(u8::is_ascii_lowercase) {
                     return Err(RegexError::Bracket);
                 }
-                out.extend(class.iter().map(|b| *b as char));
+                let end = name + 4;
+                out.extend(rest[..end].iter().map(|b| *b as char));
                 at += end;
             }
             _ => {

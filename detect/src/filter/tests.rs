@@ -275,7 +275,7 @@ fn posix_expressions() {
     assert!(is_match("a.c", b"a\nc") && is_match("^a+?$", b"") && is_match("x{,2}$", b"xx"));
     assert!(posix::compile(b"\xc3[\x80-\x90]").unwrap().is_match("\u{c3}".as_bytes()) && is_match("[&~[]", b"["));
     assert!(is_match("a{b", b"a{b") && is_match("\\<ab\\>", b"x ab.") && is_match("[a\\-z]", b"q"));
-    for bad in ["(a", "[a", "a\\", "(a)\\1", "[[:nope", "(a{999}){999}"] {
+    for bad in ["(a", "[a", "a\\", "(a)\\1", "[[:nope", "[[:]", "[[:]a]", "(a{999}){999}"] {
         assert!(posix::compile(bad.as_bytes()).is_err(), "{bad}");
     }
 }

@@ -3,6 +3,7 @@ mod dedup;
 mod delivery;
 mod email;
 mod file;
+mod kafka;
 mod mark;
 mod mongo;
 mod rate;
@@ -92,6 +93,7 @@ const KINDS: &[(&str, Read)] = &[
     ("dedup", dedup::read),
     ("email", email::read),
     ("file", file::read),
+    ("kafka", kafka::read),
     ("mark", mark::read),
     ("mongo", mongo::read),
     ("rate_limit", rate::read),

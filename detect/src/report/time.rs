@@ -5,6 +5,10 @@ use record::Time;
 /// How a time is written.
 const FORMAT: &str = "%Y-%m-%dT%H:%M:%SZ";
 
+/// Members of a message that are dates in the NEMEA Dashboard (spec/idea.md section 2.4).
+pub(crate) const DATES: [&str; 6] =
+    ["CreateTime", "DetectTime", "EventTime", "CeaseTime", "WinStartTime", "WinEndTime"];
+
 /// The time of the machine.
 pub fn now() -> String {
     Timestamp::now().strftime(FORMAT).to_string()

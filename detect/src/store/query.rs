@@ -1,5 +1,6 @@
 //! Finding alerts.
-use super::{Range, Role, Store, StoreError, schema};
+use super::file::File;
+use super::{Range, Role, StoreError, schema};
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params_from_iter};
 use std::ops::ControlFlow;
@@ -62,12 +63,8 @@ pub struct Query {
     pub after: Option<i64>,
 }
 
-impl Store {
-    /// Calls `each` with the alerts that are meant, at most `limit`, until it breaks.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn alerts(
+impl File {
+    pub(super) fn alerts(
         &self,
         query: &Query,
         order: Order,
@@ -92,32 +89,20 @@ impl Store {
         Ok(())
     }
 
-    /// The numbers of the alerts that are meant.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
+    pub(super) fn numbers(&self, query: &Query) -> Result<Vec<i64>, StoreError> {
         let (condition, values) = query.condition();
         let mut statement = self.connection.prepare(&format!("SELECT a.number FROM alert a WHERE {condition}"))?;
         Ok(statement.query_map(params_from_iter(values), |row| row.get(0))?.collect::<Result<_, _>>()?)
     }
 
-    /// How many alerts are meant.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn count(&self, query: &Query) -> Result<u64, StoreError> {
+    pub(super) fn count(&self, query: &Query) -> Result<u64, StoreError> {
         let (condition, values) = query.condition();
         let sql = format!("SELECT COUNT(*) FROM alert a WHERE {condition}");
         let count: i64 = self.connection.query_row(&sql, params_from_iter(values), |row| row.get(0))?;
         Ok(count.unsigned_abs())
     }
 
-    /// The alert of a number, of an identity, or of the beginning of one that no other has.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn find(&self, name: &str) -> Result<Option<Alert>, StoreError> {
+    pub(super) fn find(&self, name: &str) -> Result<Option<Alert>, StoreError> {
         if let Ok(number) = name.trim_start_matches('#').parse::<i64>() {
             let sql = format!("SELECT {ALERT} FROM alert a WHERE a.number = ?1");
             return Ok(self.connection.query_row(&sql, [number], alert).optional()?);
@@ -131,22 +116,14 @@ impl Store {
         Ok(if !name.is_empty() && (found.len() == 1 || is_whole) { Some(found.swap_remove(0)) } else { None })
     }
 
-    /// The notes on an alert, the oldest first.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn notes(&self, number: i64) -> Result<Vec<Note>, StoreError> {
+    pub(super) fn notes(&self, number: i64) -> Result<Vec<Note>, StoreError> {
         let sql = "SELECT at, author, text FROM note WHERE alert = ?1 ORDER BY number";
         let mut statement = self.connection.prepare(sql)?;
         let note = |row: &Row<'_>| Ok(Note { at: row.get(0)?, author: row.get(1)?, text: row.get(2)? });
         Ok(statement.query_map([number], note)?.collect::<Result<_, _>>()?)
     }
 
-    /// The number of the alert that was stored last; 0 if there was none.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn last(&self) -> Result<i64, StoreError> {
+    pub(super) fn last(&self) -> Result<i64, StoreError> {
         Ok(self.connection.query_row("SELECT COALESCE(MAX(number), 0) FROM alert", [], |row| row.get(0))?)
     }
 }

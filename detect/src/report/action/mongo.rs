@@ -1,9 +1,10 @@
-//! `mongo: {host, port, db, collection, user, password}`: the message as a document of the NEMEA Dashboard (spec/idea.md sections 2.4 and 5).
+//! `mongo: {host, port, db, collection, user, password, file}`: the message as a document of the NEMEA Dashboard (spec/idea.md sections 2.4
+//! and 5).
 //!
-//! MongoDB's driver is not part of this program: it would bring 229 packages, an asynchronous runtime among them, for one insert. Documents
-//! are appended to a file in MongoDB's extended JSON, with dates as the dashboard needs them, and `mongoimport --db DB --collection
-//! COLLECTION FILE` takes them over. The file is the key `file`, else `<spool path>/<module>/<action>.mongo.json`; it grows to [`FILE_MAX`]
-//! bytes, what comes then is lost, said and counted.
+//! With the cargo feature `mongo` it goes to a server, and waits as for every far end while that is down. With the key `file`, or without the
+//! feature, documents are appended to a file in MongoDB's extended JSON, and `mongoimport --db DB --collection COLLECTION FILE` takes them
+//! over. The file is the key `file`, else `<spool path>/<module>/<action>.mongo.json`; it grows to [`FILE_MAX`] bytes, what comes then is
+//! lost, said and counted.
 use super::file::append;
 use super::{Act, Flow, Scene, Setup};
 use crate::report::config::Section;
@@ -12,17 +13,29 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::PathBuf;
 
+#[cfg(feature = "mongo")]
+mod server;
+
 /// Bytes of the file, at the most.
 const FILE_MAX: u64 = 1 << 30;
-/// Members that are dates in the store.
-const DATES: [&str; 6] = ["CreateTime", "DetectTime", "EventTime", "CeaseTime", "WinStartTime", "WinEndTime"];
+/// The original's database and collection.
+const DATABASE: &str = "nemeadb";
+const COLLECTION: &str = "alerts_new";
 
-struct Mongo {
+struct Import {
     /// None: documents are lost, as by the original without its driver.
     file: Option<PathBuf>,
 }
 
 pub(super) fn read(section: &Section, setup: &mut Setup<'_>) -> Result<Box<dyn Act>, String> {
+    #[cfg(feature = "mongo")]
+    if !section.has("file") {
+        return super::delivery::delivery(server::Mongo::read(section)?, setup);
+    }
+    read_import(section, setup)
+}
+
+fn read_import(section: &Section, setup: &mut Setup<'_>) -> Result<Box<dyn Act>, String> {
     let spooled = match &setup.spool {
         Some(spool) => {
             let folder = PathBuf::from(spool.need("path")?).join(setup.module);
@@ -33,23 +46,22 @@ pub(super) fn read(section: &Section, setup: &mut Setup<'_>) -> Result<Box<dyn A
     };
     let file = section.text("file")?.map(PathBuf::from).or(spooled);
     let (db, collection) = (section.text("db")?, section.text("collection")?);
-    let (db, collection) = (db.as_deref().unwrap_or("nemeadb"), collection.as_deref().unwrap_or("alerts_new"));
+    let (db, collection) = (db.as_deref().unwrap_or(DATABASE), collection.as_deref().unwrap_or(COLLECTION));
     match &file {
-        Some(file) => log::warning!(
-            "there is no driver of MongoDB: load {} by `mongoimport --db {db} --collection {collection}`.",
-            file.display()
-        ),
+        Some(file) => {
+            log::warning!("load {} by `mongoimport --db {db} --collection {collection}`.", file.display());
+        }
         None => log::error!(
-            "there is no driver of MongoDB: action {} needs `file`, or a `spool`, or does nothing.",
+            "this sonda was built without MongoDB (`--features mongo`): action {} needs `file`, or a `spool`, or does nothing.",
             setup.id
         ),
     }
-    Ok(Box::new(Mongo { file }))
+    Ok(Box::new(Import { file }))
 }
 
-impl Act for Mongo {
+impl Act for Import {
     fn run(&mut self, message: &mut Value, _scene: &mut Scene<'_>) -> Result<Flow, String> {
-        let file = self.file.as_ref().ok_or("there is no driver of MongoDB, and no `file`")?;
+        let file = self.file.as_ref().ok_or("it was built without MongoDB, and there is no `file`")?;
         let is_full = fs::metadata(file).is_ok_and(|found| found.len() >= FILE_MAX);
         if is_full {
             return Err(format!("{} is full", file.display()));
@@ -63,7 +75,7 @@ impl Act for Mongo {
 /// The message with its times as dates.
 fn document(message: &Value) -> Value {
     let mut document = message.clone();
-    for name in DATES {
+    for name in time::DATES {
         if let Some(value) = document.get_mut(name)
             && let Some(micros) = value.as_str().and_then(time::parse)
         {
