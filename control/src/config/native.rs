@@ -70,7 +70,8 @@ impl Default for Supervisor {
             restarts: model::RESTARTS,
             stop_grace_ms: 3_000,
             heartbeat_s: 8,
-            lane_heartbeat_ms: 2_000,
+            // Half of the 3 s within which another probe should capture: the rest is for the abort and the start.
+            lane_heartbeat_ms: 1_500,
             log_size_mib: model::LOG_MIB as u32,
             log_files: model::LOG_FILES,
         }
