@@ -26,10 +26,20 @@ const CHARTS = [
   { title: "New flows", mode: "lines", format: perSecond("flows/s"), of: exactly("flows.opened", "flows.continued") },
   { title: "Live flows", mode: "lines", format: flows, of: exactly("flows.live") },
   { title: "Application protocols", mode: "areas", format: perSecond("records/s"), of: behind("records."), empty: "No record with fields of a protocol yet; process plugins (-p) read them." },
+  { title: "Service ports, of flows that ended", mode: "areas", format: perSecond("bit/s"), times: 8, of: service },
   { title: "Why flows ended", mode: "areas", format: perSecond("flows/s"), of: behind("flows.ended.") },
   { title: "Dropped, by reason", mode: "areas", format: perSecond("/s"), of: dropped, empty: "Nothing was dropped." },
   { title: "Records sent, by output", mode: "lines", format: perSecond("records/s"), of: (series) => (series.part === "output" && series.counter === "sent" ? nameOf(series) : null), empty: "No probe has an output." },
 ];
+
+/** `443/tcp`; ports without a counter of their own are together. */
+function service(series) {
+  const [family, protocol, port] = series.counter.split(".");
+  if (family !== "services" || series.part !== "link") {
+    return null;
+  }
+  return port === "none" ? "without ports" : `${port}/${protocol}`;
+}
 
 function dropped(series) {
   if (series.part === "output") {

@@ -75,6 +75,12 @@ impl FlowRecord {
         }
     }
 
+    /// Protocol and destination port.
+    #[inline(always)]
+    pub(crate) fn service(&self) -> (u8, u16) {
+        (self.key.protocol(), self.key.port_of(!self.reversed))
+    }
+
     /// A number that flows of one talker share. A hint, not the truth: others may have it too.
     #[inline(always)]
     pub(crate) fn talk_tag(&self) -> u32 {

@@ -17,6 +17,7 @@ pub mod lane;
 pub mod packet;
 pub mod plugin;
 pub mod registry;
+pub mod services;
 pub mod stat;
 pub mod talkers;
 

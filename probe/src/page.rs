@@ -8,6 +8,7 @@ use dataplane::export::ring::{LaneEnd, Output};
 use dataplane::lane::Lane;
 use dataplane::packet::PacketDrop;
 use dataplane::registry::PluginId;
+use dataplane::services::{self, Services};
 use dataplane::talkers::Talkers;
 use record::page::columns::{self, Family};
 use record::page::{Cell, Layout, PageError, Talker, Writer};
@@ -166,6 +167,7 @@ fn lane_columns(outputs: usize) -> Vec<String> {
     names.extend(CaptureDrop::ALL.iter().map(|why| word(columns::CAPTURE_DROPPED, why.label())));
     names.extend(PacketDrop::ALL.iter().map(|why| word(columns::PACKETS_DROPPED, why.label())));
     names.extend(PluginId::ALL.iter().map(|plugin| word(columns::RECORDS, plugin.name())));
+    names.extend(services::names().map(|(protocol, port)| word(columns::SERVICES, &format!("{protocol}.{port}"))));
     names.extend((0..outputs).flat_map(|n| REFUSED.map(|why| word(columns::REFUSED, &format!("{n}.{}", why.label())))));
     names
 }
@@ -182,6 +184,7 @@ pub(crate) struct Meter {
     talkers: Cell,
     values: Vec<u64>,
     records: [u64; PluginId::COUNT],
+    services: Services,
     watched: Talkers,
     list: Vec<Talker>,
     /// Whether it reads an interface, and whether it may be silent now: together what it promises ([`columns::BEATS`]).
@@ -202,6 +205,7 @@ impl Meter {
             values: vec![0; page.layout.lane_columns.len()],
             page: Arc::clone(page),
             records: [0; PluginId::COUNT],
+            services: Services::default(),
             watched: Talkers::new(now),
             list: Talkers::room(),
             live: false,
@@ -215,6 +219,7 @@ impl Meter {
     /// Notes flows that have ended, on their way to the outputs.
     pub(crate) fn watch(&mut self, batch: &Batch) {
         batch.plugins().for_each(|plugin| self.records[plugin as usize] += 1);
+        self.services.watch(batch);
         self.watched.watch(batch);
     }
 
@@ -280,7 +285,7 @@ impl Meter {
         let all = fixed.into_iter().chain(cache.ended);
         let all = all.chain(CaptureDrop::ALL.iter().map(|why| taken.drops.of(*why)));
         let all = all.chain(PacketDrop::ALL.iter().map(|why| report.packets.dropped(*why)));
-        let all = all.chain(self.records).chain(refused);
+        let all = all.chain(self.records).chain(self.services.bytes()).chain(refused);
         self.values.iter_mut().zip(all).for_each(|(value, n)| *value = n);
         self.counters.publish(&self.page.words, now(), &self.values);
     }

@@ -90,6 +90,7 @@ fn smoke(target: &Target, seconds: Option<u64>, inputs: usize) -> Option<String>
                         target.0,
                         keep(target.0, input).display()
                     );
+                    #[allow(clippy::disallowed_methods, reason = "the thread that does not end cannot be unwound")]
                     process::abort();
                 }
             }

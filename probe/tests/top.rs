@@ -65,8 +65,11 @@ fn the_page_of_a_live_run_says_what_its_summary_says() {
         assert_eq!(page["lanes"].as_array().map(Vec::len), lanes.parse().ok());
         ns.send(&capture, 50_000);
         let sent = 30_000;
-        let page =
-            wait_until(&pages.path(""), "edge", "all packets", |page| number(&page["total"]["packets.taken"]) >= sent);
+        // Flows are counted when they go to the outputs: those of a batch that fills up, a little after they ended.
+        let page = wait_until(&pages.path(""), "edge", "each flow that ended to be of one service", |page| {
+            number(&page["total"]["packets.taken"]) >= sent
+                && sum(&page["total"], "services.") == number(&page["total"]["exported.bytes"])
+        });
         let total = &page["total"];
         assert_eq!(number(&total["captured.packets"]), number(&total["packets.taken"]));
         assert_eq!(
@@ -76,6 +79,7 @@ fn the_page_of_a_live_run_says_what_its_summary_says() {
         let (opened, ended) = (sum(total, "flows.opened") + sum(total, "flows.continued"), sum(total, "flows.ended."));
         assert_eq!(opened, number(&total["flows.live"]) + ended);
         assert!(sum(total, "records.") > 0, "the mixture has protocols");
+        assert!(number(&total["services.tcp.80"]) > 0 && number(&total["services.udp.53"]) > 0, "{total}");
         let table = top(&pages.path(""), &["--once"]).must(0).stdout;
         assert!(table.contains("sonda probe edge, process") && table.contains(HERE), "{table}");
 

@@ -297,6 +297,11 @@ fn traffic_is_drawn_over_time() {
         write();
         browser.value(&page, line) == true
     });
+    let port = "[...document.querySelectorAll('.chart')].some((chart) => chart.querySelector('b').textContent.startsWith('Service ports') && chart.textContent.includes('53/udp'))";
+    home.site.until("bits of a service port are drawn", || {
+        write();
+        browser.value(&page, port) == true
+    });
     browser.until(&page, "[...document.getElementById('link').options].length === 2");
     // The same as a table, and for an hour.
     browser.value(&page, "document.querySelector('.chart summary').click()");

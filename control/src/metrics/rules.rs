@@ -125,7 +125,7 @@ struct Panel {
     draws: &'static [(&'static str, &'static str)],
 }
 
-const PANELS: [Panel; 12] = [
+const PANELS: [Panel; 13] = [
     Panel {
         title: "Packets by lane",
         unit: "pps",
@@ -172,6 +172,14 @@ const PANELS: [Panel; 12] = [
         draws: &[(
             "sum by (plugin) (rate(sonda_plugin_records_total{probe=~\"$probe\"}[$__rate_interval])) > 0",
             "{{plugin}}",
+        )],
+    },
+    Panel {
+        title: "Service ports, of flows that ended",
+        unit: "bps",
+        draws: &[(
+            "topk(10, sum by (protocol, port) (rate(sonda_ended_flow_service_bytes_total{probe=~\"$probe\"}[$__rate_interval]))) * 8 > 0",
+            "{{port}}/{{protocol}}",
         )],
     },
     Panel {

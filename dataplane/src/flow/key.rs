@@ -114,6 +114,17 @@ impl FlowKey {
         if self.ip_version() == 4 { (self.words[1] >> 48) as u16 } else { (self.words[0] >> 32) as u16 }
     }
 
+    /// The port of an end: of the one that stands second in the key, or of the first.
+    #[inline(always)]
+    pub(crate) fn port_of(&self, second: bool) -> u16 {
+        let w = &self.words;
+        match (self.ip_version(), second) {
+            (_, false) => w[0] as u16,
+            (4, true) => w[1] as u16,
+            (_, true) => (w[0] >> 16) as u16,
+        }
+    }
+
     /// The two ends in the key's order.
     pub fn endpoints(&self) -> (Endpoint, Endpoint) {
         self.endpoints_in(if self.ip_version() == 4 { Family::V4 } else { Family::V6 })

@@ -136,6 +136,13 @@ pub const RECORDS: Family = Family {
     labels: &["plugin"],
     help: "Flow records that hold fields of a process plugin",
 };
+/// Services that flows asked for.
+pub const SERVICES: Family = Family {
+    prefix: "services",
+    metric: "sonda_ended_flow_service_bytes_total",
+    labels: &["protocol", "port"],
+    help: "IP bytes in flows that have ended, by destination port: those of well-known services by themselves, the others together",
+};
 /// What a lane did not give to an output; the number of the output becomes its name.
 pub const REFUSED: Family = Family {
     prefix: "refused",
@@ -144,7 +151,7 @@ pub const REFUSED: Family = Family {
     help: "Records that the lane could not give to an output, by reason (docs/drops.md)",
 };
 /// All families of a lane, in the order of the page.
-pub const LANE_FAMILIES: [Family; 5] = [ENDED, CAPTURE_DROPPED, PACKETS_DROPPED, RECORDS, REFUSED];
+pub const LANE_FAMILIES: [Family; 6] = [ENDED, CAPTURE_DROPPED, PACKETS_DROPPED, RECORDS, SERVICES, REFUSED];
 
 /// The counters of an output before those of [`OUTPUT_FAMILIES`].
 pub const OUTPUT: [Column; 2] = [
