@@ -357,7 +357,7 @@ impl Cache {
     fn cut(&mut self, slot: Slot, view: PacketView<'_, '_>, wish: Wish, when: Hook, batch: &mut Batch) {
         let direction = self.table.flow(slot).direction_of(view.packet);
         let original = self.config.face.is_original();
-        if !wish.reinsert {
+        if !wish.is_reinsert() {
             if matches!(when, Hook::Before) {
                 if original {
                     self.stats.uncounted += 1;
@@ -410,7 +410,7 @@ impl Cache {
         let flow = self.table.flow_mut(slot);
         flow.row = row;
         flow.set_interest(interest);
-        flow.eager |= wish.eager;
+        flow.eager |= wish.is_eager();
         wish
     }
 
