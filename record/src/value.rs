@@ -170,6 +170,8 @@ macro_rules! byte_strings {
             }
             #[inline(always)]
             pub fn as_bytes(&self) -> &[u8] { &self.bytes[..self.len as usize] }
+            #[inline(always)]
+            pub fn as_bytes_mut(&mut self) -> &mut [u8] { &mut self.bytes[..self.len as usize] }
             pub fn len(&self) -> usize { self.len as usize }
             pub fn is_empty(&self) -> bool { self.len == 0 }
             /// Bytes of the length in the packed form.

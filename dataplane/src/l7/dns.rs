@@ -198,9 +198,9 @@ fn read_questions(
             body.question()?;
             continue;
         }
-        body.name().write(&mut record.name)?;
+        body.read_name(&mut record.name)?;
         // A question that is cut has no name either.
-        let question = body.question().inspect_err(|_| record.name.set(b""))?;
+        let question = body.question_behind_name().inspect_err(|_| record.name.set(b""))?;
         *asked = true;
         record.qtype = question.kind;
         record.qclass = question.class;

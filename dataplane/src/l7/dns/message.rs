@@ -8,6 +8,8 @@ use record::Text;
 /// Labels and pointers that one name may have; the original stops there too.
 const LABELS_MAX: u32 = 128;
 const LABEL_LEN_MAX: u8 = 63;
+/// Bytes that so many of the shortest labels take: a name of more may have too many.
+const LABELS_LEN_MAX: usize = 2 * LABELS_MAX as usize;
 const HEADER_LEN: usize = 12;
 
 /// A name that cannot be: a loop, a label over 63 bytes, or an end outside the message.
@@ -141,10 +143,42 @@ impl<'m> Cursor<'m> {
         }
     }
 
+    /// Appends the name that begins here, as [`Name::write`] does, and moves behind it.
+    pub fn read_name<const N: usize>(&mut self, out: &mut Text<N>) -> Result<(), Malformed> {
+        let (name, from) = (self.at, out.len());
+        // Where labels stand one behind the other they are copied at once, and dots written where their lengths were.
+        let mut end = name;
+        while let Some(&len @ 1..=LABEL_LEN_MAX) = self.bytes.get(end)
+            && end - name <= LABELS_LEN_MAX
+        {
+            end += usize::from(len) + 1;
+        }
+        if self.bytes.get(end) != Some(&0) || end - name > LABELS_LEN_MAX {
+            self.name().write(out)?;
+            return self.skip_name();
+        }
+        self.at = end + 1;
+        out.push(self.bytes.get(name + 1..end).unwrap_or_default());
+        let text = &mut out.as_bytes_mut()[from..];
+        let mut at = name;
+        while let Some(len) = self.bytes.get(at) {
+            at += usize::from(*len) + 1;
+            match text.get_mut(at - name - 1) {
+                Some(byte) if at < end => *byte = b'.',
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     pub fn question(&mut self) -> Result<Question, Stop> {
         self.skip_name()?;
-        let [kind, class] = [self.u16(), self.u16()].map(|w| w.ok_or(Stop::Truncated));
-        Ok(Question { kind: kind?, class: class? })
+        self.question_behind_name()
+    }
+
+    pub fn question_behind_name(&mut self) -> Result<Question, Stop> {
+        let [a, b, c, d] = *self.take().ok_or(Stop::Truncated)?;
+        Ok(Question { kind: u16::from_be_bytes([a, b]), class: u16::from_be_bytes([c, d]) })
     }
 
     pub fn record(&mut self) -> Result<ResourceRecord<'m>, Stop> {
