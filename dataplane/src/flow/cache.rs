@@ -117,31 +117,42 @@ impl Cache {
     #[inline]
     pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], ahead: usize, batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
-        for (packet, place) in packets.iter().zip(&mut places) {
+        // Those of new flows are found behind the loop, which is short and without a call.
+        let mut new = 0u64;
+        for (at, (packet, place)) in packets.iter().zip(&mut places).enumerate() {
             let both = (packet.ip_version != 4) | registry::has_content(packet);
-            *place = self.table.prefetch_flow(packet.hash, both, || packet.at.secs());
+            match self.table.prefetch_known(packet.hash, both) {
+                Some(known) => *place = known,
+                None => new |= 1 << at,
+            }
         }
-        let (mut counted, mut bytes) = (0, 0);
-        for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {
+        while new != 0 {
+            let at = new.trailing_zeros() as usize;
+            places[at] = self.table.prefetch_room(packets[at].hash, packets[at].at.secs());
+            new &= new - 1;
+        }
+        let (mut others, mut bytes) = (0, 0);
+        for ((packet, frame), place) in packets.iter().zip(frames).zip(&places) {
             if ahead != 0 {
                 sys::prefetch_bytes(frame.bytes, ahead + LINE..ahead + frame.bytes.len() + LINE);
             }
-            if packet.key.is_none() {
-                continue;
-            }
-            let view = || PacketView { packet, bytes: frame.bytes };
-            match self.turn(place, packet) {
-                Turn::Counted => {
-                    counted += 1;
-                    bytes += u64::from(packet.ip_len);
-                }
+            match self.turn(*place, packet) {
+                Turn::Counted => bytes += u64::from(packet.ip_len),
                 Turn::Watched => {
+                    others += 1;
                     self.sweep_debt += 1;
-                    self.show(place, view(), batch);
+                    self.show(*place, PacketView { packet, bytes: frame.bytes }, batch);
                 }
-                Turn::Unclear => self.packet(view(), batch),
+                Turn::Unclear => {
+                    others += 1;
+                    // No flow has no key: without one a packet comes here.
+                    if !packet.key.is_none() {
+                        self.packet(PacketView { packet, bytes: frame.bytes }, batch);
+                    }
+                }
             }
         }
+        let counted = packets.len().min(frames.len()).min(BURST) - others;
         self.sweep_debt += counted;
         self.stats.packets += counted as u64;
         self.stats.bytes += bytes;

@@ -59,7 +59,9 @@ fn all_usual<const ORIGINAL: bool, const SPLIT: bool>(
     let mut left = 0;
     for (at, (frame, packet)) in frames.iter().zip(packets).enumerate() {
         sys::prefetch_far(frame.bytes.as_ptr(), ahead);
-        left |= u64::from(usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none()) << at;
+        if usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none() {
+            left |= 1 << at;
+        }
     }
     left
 }
@@ -223,12 +225,10 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
 /// Length of a TCP header by its data offset, or of a UDP header; `None` for other protocols and impossible offsets.
 #[inline(always)]
 fn transport_len(protocol: u8, data_offset: u8) -> Option<usize> {
-    let tcp = usize::from(data_offset >> 4) * 4;
     // Selected, not branched on: TCP and UDP come mixed.
-    let is_tcp = protocol == protocol::TCP;
-    let len = select_unpredictable(is_tcp, tcp, 8);
-    let least = select_unpredictable(is_tcp, 20, 8);
-    ((is_tcp | (protocol == protocol::UDP)) & (len >= least)).then_some(len)
+    let (is_tcp, is_udp) = (protocol == protocol::TCP, protocol == protocol::UDP);
+    let len = select_unpredictable(is_tcp, usize::from(data_offset >> 4) * 4, 8);
+    ((is_tcp & (data_offset >= 5 << 4)) | is_udp).then_some(len)
 }
 
 #[inline(always)]
