@@ -326,6 +326,12 @@ impl<P: Plugin> Slots<'_, P> {
         count
     }
 
+    /// Whether there is more than one slot.
+    #[inline]
+    pub fn has_several(&self) -> bool {
+        *self.head != NONE && (self.pool.owner == Owner::New || self.slab.next(*self.head) != NONE)
+    }
+
     /// Counts a record for which the plugin has no place.
     pub fn refuse(&mut self) {
         self.pool.refused += 1;

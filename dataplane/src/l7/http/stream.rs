@@ -63,7 +63,7 @@ impl Http {
             let Some(len) = content_len(message, behind) else { return Step::More };
             return match len.checked_sub(behind.len()) {
                 None => self.read_more(ctx, slots, payload.len() - behind.len() + len),
-                Some(skipped) if skipped > 0 && slots.count() > 1 => self.wait(packet, Rest::Behind(skipped), 0),
+                Some(skipped) if skipped > 0 && slots.has_several() => self.wait(packet, Rest::Behind(skipped), 0),
                 Some(_) => Step::More,
             };
         }
@@ -149,7 +149,7 @@ fn read_all(reader: &Reader<Http>, text: &[u8], side: u8, slots: &mut Slots<'_, 
         slot.state.cut &= !side;
         let Some(content) = content_len(&message, behind) else { return Rest::None };
         if let Some(skipped) = content.checked_sub(behind.len()).filter(|skipped| *skipped > 0) {
-            return if slots.count() > 1 { Rest::Behind(skipped) } else { Rest::None };
+            return if slots.has_several() { Rest::Behind(skipped) } else { Rest::None };
         }
         at = text.len() - behind.len() + content;
     }
