@@ -34,6 +34,29 @@ struct Stream {
     assembly: Assembly,
 }
 
+/// What follows the messages of a text.
+pub(super) enum Rest {
+    /// A message that is not whole begins here.
+    Cut(usize),
+    /// The next message begins so many bytes behind the text.
+    Behind(usize),
+    /// Nothing that is known.
+    None,
+}
+
+/// Content that is passed over up to the next message, bytes.
+const SKIPPED_MAX: usize = 1 << 18;
+
+/// What a packet brings.
+pub(super) enum Arrival<'t> {
+    /// What is to be read: its payload, or what was held before it and is in order now (true).
+    Text(&'t [u8], bool),
+    /// Nothing new.
+    Known,
+    /// Something that waits behind a gap.
+    Early,
+}
+
 /// What came of joining a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined<'s> {
@@ -63,6 +86,42 @@ impl Streams {
     #[inline(always)]
     pub(super) fn is_idle(&self) -> bool {
         self.held == 0
+    }
+
+    /// What there is to read of a packet. Where nothing is held of its direction that is its payload.
+    #[inline(always)]
+    pub(super) fn arrival<'t>(&'t mut self, packet: &PacketView<'_, 't>) -> Arrival<'t> {
+        if self.is_idle() { Arrival::Text(packet.payload(), false) } else { self.joined(packet) }
+    }
+
+    #[cold]
+    fn joined<'t>(&'t mut self, packet: &PacketView<'_, 't>) -> Arrival<'t> {
+        match self.join(packet) {
+            Joined::Text(text) => Arrival::Text(text, true),
+            Joined::Known => Arrival::Known,
+            Joined::Early => Arrival::Early,
+            Joined::Nothing => Arrival::Text(packet.payload(), false),
+        }
+    }
+
+    /// Holds what [`arrival`](Streams::arrival) gave from `at` on; `is_held`: it was held before. `false` as in [`begin`](Streams::begin).
+    pub(super) fn hold(&mut self, packet: &PacketView<'_, '_>, is_held: bool, at: usize) -> bool {
+        if !is_held {
+            return self.begin(packet, at);
+        }
+        self.keep(packet, false, at);
+        true
+    }
+
+    /// Passes over so many bytes behind all that is in order of a packet's direction. `false` if they are too many, or none.
+    #[cold]
+    pub(super) fn skip(&mut self, packet: &PacketView<'_, '_>, skipped: usize) -> bool {
+        let next = self.next(packet).filter(|_| (1..=SKIPPED_MAX).contains(&skipped));
+        match next {
+            Some(next) => self.expect(packet, next.wrapping_add(skipped as u32)),
+            None => self.end(packet),
+        }
+        next.is_some()
     }
 
     /// Holds the payload of a segment from `at` on. What was held of its direction before is forgotten. `false` if that is too much, not TCP,
