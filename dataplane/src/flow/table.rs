@@ -226,17 +226,29 @@ impl Table {
             return;
         }
         self.swept.2 += lines;
-        for _ in 0..lines {
-            let line = &self.lines[self.hand];
-            let mut old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
-            while old != 0 {
-                idle.push(self.slot(self.hand, old.trailing_zeros() as usize));
-                old &= old - 1;
+        let mut left = lines;
+        while left > 0 {
+            // Up to the end of the table, then from its beginning on.
+            let part = self.hand..self.lines.len().min(self.hand + left);
+            for (at, line) in part.clone().zip(&self.lines[part.clone()]) {
+                let old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
+                if old != 0 {
+                    self.name_idle(at, old, idle);
+                }
             }
-            self.hand = if self.hand + 1 == self.lines.len() { 0 } else { self.hand + 1 };
+            left -= part.len();
+            self.hand = if part.end == self.lines.len() { 0 } else { part.end };
         }
         // The next sweep is about as long as this one.
         self.lines[self.hand..].iter().take(lines.min(SWEEP_AHEAD)).for_each(sys::prefetch);
+    }
+
+    #[inline(never)]
+    fn name_idle(&self, line: usize, mut ways: u32, idle: &mut Vec<Slot>) {
+        while ways != 0 {
+            idle.push(self.slot(line, ways.trailing_zeros() as usize));
+            ways &= ways - 1;
+        }
     }
 
     /// The live flows, in table order.
