@@ -19,10 +19,12 @@ use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
 use rows::{NO_ROW, Rows};
+use turn::{Gathered, Keeps, gather, turn};
 
 mod arena;
 mod hook;
 mod rows;
+mod turn;
 
 /// A set of plugins, one bit for each id.
 pub type PluginSet = u64;
@@ -452,73 +454,6 @@ fn look(enabled: PluginSet, packets: &mut [Packet], frames: &[Frame<'_>]) {
         let payload = PacketView { packet, bytes: frame.bytes }.payload();
         packet.content = if payload.is_empty() { without_payload } else { probe(enabled, payload) };
     }
-}
-
-/// Where plugins keep what they keep of one flow.
-struct Keeps<'a> {
-    slab: &'a mut Slab,
-    rows: &'a mut Rows,
-    row: &'a mut u32,
-}
-
-/// Calls a hook of one plugin; `is_cut`: another one has already asked for the record to end. A function for each plugin, or the
-/// compiler makes one of them all, which prepares what any of them may need before it calls one.
-#[inline(never)]
-fn turn<P: Plugin>(
-    (plugin, pool): &mut (P, Pool<P>),
-    Keeps { slab, rows, row }: &mut Keeps<'_>,
-    id: PluginId,
-    hook: Hook,
-    ctx: &Context<'_, '_>,
-    is_cut: bool,
-) -> Step {
-    let kept = rows.head(**row, id);
-    let mut head = kept;
-    let mut slots = Slots { pool, slab, head: &mut head };
-    let step = match hook {
-        Hook::Create => plugin.create(ctx, &mut slots),
-        Hook::Before => plugin.before(ctx, &mut slots),
-        Hook::After => plugin.after(ctx, &mut slots),
-    };
-    // A record that ends here is exported at once, from where it is.
-    if !is_cut && !matches!(step, Step::Flush | Step::Reinsert) && slots.pool.is_open() {
-        slots.put_away();
-    }
-    // A flow of which nothing is kept has no row.
-    if head != kept || pool.is_open() {
-        match rows.open(row, id) {
-            Some(place) => *place = head,
-            None => Slots { pool, slab, head: &mut head }.clear(),
-        }
-    }
-    step
-}
-
-/// Which records a plugin had of a flow: any, and one that says for certain what the flow is.
-#[derive(Clone, Copy, Default)]
-struct Gathered {
-    any: bool,
-    certain: bool,
-}
-
-/// Copies the records that one plugin has of a flow; a function for each, as [`turn`] is.
-#[inline(never)]
-fn gather<P: Plugin>(
-    pool: &mut Pool<P>,
-    slab: &mut Slab,
-    mut head: u32,
-    arena: &mut Arena<P::Record>,
-    id: PluginId,
-    links: &mut Vec<Link>,
-) -> Gathered {
-    let mut gathered = Gathered::default();
-    Slots { pool, slab, head: &mut head }.exported(|kept| {
-        let at = arena.add(kept);
-        links.push(Link { id, at });
-        gathered.any = true;
-        gathered.certain |= P::is_certain(&arena.records[at as usize]);
-    });
-    gathered
 }
 
 /// The index of a direction's counters.

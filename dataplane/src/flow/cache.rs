@@ -8,12 +8,13 @@ use crate::face::Face;
 use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
-use crate::packet::{Direction, Packet, PacketView, tcp};
+use crate::packet::{Direction, Packet, PacketView};
 use crate::plugin::Context;
 use crate::registry::{self, Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
+use ends::{quiet_reason, restarts, surely_goes_on};
 pub use stats::CacheStats;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
@@ -475,29 +476,7 @@ fn shown(flow: &Flow, p: &Packet) -> PluginSet {
     present & if flow.eager { !0 } else { p.content }
 }
 
-/// A SYN in a direction that was already closed begins a new connection.
-#[inline(always)]
-fn restarts(flow: &Flow, p: &Packet) -> bool {
-    p.tcp_flags & tcp::SYN != 0 && flow.tcp_flags[flow.direction_of(p) as usize] & (tcp::FIN | tcp::RST) != 0
-}
-
-/// Whether a flow is far from its timeouts and from a restart, told without a division.
-#[inline(always)]
-fn surely_goes_on(flow: &Flow, p: &Packet, quiet_ns: u64, active_ns: u64) -> bool {
-    // A packet from before the flow's last seems to come after a very long time, and is looked at closely.
-    let (quiet, life) = (p.at.0.wrapping_sub(flow.last.0), p.at.0.wrapping_sub(flow.first.0));
-    (quiet < quiet_ns) & (life < active_ns) & !restarts(flow, p)
-}
-
-/// Why a quiet flow ended: a closed connection ended by itself.
-fn quiet_reason(flow: &Flow) -> EndReason {
-    if (flow.tcp_flags[0] | flow.tcp_flags[1]) & (tcp::FIN | tcp::RST) != 0 {
-        EndReason::EndOfFlow
-    } else {
-        EndReason::Idle
-    }
-}
-
+mod ends;
 mod offload;
 mod stats;
 #[cfg(test)]
