@@ -328,6 +328,29 @@ mod tests {
     }
 
     #[test]
+    fn what_arrives_is_the_payload_or_what_was_held_with_it() {
+        let mut s = Streams::new(16);
+        let arrives = |s: &mut Streams, sequence: u32, payload: &[u8]| match s
+            .arrival(&segment(1, Forward, sequence, 0, payload).view())
+        {
+            Arrival::Text(text, is_held) => (text.to_vec(), is_held),
+            Arrival::Known => (b"known".to_vec(), true),
+            Arrival::Early => (b"early".to_vec(), true),
+        };
+        assert_eq!(arrives(&mut s, 10, b"abc"), (b"abc".to_vec(), false));
+        assert!(s.hold(&segment(1, Forward, 10, 0, b"abc").view(), false, 1));
+        assert_eq!(arrives(&mut s, 15, b"f"), (b"early".to_vec(), true));
+        assert_eq!(arrives(&mut s, 11, b"bc"), (b"known".to_vec(), true));
+        assert_eq!(arrives(&mut s, 13, b"de"), (b"bcdef".to_vec(), true));
+        assert!(s.hold(&segment(1, Forward, 13, 0, b"de").view(), true, 4));
+        assert_eq!(arrives(&mut s, 1 << 30, b"new"), (b"new".to_vec(), false), "another connection");
+        assert!(s.is_idle());
+        assert!(!s.skip(&segment(1, Forward, 20, 0, b"x").view(), SKIPPED_MAX + 1) && s.is_idle());
+        assert!(s.skip(&segment(1, Forward, 20, 0, b"x").view(), 4));
+        assert_eq!(arrives(&mut s, 21, b"abcdef"), (b"ef".to_vec(), true));
+    }
+
+    #[test]
     fn a_gap_that_was_acknowledged_is_over() {
         let mut s = Streams::new(16);
         s.expect(&segment(1, Forward, 12, 0, b"cd").view(), 10);

@@ -264,6 +264,7 @@ impl<'m> Name<'m> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// A message under construction; counts are those given, whatever is added.
     pub(crate) struct Builder(pub(crate) Vec<u8>);
@@ -309,6 +310,23 @@ pub(crate) mod tests {
         assert_eq!(dotted(m, 0).as_deref(), Ok("com"));
         assert_eq!(dotted(m, 15).as_deref(), Ok("www.example.com"));
         assert_eq!(dotted(m, 4).as_deref(), Ok(""));
+    }
+
+    proptest! {
+        /// Bytes that are mostly short labels.
+        #[test]
+        fn a_name_that_is_read_is_one_written_and_one_passed_over(
+            bytes in prop::collection::vec(prop_oneof![4 => 0u8..4, 1 => any::<u8>()], 0..400),
+            at in 0usize..20,
+        ) {
+            let mut texts = [Text::<60>::default(); 2];
+            texts.iter_mut().for_each(|text| _ = text.push(b"x"));
+            let mut cursors = [Cursor { bytes: &bytes, at }; 2];
+            let [a, b] = &mut cursors;
+            let read = a.read_name(&mut texts[0]);
+            let both = b.name().write(&mut texts[1]).and_then(|()| b.skip_name());
+            prop_assert_eq!((read, &texts[0], a.at), (both, &texts[1], b.at));
+        }
     }
 
     #[test]
