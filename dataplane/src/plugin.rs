@@ -16,19 +16,20 @@ mod slab;
 #[cfg(test)]
 pub(crate) mod testing;
 
-/// A plugin's answer to a packet.
+/// A plugin's answer to a packet. A bit each, so that what several say is put together without a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Step {
     /// Show me the next packet of this flow too, if it passes [`Plugin::may_begin`].
-    More,
+    More = 0,
     /// I am in the midst of something: from now on show me the packets of this flow whatever they begin with.
-    Each,
+    Each = 1,
     /// I am done with this flow.
-    Done,
+    Done = 2,
     /// Export the flow now and forget it (spec/exporter.md 9.5, FLUSH).
-    Flush,
+    Flush = 4,
     /// Export the flow now and begin it anew with this packet (9.5, FLUSH_WITH_REINSERT).
-    Reinsert,
+    Reinsert = 8,
 }
 
 /// Where a plugin looks: help and `sonda probe` show the two kinds apart.
@@ -323,6 +324,12 @@ impl<P: Plugin> Slots<'_, P> {
             at = self.slab.next(at);
         }
         count
+    }
+
+    /// Whether there is more than one slot.
+    #[inline]
+    pub fn has_several(&self) -> bool {
+        *self.head != NONE && (self.pool.owner == Owner::New || self.slab.next(*self.head) != NONE)
     }
 
     /// Counts a record for which the plugin has no place.

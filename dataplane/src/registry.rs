@@ -19,10 +19,12 @@ use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
 use rows::{NO_ROW, Rows};
+use turn::{Gathered, Keeps, gather, turn};
 
 mod arena;
 mod hook;
 mod rows;
+mod turn;
 
 /// A set of plugins, one bit for each id.
 pub type PluginSet = u64;
@@ -142,7 +144,42 @@ macro_rules! plugins {
             inspected_max: u64,
             rows: Rows,
             slab: Slab,
-            $($id: Option<($plugin, Pool<$plugin>)>,)+
+            held: Held,
+        }
+
+        /// The plugins themselves, each with its slots.
+        #[derive(Default)]
+        struct Held { $($id: Option<($plugin, Pool<$plugin>)>,)+ }
+
+        // What is done with one of them stands here, outside of the loops over all: there the compiler would prepare what any of them may need
+        // before each walk.
+        impl Held {
+            #[inline(never)]
+            fn turn(&mut self, id: PluginId, keeps: &mut Keeps<'_>, hook: Hook, ctx: &Context<'_, '_>, is_cut: bool) -> Step {
+                match id {
+                    $(PluginId::$id => match &mut self.$id {
+                        Some(held) => turn(held, keeps, PluginId::$id, hook, ctx, is_cut),
+                        None => Step::More,
+                    })+
+                }
+            }
+
+            #[inline(never)]
+            fn gather(
+                &mut self,
+                id: PluginId,
+                slab: &mut Slab,
+                head: u32,
+                arenas: &mut Arenas,
+                links: &mut Vec<Link>,
+            ) -> Gathered {
+                match id {
+                    $(PluginId::$id => match &mut self.$id {
+                        Some((_, pool)) => gather::<$plugin>(pool, slab, head, &mut arenas.$id, PluginId::$id, links),
+                        None => Gathered::default(),
+                    })+
+                }
+            }
         }
 
         impl Plugins {
@@ -150,7 +187,7 @@ macro_rules! plugins {
             pub fn enable(&mut self, id: PluginId, options: &[&str], face: Face, flows: usize) -> Result<(), OptionError> {
                 match id {
                     $(PluginId::$id => {
-                        self.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows)));
+                        self.held.$id = Some((<$plugin>::new(options, face)?, Pool::new(flows)));
                         self.slab.reserve(flows.saturating_mul(Pool::<$plugin>::CHUNK_LEN_MAX));
                     })+
                 }
@@ -178,15 +215,12 @@ macro_rules! plugins {
             ) -> Wish {
                 let mut wish = Wish::default();
                 let mut left = set;
+                let mut keeps = Keeps { slab: &mut self.slab, rows: &mut self.rows, row };
                 while left != 0 {
+                    let id = PluginId::ALL[left.trailing_zeros() as usize];
                     let bit = left & left.wrapping_neg();
                     left ^= bit;
-                    match PluginId::ALL[bit.trailing_zeros() as usize] {
-                        $(PluginId::$id => if let Some(held) = &mut self.$id {
-                            let keeps = Keeps { slab: &mut self.slab, rows: &mut self.rows, id: PluginId::$id, row };
-                            wish.add(turn(held, keeps, hook, ctx, wish.is_cut()), bit, interest);
-                        })+
-                    }
+                    wish.add(self.held.turn(id, &mut keeps, hook, ctx, wish.is_cut()), bit, interest);
                 }
                 if wish.is_cut() {
                     self.open |= set;
@@ -217,7 +251,7 @@ macro_rules! plugins {
                     let id = PluginId::ALL[left.trailing_zeros() as usize];
                     left &= left - 1;
                     match id {
-                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.$id
+                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.held.$id
                             && let Some(head) = self.rows.place(row, id)
                         {
                             plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head });
@@ -229,24 +263,15 @@ macro_rules! plugins {
             /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
             pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
                 let (mut set, mut certain) = (0, 0);
-                for (id, head) in self.order.iter().zip(self.rows.get(row)) {
+                for (id, head) in self.order.iter().zip(self.rows.look(row)) {
                     if *head == NONE && self.open & id.bit() == 0 {
                         continue;
                     }
-                    match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
-                            Slots { pool, slab: &mut self.slab, head }.exported(|kept| {
-                                let at = arenas.$id.add(kept);
-                                links.push(Link { id: PluginId::$id, at });
-                                set |= PluginId::$id.bit();
-                                if <$plugin>::is_certain(&arenas.$id.records[at as usize]) {
-                                    certain |= PluginId::$id.bit();
-                                }
-                            });
-                        })+
-                    }
+                    let gathered = self.held.gather(*id, &mut self.slab, *head, arenas, links);
+                    set |= if gathered.any { id.bit() } else { 0 };
+                    certain |= if gathered.certain { id.bit() } else { 0 };
                 }
-                if certain != 0 && self.application.is_some() {
+                if certain != 0 && self.held.application.is_some() {
                     set |= arenas.name_application(certain, links);
                 }
                 set
@@ -274,12 +299,12 @@ macro_rules! plugins {
                         continue;
                     }
                     match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.$id {
+                        $(PluginId::$id => if let Some((_, pool)) = &mut self.held.$id {
                             Slots { pool, slab: &mut self.slab, head }.clear();
                         })+
                     }
                 }
-                debug_assert!(true $(&& self.$id.as_ref().is_none_or(|(_, pool)| !pool.is_open()))+, "a desk was left");
+                debug_assert!(true $(&& self.held.$id.as_ref().is_none_or(|(_, pool)| !pool.is_open()))+, "a desk was left");
                 self.open = 0;
                 self.rows.close(row);
             }
@@ -287,7 +312,7 @@ macro_rules! plugins {
             /// Records that could not be kept because a pool was exhausted, by plugin.
             pub fn refused(&self) -> Vec<(PluginId, u64)> {
                 let mut out = Vec::new();
-                $(if let Some((_, pool)) = &self.$id {
+                $(if let Some((_, pool)) = &self.held.$id {
                     if pool.refused > 0 { out.push((PluginId::$id, pool.refused)); }
                 })+
                 out
@@ -295,7 +320,7 @@ macro_rules! plugins {
 
             /// Slots in use over all pools; 0 when no flow is live (identity I15).
             pub fn in_use(&self) -> usize {
-                0 $(+ self.$id.as_ref().map_or(0, |(_, pool)| pool.in_use()))+
+                0 $(+ self.held.$id.as_ref().map_or(0, |(_, pool)| pool.in_use()))+
             }
         }
 
@@ -429,46 +454,6 @@ fn look(enabled: PluginSet, packets: &mut [Packet], frames: &[Frame<'_>]) {
         let payload = PacketView { packet, bytes: frame.bytes }.payload();
         packet.content = if payload.is_empty() { without_payload } else { probe(enabled, payload) };
     }
-}
-
-/// Where a plugin keeps what it keeps of one flow.
-struct Keeps<'a> {
-    slab: &'a mut Slab,
-    rows: &'a mut Rows,
-    id: PluginId,
-    row: &'a mut u32,
-}
-
-/// Calls a hook of one plugin; `is_cut`: another one has already asked for the record to end. A function for each plugin, or the
-/// compiler makes one of them all, which prepares what any of them may need before it calls one.
-#[inline(never)]
-fn turn<P: Plugin>(
-    (plugin, pool): &mut (P, Pool<P>),
-    Keeps { slab, rows, id, row }: Keeps<'_>,
-    hook: Hook,
-    ctx: &Context<'_, '_>,
-    is_cut: bool,
-) -> Step {
-    let kept = rows.head(*row, id);
-    let mut head = kept;
-    let mut slots = Slots { pool, slab, head: &mut head };
-    let step = match hook {
-        Hook::Create => plugin.create(ctx, &mut slots),
-        Hook::Before => plugin.before(ctx, &mut slots),
-        Hook::After => plugin.after(ctx, &mut slots),
-    };
-    // A record that ends here is exported at once, from where it is.
-    if !is_cut && !matches!(step, Step::Flush | Step::Reinsert) && slots.pool.is_open() {
-        slots.put_away();
-    }
-    // A flow of which nothing is kept has no row.
-    if head != kept || pool.is_open() {
-        match rows.open(row, id) {
-            Some(place) => *place = head,
-            None => Slots { pool, slab, head: &mut head }.clear(),
-        }
-    }
-    step
 }
 
 /// The index of a direction's counters.

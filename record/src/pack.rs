@@ -1,7 +1,8 @@
 //! Values as packed bytes: what is kept of a record while nobody reads it.
 //!
 //! A text with room for 511 bytes mostly holds 20, and a probe keeps a million of them. Packed, numbers take their own size, texts and
-//! lists a length and what is used. The form is for one run of one program: it has no version and never leaves memory. Packing and
+//! lists a length and what is used. All that has a fixed size stands first and is copied at places that the compiler knows; behind it come the
+//! used bytes of one text or list after the other. The form is for one run of one program: it has no version and never leaves memory. Packing and
 //! unpacking give the same value back; bytes that were not packed from the same type give some value, never a panic.
 use crate::value::{ListItem, Mac, Time};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -10,12 +11,45 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub trait Pack {
     /// Bytes that any value takes at the most.
     const PACKED_MAX: usize;
+    /// Bytes of those that each value takes: numbers, the lengths of texts and lists.
+    const FIXED: usize;
+
+    /// Writes [`FIXED`](Pack::FIXED) bytes.
+    fn pack_fixed(&self, out: &mut [u8]);
+    /// Takes over what [`pack_fixed`](Pack::pack_fixed) wrote; lengths are cut at their bound.
+    fn unpack_fixed(&mut self, from: &[u8]);
+
+    /// Bytes that this value takes beyond the fixed ones.
+    #[inline(always)]
+    fn rest_len(&self) -> usize {
+        0
+    }
+    /// Writes exactly [`rest_len`](Pack::rest_len) bytes.
+    #[inline(always)]
+    fn pack_rest(&self, _out: &mut Packer<'_>) {}
+    /// Takes over the rest of a value whose fixed part was unpacked before.
+    #[inline(always)]
+    fn unpack_rest(&mut self, _from: &mut Unpacker<'_>) {}
+
     /// Bytes that this value takes.
-    fn packed_len(&self) -> usize;
+    #[inline]
+    fn packed_len(&self) -> usize {
+        Self::FIXED + self.rest_len()
+    }
     /// Writes exactly [`packed_len`](Pack::packed_len) bytes.
-    fn pack(&self, out: &mut Packer<'_>);
+    #[inline]
+    fn pack(&self, out: &mut Packer<'_>) {
+        if let Some(room) = out.fixed(Self::FIXED) {
+            self.pack_fixed(room);
+        }
+        self.pack_rest(out);
+    }
     /// Takes over what was packed; the bytes of texts and lists that are not used stay as they are.
-    fn unpack(&mut self, from: &mut Unpacker<'_>);
+    #[inline]
+    fn unpack(&mut self, from: &mut Unpacker<'_>) {
+        self.unpack_fixed(from.fixed(Self::FIXED));
+        self.unpack_rest(from);
+    }
 
     /// Packs values one after the other, each in `PACKED_MAX` bytes.
     #[inline]
@@ -122,12 +156,12 @@ impl<'a> Packer<'a> {
         Packer { bytes, at: 0 }
     }
 
+    /// Room for what each value takes, if there is so much.
     #[inline(always)]
-    pub fn put<const N: usize>(&mut self, value: [u8; N]) {
-        if let Some(room) = self.bytes.get_mut(self.at..).and_then(|rest| rest.first_chunk_mut()) {
-            *room = value;
-        }
-        self.at += N;
+    fn fixed(&mut self, len: usize) -> Option<&mut [u8]> {
+        let from = self.at;
+        self.at += len;
+        self.bytes.get_mut(from..from + len)
     }
 
     /// The first `len` of `bytes`.
@@ -154,11 +188,12 @@ impl<'a> Unpacker<'a> {
         Unpacker { bytes, at: 0 }
     }
 
+    /// What each value takes.
     #[inline(always)]
-    pub fn take<const N: usize>(&mut self) -> [u8; N] {
+    fn fixed(&mut self, len: usize) -> &'a [u8] {
         let from = self.at;
-        self.at += N;
-        self.bytes.get(from..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
+        self.at += len;
+        self.bytes.get(from..from + len).unwrap_or_else(|| ZEROS.get(..len).unwrap_or_default())
     }
 
     /// What follows, to be read as `len` bytes.
@@ -170,15 +205,34 @@ impl<'a> Unpacker<'a> {
     }
 }
 
+/// What is missing at the end of packed bytes.
+const ZEROS: &[u8] = &[0; FIXED_MAX];
+/// Fixed bytes of a type at the most.
+#[doc(hidden)]
+pub const FIXED_MAX: usize = 512;
+
+/// Writes a value to the beginning of `out`.
+#[inline(always)]
+pub(crate) fn put<const N: usize>(out: &mut [u8], value: [u8; N]) {
+    if let Some(room) = out.first_chunk_mut() {
+        *room = value;
+    }
+}
+
+/// The value at the beginning of `from`.
+#[inline(always)]
+pub(crate) fn take<const N: usize>(from: &[u8]) -> [u8; N] {
+    from.first_chunk().copied().unwrap_or([0; N])
+}
+
 macro_rules! numbers {
     ($($t:ty),+) => {$(impl Pack for $t {
         const PACKED_MAX: usize = size_of::<$t>();
+        const FIXED: usize = size_of::<$t>();
         #[inline(always)]
-        fn packed_len(&self) -> usize { size_of::<$t>() }
+        fn pack_fixed(&self, out: &mut [u8]) { put(out, self.to_le_bytes()) }
         #[inline(always)]
-        fn pack(&self, out: &mut Packer<'_>) { out.put(self.to_le_bytes()) }
-        #[inline(always)]
-        fn unpack(&mut self, from: &mut Unpacker<'_>) { *self = <$t>::from_le_bytes(from.take()) }
+        fn unpack_fixed(&mut self, from: &[u8]) { *self = <$t>::from_le_bytes(take(from)) }
         // Arrays of known size, so that it becomes vector code.
         #[inline(always)]
         fn pack_all(values: &[Self], out: &mut [u8]) {
@@ -196,14 +250,13 @@ numbers!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
 macro_rules! spelled {
     ($($t:ty as $other:ty: $to:expr, $of:expr;)+) => {$(impl Pack for $t {
         const PACKED_MAX: usize = <$other>::PACKED_MAX;
+        const FIXED: usize = <$other>::FIXED;
         #[inline(always)]
-        fn packed_len(&self) -> usize { $to(self).packed_len() }
+        fn pack_fixed(&self, out: &mut [u8]) { $to(self).pack_fixed(out) }
         #[inline(always)]
-        fn pack(&self, out: &mut Packer<'_>) { $to(self).pack(out) }
-        #[inline(always)]
-        fn unpack(&mut self, from: &mut Unpacker<'_>) {
+        fn unpack_fixed(&mut self, from: &[u8]) {
             let mut other = <$other>::default();
-            other.unpack(from);
+            other.unpack_fixed(from);
             *self = $of(other);
         }
     })+};
@@ -215,55 +268,56 @@ spelled! {
 
 impl Pack for () {
     const PACKED_MAX: usize = 0;
-    fn packed_len(&self) -> usize {
-        0
-    }
-    fn pack(&self, _: &mut Packer<'_>) {}
-    fn unpack(&mut self, _: &mut Unpacker<'_>) {}
+    const FIXED: usize = 0;
+    fn pack_fixed(&self, _: &mut [u8]) {}
+    fn unpack_fixed(&mut self, _: &[u8]) {}
 }
 
 impl Pack for Mac {
     const PACKED_MAX: usize = 6;
+    const FIXED: usize = 6;
     #[inline(always)]
-    fn packed_len(&self) -> usize {
-        6
+    fn pack_fixed(&self, out: &mut [u8]) {
+        put(out, *self);
     }
     #[inline(always)]
-    fn pack(&self, out: &mut Packer<'_>) {
-        out.put(*self);
-    }
-    #[inline(always)]
-    fn unpack(&mut self, from: &mut Unpacker<'_>) {
-        *self = from.take();
+    fn unpack_fixed(&mut self, from: &[u8]) {
+        *self = take(from);
     }
 }
 
 /// The version, then the address.
 impl Pack for IpAddr {
     const PACKED_MAX: usize = 17;
-    #[inline]
-    fn packed_len(&self) -> usize {
-        if self.is_ipv4() { 5 } else { 17 }
+    const FIXED: usize = 1;
+    #[inline(always)]
+    fn pack_fixed(&self, out: &mut [u8]) {
+        put(out, [if self.is_ipv4() { 4 } else { 6 }]);
     }
-    #[inline]
-    fn pack(&self, out: &mut Packer<'_>) {
+    #[inline(always)]
+    fn unpack_fixed(&mut self, from: &[u8]) {
+        *self = match from {
+            [6, ..] => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+    }
+    #[inline(always)]
+    fn rest_len(&self) -> usize {
+        if self.is_ipv4() { 4 } else { 16 }
+    }
+    #[inline(always)]
+    fn pack_rest(&self, out: &mut Packer<'_>) {
         match self {
-            IpAddr::V4(ip) => {
-                out.put([4]);
-                out.put(ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                out.put([6]);
-                out.put(ip.octets());
-            }
+            IpAddr::V4(ip) => put(out.room(4), ip.octets()),
+            IpAddr::V6(ip) => put(out.room(16), ip.octets()),
         }
     }
-    #[inline]
-    fn unpack(&mut self, from: &mut Unpacker<'_>) {
-        *self = match from.take() {
-            [6] => IpAddr::V6(Ipv6Addr::from(from.take::<16>())),
-            _ => IpAddr::V4(Ipv4Addr::from(from.take::<4>())),
-        };
+    #[inline(always)]
+    fn unpack_rest(&mut self, from: &mut Unpacker<'_>) {
+        match self {
+            IpAddr::V4(ip) => *ip = Ipv4Addr::from(take::<4>(from.text(4))),
+            IpAddr::V6(ip) => *ip = Ipv6Addr::from(take::<16>(from.text(16))),
+        }
     }
 }
 
@@ -278,18 +332,39 @@ pub(crate) fn unpack_items<T: ListItem>(items: &mut [T], from: &mut Unpacker<'_>
     T::unpack_all(items, from.text(items.len() * T::PACKED_MAX));
 }
 
-/// Gives a struct a packed form: its fields one after the other.
+/// Gives a struct a packed form: what is fixed of its fields, then the rest of one after the other.
 #[macro_export]
 macro_rules! packed {
     ($name:ident { $($field:tt : $ty:ty),* $(,)? }) => {
         impl $crate::Pack for $name {
             const PACKED_MAX: usize = 0 $(+ <$ty as $crate::Pack>::PACKED_MAX)*;
-            #[inline]
-            fn packed_len(&self) -> usize { 0 $(+ $crate::Pack::packed_len(&self.$field))* }
-            #[inline]
-            fn pack(&self, out: &mut $crate::pack::Packer<'_>) { $($crate::Pack::pack(&self.$field, out);)* }
-            #[inline]
-            fn unpack(&mut self, from: &mut $crate::pack::Unpacker<'_>) { $($crate::Pack::unpack(&mut self.$field, from);)* }
+            const FIXED: usize = {
+                let fixed = 0 $(+ <$ty as $crate::Pack>::FIXED)*;
+                assert!(fixed <= $crate::pack::FIXED_MAX);
+                fixed
+            };
+            #[inline(always)]
+            fn pack_fixed(&self, out: &mut [u8]) {
+                $(let (room, out) = out.split_at_mut(<$ty as $crate::Pack>::FIXED);
+                $crate::Pack::pack_fixed(&self.$field, room);)*
+                let _ = out;
+            }
+            #[inline(always)]
+            fn unpack_fixed(&mut self, from: &[u8]) {
+                $(let (bytes, from) = from.split_at(<$ty as $crate::Pack>::FIXED);
+                $crate::Pack::unpack_fixed(&mut self.$field, bytes);)*
+                let _ = from;
+            }
+            #[inline(always)]
+            fn rest_len(&self) -> usize { 0 $(+ $crate::Pack::rest_len(&self.$field))* }
+            #[inline(always)]
+            fn pack_rest(&self, out: &mut $crate::pack::Packer<'_>) {
+                $($crate::Pack::pack_rest(&self.$field, out);)*
+            }
+            #[inline(always)]
+            fn unpack_rest(&mut self, from: &mut $crate::pack::Unpacker<'_>) {
+                $($crate::Pack::unpack_rest(&mut self.$field, from);)*
+            }
         }
     };
 }

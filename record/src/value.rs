@@ -2,7 +2,7 @@
 //!
 //! Texts and lists are inline and bounded, so a record owns no heap; a value over its bound is cut at the bound.
 use crate::kind::{Item, Kind};
-use crate::pack::{Pack, Packer, Unpacker, copy, copy_short, pack_items, unpack_items};
+use crate::pack::{Pack, Packer, Unpacker, copy, copy_short, pack_items, put, take, unpack_items};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Unix time in nanoseconds (no leap seconds), 1970 to 2554.
@@ -170,6 +170,8 @@ macro_rules! byte_strings {
             }
             #[inline(always)]
             pub fn as_bytes(&self) -> &[u8] { &self.bytes[..self.len as usize] }
+            #[inline(always)]
+            pub fn as_bytes_mut(&mut self) -> &mut [u8] { &mut self.bytes[..self.len as usize] }
             pub fn len(&self) -> usize { self.len as usize }
             pub fn is_empty(&self) -> bool { self.len == 0 }
             /// Bytes of the length in the packed form.
@@ -201,19 +203,26 @@ macro_rules! byte_strings {
         /// The length, in one byte if that is enough, and the bytes.
         impl<const N: usize> Pack for $name<N> {
             const PACKED_MAX: usize = Self::LEN_SIZE + N;
+            const FIXED: usize = Self::LEN_SIZE;
             #[inline(always)]
-            fn packed_len(&self) -> usize { Self::LEN_SIZE + self.len as usize }
+            fn pack_fixed(&self, out: &mut [u8]) {
+                if N < 256 { put(out, [self.len as u8]) } else { put(out, self.len.to_le_bytes()) }
+            }
             #[inline(always)]
-            fn pack(&self, out: &mut Packer<'_>) {
-                if N < 256 { out.put([self.len as u8]) } else { out.put(self.len.to_le_bytes()) }
+            fn unpack_fixed(&mut self, from: &[u8]) {
+                let len = if N < 256 { u16::from(take::<1>(from)[0]) } else { u16::from_le_bytes(take(from)) };
+                self.len = len.min(N as u16);
+            }
+            #[inline(always)]
+            fn rest_len(&self) -> usize { self.len as usize }
+            #[inline(always)]
+            fn pack_rest(&self, out: &mut Packer<'_>) {
                 out.text(&self.bytes, self.len as usize);
             }
             #[inline(always)]
-            fn unpack(&mut self, from: &mut Unpacker<'_>) {
-                let len = if N < 256 { from.take::<1>()[0] as usize } else { u16::from_le_bytes(from.take()) as usize };
-                let len = len.min(N);
+            fn unpack_rest(&mut self, from: &mut Unpacker<'_>) {
+                let len = self.len as usize;
                 copy(&mut self.bytes, from.text(len), len);
-                self.len = len as u16;
             }
         }
     )+};
@@ -310,20 +319,26 @@ impl<T: ListItem, const N: usize> Typed for List<T, N> {
 /// The number of items, and the items.
 impl<T: ListItem, const N: usize> Pack for List<T, N> {
     const PACKED_MAX: usize = 2 + N * T::PACKED_MAX;
-    #[inline]
-    fn packed_len(&self) -> usize {
-        2 + self.len() * T::PACKED_MAX
+    const FIXED: usize = 2;
+    #[inline(always)]
+    fn pack_fixed(&self, out: &mut [u8]) {
+        put(out, self.len.to_le_bytes());
     }
-    #[inline]
-    fn pack(&self, out: &mut Packer<'_>) {
-        out.put(self.len.to_le_bytes());
+    #[inline(always)]
+    fn unpack_fixed(&mut self, from: &[u8]) {
+        self.len = u16::from_le_bytes(take(from)).min(N as u16);
+    }
+    #[inline(always)]
+    fn rest_len(&self) -> usize {
+        self.len() * T::PACKED_MAX
+    }
+    #[inline(always)]
+    fn pack_rest(&self, out: &mut Packer<'_>) {
         pack_items(self.as_slice(), out);
     }
-    #[inline]
-    fn unpack(&mut self, from: &mut Unpacker<'_>) {
-        let len = u16::from_le_bytes(from.take()).min(N as u16);
-        unpack_items(&mut self.items[..len as usize], from);
-        self.len = len;
+    #[inline(always)]
+    fn unpack_rest(&mut self, from: &mut Unpacker<'_>) {
+        unpack_items(&mut self.items[..self.len as usize], from);
     }
 }
 

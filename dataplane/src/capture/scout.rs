@@ -71,7 +71,7 @@ impl Trail {
         let window = &window[..window.len().min(SPAN)];
         let mut scouts = [Scout::default(); SCOUTS_MAX];
         let count = send::<BIG>(window, &mut scouts);
-        hop::<BIG>(window, &mut scouts[..count], &mut self.notes);
+        hop::<BIG>(window, &mut scouts, count, &mut self.notes);
         self.starts.clear();
         self.taken = 0;
         let mut at = 0;
@@ -127,27 +127,34 @@ fn is_like_a_record<const BIG: bool>(head: &[u8; RECORD_HEAD_LEN], secs: u32) ->
         && (captured..=CAPLEN_MAX).contains(&word::<BIG>(head, 12))
 }
 
-/// All scouts go on by a record in turns, until each has come to where the next one began, or has no room for notes.
-fn hop<const BIG: bool>(window: &[u8], scouts: &mut [Scout], notes: &mut [[u32; NOTES_MAX]; SCOUTS_MAX]) {
+/// The first `count` scouts go on by a record in turns, until each has come to where the next one began, or has no room for notes.
+fn hop<const BIG: bool>(
+    window: &[u8],
+    scouts: &mut [Scout; SCOUTS_MAX],
+    count: usize,
+    notes: &mut [[u32; NOTES_MAX]; SCOUTS_MAX],
+) {
     // One bit for each that still goes.
-    let mut live = (1u32 << scouts.len().min(SCOUTS_MAX)) - 1;
+    let mut live = (1u32 << count.min(SCOUTS_MAX)) - 1;
     while live != 0 {
         let mut turn = live;
         while turn != 0 {
             let n = turn.trailing_zeros() as usize % SCOUTS_MAX;
             turn &= turn - 1;
-            let Some(scout) = scouts.get_mut(n) else { return };
-            let head = window.get(scout.at..).and_then(|rest| rest.first_chunk::<RECORD_HEAD_LEN>());
+            let scout = &mut scouts[n];
+            // A place in a span fits 32 bits, so that no sum of it can overflow.
+            let at = scout.at as u32 as usize;
+            let head = window.get(at..at + RECORD_HEAD_LEN).and_then(|head| head.first_chunk::<RECORD_HEAD_LEN>());
             // What cannot be a record's length leads out of the window.
             let captured = head.map_or(u32::MAX, |head| word::<BIG>(head, 8));
-            let next = scout.at + RECORD_HEAD_LEN + captured as usize;
+            let next = at + RECORD_HEAD_LEN + captured as usize;
             let Some(note) = notes[n].get_mut(scout.noted).filter(|_| next <= scout.end && captured <= CAPLEN_MAX)
             else {
                 live &= !(1 << n);
                 continue;
             };
             HEADER_LINES.iter().for_each(|line| prefetch_far(window.as_ptr(), next + line));
-            *note = scout.at as u32;
+            *note = at as u32;
             scout.noted += 1;
             scout.at = next;
         }

@@ -8,12 +8,13 @@ use crate::face::Face;
 use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::table::{Shape, Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
-use crate::packet::{Direction, Packet, PacketView, tcp};
+use crate::packet::{Direction, Packet, PacketView};
 use crate::plugin::Context;
 use crate::registry::{self, Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
+use ends::{quiet_reason, restarts, surely_goes_on};
 pub use stats::CacheStats;
 
 /// Packets for which the expiry sweep looks at one more tag line: 16 flows for 2 packets is the pace of the original.
@@ -117,31 +118,44 @@ impl Cache {
     #[inline]
     pub fn burst(&mut self, packets: &[Packet], frames: &[Frame<'_>], ahead: usize, batch: &mut Batch) {
         let mut places = [Slot::default(); BURST];
-        for (packet, place) in packets.iter().zip(&mut places) {
+        // Those of new flows are found behind the loop, which is short and without a call.
+        let mut new = 0u64;
+        for (at, (packet, place)) in packets.iter().zip(&mut places).enumerate() {
             let both = (packet.ip_version != 4) | registry::has_content(packet);
-            *place = self.table.prefetch_flow(packet.hash, both, || packet.at.secs());
+            match self.table.prefetch_known(packet.hash, both) {
+                Some(known) => *place = known,
+                None => new |= 1 << at,
+            }
         }
-        let (mut counted, mut bytes) = (0, 0);
-        for ((packet, frame), place) in packets.iter().zip(frames).zip(places) {
+        while new != 0 {
+            let at = new.trailing_zeros() as usize;
+            places[at] = self.table.prefetch_room(packets[at].hash, packets[at].at.secs());
+            new &= new - 1;
+        }
+        let (mut others, mut bytes) = (0, 0);
+        let bytes_of = |at: usize| frames.get(at).map_or(&[][..], |frame| frame.bytes);
+        for (at, (packet, place)) in packets.iter().zip(&places).enumerate() {
             if ahead != 0 {
-                sys::prefetch_bytes(frame.bytes, ahead + LINE..ahead + frame.bytes.len() + LINE);
+                let frame = bytes_of(at);
+                sys::prefetch_bytes(frame, ahead + LINE..ahead + frame.len() + LINE);
             }
-            if packet.key.is_none() {
-                continue;
-            }
-            let view = || PacketView { packet, bytes: frame.bytes };
-            match self.turn(place, packet) {
-                Turn::Counted => {
-                    counted += 1;
-                    bytes += u64::from(packet.ip_len);
-                }
+            match self.turn(*place, packet) {
+                Turn::Counted => bytes += u64::from(packet.ip_len),
                 Turn::Watched => {
+                    others += 1;
                     self.sweep_debt += 1;
-                    self.show(place, view(), batch);
+                    self.show(*place, PacketView { packet, bytes: bytes_of(at) }, batch);
                 }
-                Turn::Unclear => self.packet(view(), batch),
+                Turn::Unclear => {
+                    others += 1;
+                    // No flow has no key: without one a packet comes here.
+                    if !packet.key.is_none() {
+                        self.packet(PacketView { packet, bytes: bytes_of(at) }, batch);
+                    }
+                }
             }
         }
+        let counted = packets.len().min(BURST) - others;
         self.sweep_debt += counted;
         self.stats.packets += counted as u64;
         self.stats.bytes += bytes;
@@ -152,14 +166,13 @@ impl Cache {
     #[inline(always)]
     fn turn(&mut self, place: Slot, p: &Packet) -> Turn {
         let Some((flow, seen)) = self.table.at(place, p.hash, &p.key) else { return Turn::Unclear };
-        let direction = flow.direction_of(p);
-        if !surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
+        if !surely_goes_on(flow, p, self.quiet_sure_ns, self.active_sure_ns) {
             return Turn::Unclear;
         }
         if flow.has_interest() && (flow.may_interest(shown(flow, p)) || self.plugins.is_spent(flow)) {
             return Turn::Watched;
         }
-        flow.count(p, direction);
+        flow.count(p, flow.direction_of(p));
         *seen = p.at.secs() as u16;
         Turn::Counted
     }
@@ -171,8 +184,7 @@ impl Cache {
         let p = view.packet;
         let Some(slot) = self.table.find(p.hash, &p.key) else { return self.open(view, batch) };
         let flow = self.table.flow(slot);
-        let direction = flow.direction_of(p);
-        match self.over(flow, p, direction) {
+        match self.over(flow, p) {
             Some(reason) => self.start_again(slot, reason, view, batch),
             None => self.show(slot, view, batch),
         }
@@ -202,9 +214,8 @@ impl Cache {
     /// The packet found its flow over: ends it and begins another.
     #[cold]
     fn start_again(&mut self, slot: Slot, reason: EndReason, view: PacketView<'_, '_>, batch: &mut Batch) {
-        let direction = self.table.flow(slot).direction_of(view.packet);
         // The original skips the plugins' last word when a SYN restarts a flow (spec/exporter.md 9.4 step 5).
-        let restarted = reason == EndReason::EndOfFlow && restarts(self.table.flow(slot), view.packet, direction);
+        let restarted = reason == EndReason::EndOfFlow && restarts(self.table.flow(slot), view.packet);
         self.end(slot, reason as u8, !(self.config.face.is_original() && restarted), batch);
         self.open(view, batch);
     }
@@ -302,11 +313,11 @@ impl Cache {
 
     /// Whether the packet finds its flow already over, and why.
     #[inline(always)]
-    fn over(&self, flow: &Flow, p: &Packet, direction: Direction) -> Option<EndReason> {
-        if surely_goes_on(flow, p, direction, self.quiet_sure_ns, self.active_sure_ns) {
+    fn over(&self, flow: &Flow, p: &Packet) -> Option<EndReason> {
+        if surely_goes_on(flow, p, self.quiet_sure_ns, self.active_sure_ns) {
             return None;
         }
-        if restarts(flow, p, direction) {
+        if restarts(flow, p) {
             return Some(EndReason::EndOfFlow);
         }
         let now = p.at.secs();
@@ -357,7 +368,7 @@ impl Cache {
     fn cut(&mut self, slot: Slot, view: PacketView<'_, '_>, wish: Wish, when: Hook, batch: &mut Batch) {
         let direction = self.table.flow(slot).direction_of(view.packet);
         let original = self.config.face.is_original();
-        if !wish.reinsert {
+        if !wish.is_reinsert() {
             if matches!(when, Hook::Before) {
                 if original {
                     self.stats.uncounted += 1;
@@ -410,7 +421,7 @@ impl Cache {
         let flow = self.table.flow_mut(slot);
         flow.row = row;
         flow.set_interest(interest);
-        flow.eager |= wish.eager;
+        flow.eager |= wish.is_eager();
         wish
     }
 
@@ -465,29 +476,7 @@ fn shown(flow: &Flow, p: &Packet) -> PluginSet {
     present & if flow.eager { !0 } else { p.content }
 }
 
-/// A SYN in a direction that was already closed begins a new connection.
-#[inline(always)]
-fn restarts(flow: &Flow, p: &Packet, direction: Direction) -> bool {
-    p.tcp_flags & tcp::SYN != 0 && flow.tcp_flags[direction as usize] & (tcp::FIN | tcp::RST) != 0
-}
-
-/// Whether a flow is far from its timeouts and from a restart, told without a division.
-#[inline(always)]
-fn surely_goes_on(flow: &Flow, p: &Packet, direction: Direction, quiet_ns: u64, active_ns: u64) -> bool {
-    // A packet from before the flow's last seems to come after a very long time, and is looked at closely.
-    let (quiet, life) = (p.at.0.wrapping_sub(flow.last.0), p.at.0.wrapping_sub(flow.first.0));
-    (quiet < quiet_ns) & (life < active_ns) & !restarts(flow, p, direction)
-}
-
-/// Why a quiet flow ended: a closed connection ended by itself.
-fn quiet_reason(flow: &Flow) -> EndReason {
-    if (flow.tcp_flags[0] | flow.tcp_flags[1]) & (tcp::FIN | tcp::RST) != 0 {
-        EndReason::EndOfFlow
-    } else {
-        EndReason::Idle
-    }
-}
-
+mod ends;
 mod offload;
 mod stats;
 #[cfg(test)]

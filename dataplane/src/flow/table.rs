@@ -116,22 +116,28 @@ impl Table {
     /// See [`Table::at`]. `both`: its second line will be needed too.
     #[inline(always)]
     pub fn prefetch_flow(&self, hash: u64, both: bool, second: impl FnOnce() -> u64) -> Slot {
+        self.prefetch_known(hash, both).unwrap_or_else(|| self.prefetch_room(hash, second()))
+    }
+
+    /// [`Table::prefetch_flow`] where a flow of this hash is there.
+    #[inline(always)]
+    pub(super) fn prefetch_known(&self, hash: u64, both: bool) -> Option<Slot> {
         let bucket = self.bucket(hash);
         let hits = sys::lanes::equal(&self.lines[self.first_line(bucket)].tags, tag(hash));
         if hits == 0 {
-            return self.prefetch_room(hash, second);
+            return None;
         }
         let slot = ((bucket << self.line_exp) as u32 + (hits.trailing_zeros() & self.way_mask)) as usize;
         self.flows.prefetch(slot);
         // The second line, or the first once more: computed, not branched on, since packets of both kinds come mixed.
         sys::prefetch_far(self.flows.as_ptr(), slot * size_of::<Flow>() + usize::from(both) * offset_of!(Flow, tail));
-        Slot(slot as u32)
+        Some(Slot(slot as u32))
     }
 
     /// No flow of this hash is there: the one that will have to make room for it is read when it ends, and written anew, both lines.
     #[inline(never)]
-    fn prefetch_room(&self, hash: u64, second: impl FnOnce() -> u64) -> Slot {
-        let slot = self.room(hash, second()).unwrap_or_else(|victim| victim);
+    pub(super) fn prefetch_room(&self, hash: u64, second: u64) -> Slot {
+        let slot = self.room(hash, second).unwrap_or_else(|victim| victim);
         sys::prefetch_value(self.flow(slot));
         slot
     }
@@ -220,17 +226,29 @@ impl Table {
             return;
         }
         self.swept.2 += lines;
-        for _ in 0..lines {
-            let line = &self.lines[self.hand];
-            let mut old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
-            while old != 0 {
-                idle.push(self.slot(self.hand, old.trailing_zeros() as usize));
-                old &= old - 1;
+        let mut left = lines;
+        while left > 0 {
+            // Up to the end of the table, then from its beginning on.
+            let part = self.hand..self.lines.len().min(self.hand + left);
+            for (at, line) in part.clone().zip(&self.lines[part.clone()]) {
+                let old = sys::lanes::behind(&line.seen, second as u16, timeout) & !sys::lanes::equal(&line.tags, 0);
+                if old != 0 {
+                    self.name_idle(at, old, idle);
+                }
             }
-            self.hand = if self.hand + 1 == self.lines.len() { 0 } else { self.hand + 1 };
+            left -= part.len();
+            self.hand = if part.end == self.lines.len() { 0 } else { part.end };
         }
         // The next sweep is about as long as this one.
         self.lines[self.hand..].iter().take(lines.min(SWEEP_AHEAD)).for_each(sys::prefetch);
+    }
+
+    #[inline(never)]
+    fn name_idle(&self, line: usize, mut ways: u32, idle: &mut Vec<Slot>) {
+        while ways != 0 {
+            idle.push(self.slot(line, ways.trailing_zeros() as usize));
+            ways &= ways - 1;
+        }
     }
 
     /// The live flows, in table order.

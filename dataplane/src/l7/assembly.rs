@@ -6,7 +6,7 @@
 /// Separate pieces that wait behind a gap at the most; the next one is not kept.
 const AHEAD_MAX: usize = 8;
 /// A segment that is farther away than this belongs to another connection of the same ports.
-const FAR: i32 = 1 << 20;
+pub(super) const FAR: i32 = 1 << 20;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Assembly {

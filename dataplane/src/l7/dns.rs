@@ -6,7 +6,7 @@ pub mod message;
 pub mod rdata;
 
 use super::headers::find;
-use super::streams::{Joined, Streams};
+use super::streams::{Arrival, Streams};
 use crate::face::Face;
 use crate::packet::{PacketView, protocol};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
@@ -133,16 +133,7 @@ pub fn message_of<'b>(packet: &PacketView<'_, 'b>) -> Option<Message<'b>> {
 /// The messages of a TCP segment, each behind its length (RFC 1035 section 4.2.2); one that is not whole waits for its rest. A record is
 /// made of each, and the flow ends as behind a datagram.
 fn read_stream(streams: &mut Streams, packet: &PacketView<'_, '_>, slots: &mut Slots<'_, Dns>) -> Step {
-    let payload = packet.payload();
-    let mut text = payload;
-    let is_held = !streams.is_idle() && streams.has_direction(packet);
-    if is_held {
-        match streams.join(packet) {
-            Joined::Text(joined) => text = joined,
-            Joined::Known | Joined::Early => return Step::More,
-            Joined::Nothing => {}
-        }
-    }
+    let Arrival::Text(text, is_held) = streams.arrival(packet) else { return Step::More };
     let (mut at, mut step) = (0, Step::More);
     while let Some((len, rest)) = text[at..].split_first_chunk::<2>() {
         let Some(bytes) = rest.get(..usize::from(u16::from_be_bytes(*len))) else { break };
@@ -157,10 +148,8 @@ fn read_stream(streams: &mut Streams, packet: &PacketView<'_, '_>, slots: &mut S
             }
         }
     }
-    if is_held {
-        streams.keep(packet, false, at);
-    } else if at < payload.len() {
-        streams.begin(packet, at);
+    if is_held || at < text.len() {
+        streams.hold(packet, is_held, at);
     }
     step
 }
@@ -198,9 +187,9 @@ fn read_questions(
             body.question()?;
             continue;
         }
-        body.name().write(&mut record.name)?;
+        body.read_name(&mut record.name)?;
         // A question that is cut has no name either.
-        let question = body.question().inspect_err(|_| record.name.set(b""))?;
+        let question = body.question_behind_name().inspect_err(|_| record.name.set(b""))?;
         *asked = true;
         record.qtype = question.kind;
         record.qclass = question.class;

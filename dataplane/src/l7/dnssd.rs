@@ -117,8 +117,8 @@ impl Dnssd {
         let mut body = message.body();
         for _ in 0..message.questions() {
             let mut name = Text::<NAME_LEN>::default();
-            body.name().write(&mut name)?;
-            body.question()?;
+            body.read_name(&mut name)?;
+            body.question_behind_name()?;
             if !contains_arpa(name.as_bytes()) {
                 add_distinct(&mut slot.record.queries, name.as_bytes());
             }

@@ -103,6 +103,12 @@ pub(crate) fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line.strip_suffix(b"\r").unwrap_or(line), &text[end + 1..]))
 }
 
+/// The decimal number that a value begins with: 0 if it is none, the largest one if it is larger.
+pub(crate) fn number(value: &[u8]) -> usize {
+    let digits = value.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0, |n: usize, digit| n.saturating_mul(10).saturating_add(usize::from(digit - b'0')))
+}
+
 /// A token of RFC 9110 section 5.6.2 (RFC 3261 section 25.1 differs in nothing that a method uses).
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
@@ -186,5 +192,9 @@ mod tests {
         for (text, want) in numbers {
             assert_eq!(atoi(text), *want);
         }
+        assert_eq!(
+            ["", "-1", "012x", "99999999999999999999"].map(|text| number(text.as_bytes())),
+            [0, 0, 12, usize::MAX]
+        );
     }
 }

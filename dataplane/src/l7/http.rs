@@ -132,7 +132,7 @@ impl Http {
             return if Http::starts_known(payload) { self.begin_line(ctx) } else { Step::More };
         };
         // Of several transactions the first that lacks such a message is meant.
-        if !self.reader.is_original() && slots.count() > 1 {
+        if !self.reader.is_original() && slots.has_several() {
             return self.read_more(ctx, slots, 0);
         }
         let slot = match transaction(slots, &message) {

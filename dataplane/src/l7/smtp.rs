@@ -2,7 +2,7 @@
 //!
 //! Told by the port. We read every line of both streams (`smtp/stream.rs`) and follow DATA, BDAT, AUTH and STARTTLS; the original looks at
 //! each packet alone, reads the first line and stands in `smtp/original.rs`.
-use super::headers::{find, line};
+use super::headers::{find, line, number};
 use super::streams::Streams;
 use crate::face::Face;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
@@ -284,8 +284,7 @@ fn extension(verb: &[u8], argument: &[u8], dialog: &mut Dialog, r: &mut SmtpReco
     } else if verb.eq_ignore_ascii_case(b"STARTTLS") {
         dialog.starttls = true;
     } else if verb.eq_ignore_ascii_case(b"BDAT") {
-        let size = argument.iter().take_while(|b| b.is_ascii_digit());
-        dialog.chunk = size.fold(0u64, |n, d| n.saturating_mul(10).saturating_add((d - b'0') as u64));
+        dialog.chunk = number(argument) as u64;
     } else if !verb.is_empty() && !verb.eq_ignore_ascii_case(b"ETRN") && !dialog.auth {
         r.commands |= UNKNOWN_COMMAND;
     }

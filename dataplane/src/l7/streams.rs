@@ -34,6 +34,29 @@ struct Stream {
     assembly: Assembly,
 }
 
+/// What follows the messages of a text.
+pub(super) enum Rest {
+    /// A message that is not whole begins here.
+    Cut(usize),
+    /// The next message begins so many bytes behind the text.
+    Behind(usize),
+    /// Nothing that is known.
+    None,
+}
+
+/// Content that is passed over up to the next message, bytes.
+const SKIPPED_MAX: usize = 1 << 18;
+
+/// What a packet brings.
+pub(super) enum Arrival<'t> {
+    /// What is to be read: its payload, or what was held before it and is in order now (true).
+    Text(&'t [u8], bool),
+    /// Nothing new.
+    Known,
+    /// Something that waits behind a gap.
+    Early,
+}
+
 /// What came of joining a packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Joined<'s> {
@@ -63,6 +86,42 @@ impl Streams {
     #[inline(always)]
     pub(super) fn is_idle(&self) -> bool {
         self.held == 0
+    }
+
+    /// What there is to read of a packet. Where nothing is held of its direction that is its payload.
+    #[inline(always)]
+    pub(super) fn arrival<'t>(&'t mut self, packet: &PacketView<'_, 't>) -> Arrival<'t> {
+        if self.is_idle() { Arrival::Text(packet.payload(), false) } else { self.joined(packet) }
+    }
+
+    #[cold]
+    fn joined<'t>(&'t mut self, packet: &PacketView<'_, 't>) -> Arrival<'t> {
+        match self.join(packet) {
+            Joined::Text(text) => Arrival::Text(text, true),
+            Joined::Known => Arrival::Known,
+            Joined::Early => Arrival::Early,
+            Joined::Nothing => Arrival::Text(packet.payload(), false),
+        }
+    }
+
+    /// Holds what [`arrival`](Streams::arrival) gave from `at` on; `is_held`: it was held before. `false` as in [`begin`](Streams::begin).
+    pub(super) fn hold(&mut self, packet: &PacketView<'_, '_>, is_held: bool, at: usize) -> bool {
+        if !is_held {
+            return self.begin(packet, at);
+        }
+        self.keep(packet, false, at);
+        true
+    }
+
+    /// Passes over so many bytes behind all that is in order of a packet's direction. `false` if they are too many, or none.
+    #[cold]
+    pub(super) fn skip(&mut self, packet: &PacketView<'_, '_>, skipped: usize) -> bool {
+        let next = self.next(packet).filter(|_| (1..=SKIPPED_MAX).contains(&skipped));
+        match next {
+            Some(next) => self.expect(packet, next.wrapping_add(skipped as u32)),
+            None => self.end(packet),
+        }
+        next.is_some()
     }
 
     /// Holds the payload of a segment from `at` on. What was held of its direction before is forgotten. `false` if that is too much, not TCP,
@@ -266,6 +325,29 @@ mod tests {
         assert_eq!(s.join(&segment(95, Forward, 1, 0, b"b").view()), Joined::Nothing);
         assert_eq!(s.join(&segment(99, Forward, 1 << 30, 0, b"b").view()), Joined::Nothing);
         assert_eq!(s.held, WAYS - 1, "another connection of the same ports");
+    }
+
+    #[test]
+    fn what_arrives_is_the_payload_or_what_was_held_with_it() {
+        let mut s = Streams::new(16);
+        let arrives = |s: &mut Streams, sequence: u32, payload: &[u8]| match s
+            .arrival(&segment(1, Forward, sequence, 0, payload).view())
+        {
+            Arrival::Text(text, is_held) => (text.to_vec(), is_held),
+            Arrival::Known => (b"known".to_vec(), true),
+            Arrival::Early => (b"early".to_vec(), true),
+        };
+        assert_eq!(arrives(&mut s, 10, b"abc"), (b"abc".to_vec(), false));
+        assert!(s.hold(&segment(1, Forward, 10, 0, b"abc").view(), false, 1));
+        assert_eq!(arrives(&mut s, 15, b"f"), (b"early".to_vec(), true));
+        assert_eq!(arrives(&mut s, 11, b"bc"), (b"known".to_vec(), true));
+        assert_eq!(arrives(&mut s, 13, b"de"), (b"bcdef".to_vec(), true));
+        assert!(s.hold(&segment(1, Forward, 13, 0, b"de").view(), true, 4));
+        assert_eq!(arrives(&mut s, 1 << 30, b"new"), (b"new".to_vec(), false), "another connection");
+        assert!(s.is_idle());
+        assert!(!s.skip(&segment(1, Forward, 20, 0, b"x").view(), SKIPPED_MAX + 1) && s.is_idle());
+        assert!(s.skip(&segment(1, Forward, 20, 0, b"x").view(), 4));
+        assert_eq!(arrives(&mut s, 21, b"abcdef"), (b"ef".to_vec(), true));
     }
 
     #[test]

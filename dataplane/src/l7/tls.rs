@@ -13,7 +13,7 @@ mod pieces;
 
 use crate::face::Face;
 use crate::l7::dns::until_nul;
-use crate::l7::streams::{Joined, Streams};
+use crate::l7::streams::{Arrival, Streams};
 use crate::packet::protocol;
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, join, put_short, put_text};
 use fingerprints::{Memos, fingerprints};
@@ -126,15 +126,7 @@ impl Tls {
     fn gather(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
         let Some(streams) = &mut self.streams else { return Step::More };
         let packet = &ctx.packet;
-        let mut text = packet.payload();
-        let is_held = !streams.is_idle() && streams.has_direction(packet);
-        if is_held {
-            match streams.join(packet) {
-                Joined::Text(joined) => text = joined,
-                Joined::Known | Joined::Early => return Step::More,
-                Joined::Nothing => {}
-            }
-        }
+        let Arrival::Text(text, is_held) = streams.arrival(packet) else { return Step::More };
         let step = match handshake::gather(text, &mut self.message) {
             Gathered::Whole => {
                 let hello = Hello::of_handshake(&self.message, self.face);

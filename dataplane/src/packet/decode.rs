@@ -59,7 +59,9 @@ fn all_usual<const ORIGINAL: bool, const SPLIT: bool>(
     let mut left = 0;
     for (at, (frame, packet)) in frames.iter().zip(packets).enumerate() {
         sys::prefetch_far(frame.bytes.as_ptr(), ahead);
-        left |= u64::from(usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none()) << at;
+        if usual::<ORIGINAL, SPLIT>(frame, seed, packet).is_none() {
+            left |= 1 << at;
+        }
     }
     left
 }
@@ -109,28 +111,34 @@ fn usual<const ORIGINAL: bool, const SPLIT: bool>(
     seed: HashSeed,
     packet: &mut Packet,
 ) -> Option<()> {
-    const TAG: u16 = 0x8100;
-    const IPV4: u16 = 0x0800;
-    const IPV6: u16 = 0x86dd;
+    // As they lie in the frame.
+    const TAG: u16 = 0x8100u16.to_be();
+    const IPV4: u16 = 0x0800u16.to_be();
+    const IPV6: u16 = 0x86ddu16.to_be();
     let bytes = frame.bytes;
-    if frame.link != LinkType::Ethernet || bytes.len() > u16::MAX as usize {
+    if frame.link != LinkType::Ethernet || !(LEAST..=usize::from(u16::MAX)).contains(&bytes.len()) {
         return None;
     }
     let link = bytes.first_chunk::<18>()?;
-    let is_tagged = be16(link, 12) == TAG;
+    let is_tagged = ne16(link, 12) == TAG;
     // Selected, not branched on: tagged and untagged frames come mixed.
     let vlan = if is_tagged { be16(link, 14) & 0xfff } else { 0 };
     let l3 = if is_tagged { 18 } else { 14 };
     // 40 bytes: IPv4 with ports, TCP flags and six bytes more, or IPv6 alone.
     let h: &[u8; 40] = bytes.get(l3..l3 + 40)?.try_into().ok()?;
-    let ethertype = if is_tagged { be16(link, 16) } else { be16(link, 12) };
+    let ethertype = if is_tagged { ne16(link, 16) } else { ne16(link, 12) };
     let ip = Ip::<ORIGINAL, SPLIT> { bytes, l3, vlan, frame, seed };
-    match ethertype {
-        IPV4 => ip.v4(h, packet),
-        IPV6 => ip.v6(h, packet),
-        _ => None,
+    if ethertype == IPV4 {
+        ip.v4(h, packet)
+    } else if ethertype == IPV6 {
+        ip.v6(h, packet)
+    } else {
+        None
     }
 }
+
+/// Bytes of the headers that the fast path looks at in any frame: Ethernet without a tag, and 40.
+const LEAST: usize = 14 + 40;
 
 struct Ip<'a, 'b, const ORIGINAL: bool, const SPLIT: bool> {
     bytes: &'b [u8],
@@ -150,7 +158,7 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         let protocol = h[9];
         let total_len = usize::from(be16(h, 2));
         let ports = be32(h, 20);
-        let header_len = transport_len(protocol, h[32])?;
+        let (header_len, tcp_flags) = transport_head(protocol, ne16(h, 32))?;
         let payload = total_len.checked_sub(20 + header_len)?;
         self.fill(packet, 20, header_len, payload)?;
         let s = u64::from(be32(h, 12)) << 16 | u64::from(ports >> 16);
@@ -163,7 +171,7 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         packet.src_port = (ports >> 16) as u16;
         packet.dst_port = ports as u16;
         packet.protocol = protocol;
-        packet.tcp_flags = select_unpredictable(protocol == protocol::TCP, h[33], 0);
+        packet.tcp_flags = tcp_flags;
         packet.ip_version = 4;
         Some(())
     }
@@ -178,7 +186,7 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         let protocol = h[6];
         let payload_len = usize::from(be16(h, 4));
         let ports = be32(t, 0);
-        let header_len = transport_len(protocol, t[12])?;
+        let (header_len, tcp_flags) = transport_head(protocol, ne16(t, 12))?;
         let payload = payload_len.checked_sub(header_len)?;
         self.fill(packet, 40, header_len, payload)?;
         let (src, dst) = (h[8..24].first_chunk::<16>()?, h[24..40].first_chunk::<16>()?);
@@ -191,7 +199,7 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         packet.src_port = src_port;
         packet.dst_port = dst_port;
         packet.protocol = protocol;
-        packet.tcp_flags = select_unpredictable(protocol == protocol::TCP, t[13], 0);
+        packet.tcp_flags = tcp_flags;
         packet.ip_version = 6;
         Some(())
     }
@@ -220,15 +228,23 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
     }
 }
 
-/// Length of a TCP header by its data offset, or of a UDP header; `None` for other protocols and impossible offsets.
+/// Length of a TCP header by its data offset, or of a UDP header, and TCP's flags; `None` for other protocols and impossible offsets. `word`: the
+/// bytes 12 and 13 as they lie behind each other.
 #[inline(always)]
-fn transport_len(protocol: u8, data_offset: u8) -> Option<usize> {
-    let tcp = usize::from(data_offset >> 4) * 4;
+fn transport_head(protocol: u8, word: u16) -> Option<(usize, u8)> {
+    let word = u16::from_le(word);
+    let (data_offset, flags) = (word as u8 >> 4, (word >> 8) as u8);
     // Selected, not branched on: TCP and UDP come mixed.
-    let is_tcp = protocol == protocol::TCP;
-    let len = select_unpredictable(is_tcp, tcp, 8);
-    let least = select_unpredictable(is_tcp, 20, 8);
-    ((is_tcp | (protocol == protocol::UDP)) & (len >= least)).then_some(len)
+    let (is_tcp, is_udp) = (protocol == protocol::TCP, protocol == protocol::UDP);
+    let len = select_unpredictable(is_tcp, usize::from(data_offset) * 4, 8);
+    let flags = select_unpredictable(is_tcp, flags, 0);
+    ((is_tcp & (data_offset >= 5)) | is_udp).then_some((len, flags))
+}
+
+/// Two bytes as a number of this machine.
+#[inline(always)]
+fn ne16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
+    u16::from_ne_bytes([bytes[at], bytes[at + 1]])
 }
 
 #[inline(always)]

@@ -21,30 +21,34 @@ impl Hook {
     }
 }
 
-/// What all plugins together said of a packet.
+/// What all plugins together said of a packet: their [`Step`]s, a bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
-    pub flush: bool,
-    pub reinsert: bool,
-    /// The flow's packets are wanted whatever they begin with.
-    pub eager: bool,
-}
+pub struct Wish(u8);
 
 impl Wish {
     /// Whether the record ends here.
     #[inline(always)]
     pub fn is_cut(self) -> bool {
-        self.flush | self.reinsert
+        self.0 & (Step::Flush as u8 | Step::Reinsert as u8) != 0
+    }
+
+    /// Whether the flow goes on in a new record, which begins with the packet.
+    #[inline(always)]
+    pub fn is_reinsert(self) -> bool {
+        self.0 & Step::Reinsert as u8 != 0
+    }
+
+    /// Whether the flow's packets are wanted whatever they begin with.
+    #[inline(always)]
+    pub fn is_eager(self) -> bool {
+        self.0 & Step::Each as u8 != 0
     }
 
     #[inline(always)]
     pub(super) fn add(&mut self, step: Step, bit: PluginSet, interest: &mut PluginSet) {
-        match step {
-            Step::More => {}
-            Step::Each => self.eager = true,
-            Step::Done => *interest &= !bit,
-            Step::Flush => self.flush = true,
-            Step::Reinsert => self.reinsert = true,
+        self.0 |= step as u8;
+        if step == Step::Done {
+            *interest &= !bit;
         }
     }
 }

@@ -8,6 +8,8 @@ use record::Text;
 /// Labels and pointers that one name may have; the original stops there too.
 const LABELS_MAX: u32 = 128;
 const LABEL_LEN_MAX: u8 = 63;
+/// Bytes that so many of the shortest labels take: a name of more may have too many.
+const LABELS_LEN_MAX: usize = 2 * LABELS_MAX as usize;
 const HEADER_LEN: usize = 12;
 
 /// A name that cannot be: a loop, a label over 63 bytes, or an end outside the message.
@@ -141,10 +143,42 @@ impl<'m> Cursor<'m> {
         }
     }
 
+    /// Appends the name that begins here, as [`Name::write`] does, and moves behind it.
+    pub fn read_name<const N: usize>(&mut self, out: &mut Text<N>) -> Result<(), Malformed> {
+        let (name, from) = (self.at, out.len());
+        // Where labels stand one behind the other they are copied at once, and dots written where their lengths were.
+        let mut end = name;
+        while let Some(&len @ 1..=LABEL_LEN_MAX) = self.bytes.get(end)
+            && end - name <= LABELS_LEN_MAX
+        {
+            end += usize::from(len) + 1;
+        }
+        if self.bytes.get(end) != Some(&0) || end - name > LABELS_LEN_MAX {
+            self.name().write(out)?;
+            return self.skip_name();
+        }
+        self.at = end + 1;
+        out.push(self.bytes.get(name + 1..end).unwrap_or_default());
+        let text = &mut out.as_bytes_mut()[from..];
+        let mut at = name;
+        while let Some(len) = self.bytes.get(at) {
+            at += usize::from(*len) + 1;
+            match text.get_mut(at - name - 1) {
+                Some(byte) if at < end => *byte = b'.',
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     pub fn question(&mut self) -> Result<Question, Stop> {
         self.skip_name()?;
-        let [kind, class] = [self.u16(), self.u16()].map(|w| w.ok_or(Stop::Truncated));
-        Ok(Question { kind: kind?, class: class? })
+        self.question_behind_name()
+    }
+
+    pub fn question_behind_name(&mut self) -> Result<Question, Stop> {
+        let [a, b, c, d] = *self.take().ok_or(Stop::Truncated)?;
+        Ok(Question { kind: u16::from_be_bytes([a, b]), class: u16::from_be_bytes([c, d]) })
     }
 
     pub fn record(&mut self) -> Result<ResourceRecord<'m>, Stop> {
@@ -230,6 +264,7 @@ impl<'m> Name<'m> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     /// A message under construction; counts are those given, whatever is added.
     pub(crate) struct Builder(pub(crate) Vec<u8>);
@@ -275,6 +310,23 @@ pub(crate) mod tests {
         assert_eq!(dotted(m, 0).as_deref(), Ok("com"));
         assert_eq!(dotted(m, 15).as_deref(), Ok("www.example.com"));
         assert_eq!(dotted(m, 4).as_deref(), Ok(""));
+    }
+
+    proptest! {
+        /// Bytes that are mostly short labels.
+        #[test]
+        fn a_name_that_is_read_is_one_written_and_one_passed_over(
+            bytes in prop::collection::vec(prop_oneof![4 => 0u8..4, 1 => any::<u8>()], 0..400),
+            at in 0usize..20,
+        ) {
+            let mut texts = [Text::<60>::default(); 2];
+            texts.iter_mut().for_each(|text| _ = text.push(b"x"));
+            let mut cursors = [Cursor { bytes: &bytes, at }; 2];
+            let [a, b] = &mut cursors;
+            let read = a.read_name(&mut texts[0]);
+            let both = b.name().write(&mut texts[1]).and_then(|()| b.skip_name());
+            prop_assert_eq!((read, &texts[0], a.at), (both, &texts[1], b.at));
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The answers of a flow as one text, and where each part of it stands: what comes later about a name goes to its entry.
-use record::pack::{Packer, Unpacker};
-use record::{List, Pack, Text};
+use record::{List, Text};
 
 /// Parts of an entry behind its name, in their order.
 #[derive(Clone, Copy)]
@@ -19,18 +18,7 @@ const ENTRIES_MAX: usize = 40;
 #[derive(Default)]
 pub struct Marks(List<u16, { PARTS * ENTRIES_MAX }>);
 
-impl Pack for Marks {
-    const PACKED_MAX: usize = <List<u16, { PARTS * ENTRIES_MAX }> as Pack>::PACKED_MAX;
-    fn packed_len(&self) -> usize {
-        self.0.packed_len()
-    }
-    fn pack(&self, out: &mut Packer<'_>) {
-        self.0.pack(out);
-    }
-    fn unpack(&mut self, from: &mut Unpacker<'_>) {
-        self.0.unpack(from);
-    }
-}
+record::packed!(Marks { 0: List<u16, { PARTS * ENTRIES_MAX }> });
 
 impl Marks {
     /// As many whole entries as `len` bytes hold.

@@ -1,18 +1,16 @@
 //! HTTP where one packet is not one message: heads over several segments, several messages in one (RFC 9112 sections 6 and 9.3).
 //!
-//! What is not whole waits in [`Streams`] for at most [`HEAD_LEN_MAX`](super::HEAD_LEN_MAX) bytes. Contents are passed over as far as their segment
+//! What is not whole waits in [`Streams`](super::super::streams::Streams) for at most [`HEAD_LEN_MAX`](super::HEAD_LEN_MAX) bytes. Contents are passed over as far as their segment
 //! goes. A head that begins in the midst of a later segment is looked for where several requests came together and their answers follow.
-use super::super::headers::{Fields, Initials, find, line};
+use super::super::headers::{Fields, Initials, find, line, number};
 use super::super::messages::{Dialect, Message, Reader};
-use super::super::streams::{Joined, Streams};
+use super::super::streams::{Joined, Rest};
 use super::{Http, read};
 use crate::packet::PacketView;
 use crate::plugin::{Context, Slots, Step};
 
 /// Transactions of one record at the most; further ones that share their segments are not kept, and counted.
 const TRANSACTIONS_MAX: usize = 64;
-/// Content that is passed over up to the next head, bytes.
-const SKIPPED_MAX: usize = 1 << 18;
 
 impl Http {
     /// Joins a packet with the head that its direction waits for; `None` if it has to be looked at for itself.
@@ -35,7 +33,7 @@ impl Http {
         };
         match rest {
             Rest::Cut(at) => streams.keep(packet, false, at),
-            Rest::Behind(skipped) => skip(streams, packet, skipped),
+            Rest::Behind(skipped) => _ = streams.skip(packet, skipped),
             Rest::None => streams.end(packet),
         }
         Some(Step::More)
@@ -63,7 +61,7 @@ impl Http {
             let Some(len) = content_len(message, behind) else { return Step::More };
             return match len.checked_sub(behind.len()) {
                 None => self.read_more(ctx, slots, payload.len() - behind.len() + len),
-                Some(skipped) if skipped > 0 && slots.count() > 1 => self.wait(packet, Rest::Behind(skipped), 0),
+                Some(skipped) if skipped > 0 && slots.has_several() => self.wait(packet, Rest::Behind(skipped), 0),
                 Some(_) => Step::More,
             };
         }
@@ -97,31 +95,11 @@ impl Http {
         match rest {
             Rest::Cut(from) if streams.begin(packet, at + from) => Step::Each,
             Rest::Behind(skipped) => {
-                skip(streams, packet, skipped);
+                streams.skip(packet, skipped);
                 Step::Each
             }
             Rest::Cut(_) | Rest::None => Step::More,
         }
-    }
-}
-
-/// What follows the messages of a text.
-enum Rest {
-    /// A message that is not whole begins here.
-    Cut(usize),
-    /// The next message begins so many bytes behind the text.
-    Behind(usize),
-    /// Nothing that is known.
-    None,
-}
-
-fn skip(streams: &mut Streams, packet: &PacketView<'_, '_>, skipped: usize) {
-    if skipped <= SKIPPED_MAX
-        && let Some(next) = streams.next(packet)
-    {
-        streams.expect(packet, next.wrapping_add(skipped as u32));
-    } else {
-        streams.end(packet);
     }
 }
 
@@ -149,7 +127,7 @@ fn read_all(reader: &Reader<Http>, text: &[u8], side: u8, slots: &mut Slots<'_, 
         slot.state.cut &= !side;
         let Some(content) = content_len(&message, behind) else { return Rest::None };
         if let Some(skipped) = content.checked_sub(behind.len()).filter(|skipped| *skipped > 0) {
-            return if slots.count() > 1 { Rest::Behind(skipped) } else { Rest::None };
+            return if slots.has_several() { Rest::Behind(skipped) } else { Rest::None };
         }
         at = text.len() - behind.len() + content;
     }
@@ -173,8 +151,7 @@ fn content_len(message: &Message<'_>, behind: &[u8]) -> Option<usize> {
     let mut len = None;
     for (name, value) in Fields::of(message.section().unwrap_or_default(), Initials::of(b"CT")) {
         if name.eq_ignore_ascii_case(b"Content-Length") {
-            let digits = value.iter().take_while(|b| b.is_ascii_digit());
-            len = Some(digits.fold(0usize, |n, d| n.saturating_mul(10).saturating_add((d - b'0') as usize)));
+            len = Some(number(value));
         } else if name.eq_ignore_ascii_case(b"Transfer-Encoding") {
             return chunks_len(behind);
         }

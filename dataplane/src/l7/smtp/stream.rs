@@ -2,6 +2,7 @@
 //!
 //! A command or reply counts once, however often its segment comes. An early segment waits for the one before it, unless mail text is under way
 //! or the peer acknowledges what was never seen.
+use super::super::assembly::FAR;
 use super::super::segments::sequence_of;
 use super::super::streams::{Joined, Streams};
 use super::{Dialog, SmtpRecord, read_commands, read_replies};
@@ -65,7 +66,7 @@ fn joined(
     let behind = sequence.wrapping_sub(next) as i32;
     let is_text = !replies && (dialog.data || dialog.chunk > 0);
     let is_held = streams.has_direction(packet);
-    if !is_held && next != 0 && (1..=GAP_MAX).contains(&behind) && !is_text {
+    if !is_held && next != 0 && (1..=FAR).contains(&behind) && !is_text {
         streams.expect(packet, next);
     }
     let (mut text, mut end) = (payload, sequence.wrapping_add(payload.len() as u32));
@@ -73,7 +74,7 @@ fn joined(
         Joined::Text(joined) => text = joined,
         Joined::Known | Joined::Early => return (known, false),
         // Sent again, as a whole or in part.
-        Joined::Nothing if next != 0 && (-GAP_MAX..0).contains(&behind) => {
+        Joined::Nothing if next != 0 && (-FAR..0).contains(&behind) => {
             text = payload.get(behind.unsigned_abs() as usize..).unwrap_or_default();
             end = if text.is_empty() { next } else { end };
         }
@@ -92,6 +93,3 @@ fn joined(
     *(if replies { &mut dialog.replies_next } else { &mut dialog.commands_next }) = end;
     (known | read.0, read.1)
 }
-
-/// Numbers that are farther away belong to another connection of the same ports.
-const GAP_MAX: i32 = 1 << 20;
