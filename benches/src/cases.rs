@@ -6,6 +6,7 @@ mod layers;
 mod logins;
 mod networks;
 mod protocols;
+mod quality;
 mod services;
 mod sessions;
 mod tape;
@@ -59,7 +60,7 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 8] = [
+    const LISTS: [&[Case]; 9] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
@@ -67,6 +68,7 @@ pub fn cases() -> &'static [Case] {
         sessions::CASES,
         networks::CASES,
         services::CASES,
+        quality::CASES,
         files::CASES,
     ];
     const COUNT: usize = {

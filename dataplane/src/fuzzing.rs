@@ -6,6 +6,7 @@ mod books;
 mod flows;
 mod lane;
 mod offload;
+mod quality;
 pub mod script;
 mod table;
 
@@ -18,7 +19,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 10] = [
+const STAGES: [Target; 11] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -27,6 +28,7 @@ const STAGES: [Target; 10] = [
     ("flow_table", table::fuzz_table),
     ("flow_cache", flows::fuzz_cache),
     ("flow_offload", offload::fuzz_offload),
+    ("tcp_quality", quality::fuzz_quality),
     ("lane", lane::fuzz_lane),
     ("spool_segment", spool::fuzz_segment),
 ];

@@ -2,6 +2,7 @@
 pub mod application;
 pub mod basicplus;
 pub mod bstats;
+pub mod communityid;
 pub mod flowhash;
 pub mod icmp;
 pub mod idpcontent;
@@ -11,4 +12,5 @@ pub mod ovpn;
 pub mod phists;
 pub mod pstats;
 pub mod ssadetector;
+pub mod tcpquality;
 pub mod vlan;

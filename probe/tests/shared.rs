@@ -51,8 +51,21 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 11] =
-    ["ssh", "rdp", "smb", "kerberos", "ftp", "pop3", "imap", "dhcp", "snmp", "stun", "application"];
+const OURS: [&str; 13] = [
+    "ssh",
+    "rdp",
+    "smb",
+    "kerberos",
+    "ftp",
+    "pop3",
+    "imap",
+    "dhcp",
+    "snmp",
+    "stun",
+    "communityid",
+    "tcpquality",
+    "application",
+];
 
 /// Calls `compare` for each recorded output of a plugin that we have; counts and names those that have to wait. A file is empty where
 /// ipfixprobe 5.7.0 dies (INDEX.md).

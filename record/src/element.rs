@@ -105,6 +105,7 @@ pub mod reverse {
     pub const ipTTL: Element = iana::ipTTL.reverse();
     pub const fragmentFlags: Element = iana::fragmentFlags.reverse();
     pub const tcpOptions: Element = iana::tcpOptions.reverse();
+    pub const tcpWindowScale: Element = iana::tcpWindowScale.reverse();
 }
 
 elements! {
@@ -202,6 +203,7 @@ elements! {
         226 postNATDestinationIPv4Address Ipv4Address,
         231 initiatorOctets Unsigned64,
         232 responderOctets Unsigned64,
+        238 tcpWindowScale Unsigned16,
         243 dot1qVlanId Unsigned16,
         244 dot1qPriority Unsigned8,
         245 dot1qCustomerVlanId Unsigned16,
@@ -470,6 +472,27 @@ elements! {
         30159 stunSoftwareRev String,
         30160 stunRealm String,
         30161 stunError Unsigned16,
+        30170 communityId String,
+        30180 tcpRttServer Unsigned32,
+        30181 tcpRttClient Unsigned32,
+        30182 tcpRetransmittedPackets Unsigned32,
+        30183 tcpRetransmittedPacketsRev Unsigned32,
+        30184 tcpRetransmittedBytes Unsigned64,
+        30185 tcpRetransmittedBytesRev Unsigned64,
+        30186 tcpOutOfOrderPackets Unsigned32,
+        30187 tcpOutOfOrderPacketsRev Unsigned32,
+        30188 tcpGaps Unsigned32,
+        30189 tcpGapsRev Unsigned32,
+        30190 tcpMissingBytes Unsigned64,
+        30191 tcpMissingBytesRev Unsigned64,
+        30192 tcpUnseenBytes Unsigned64,
+        30193 tcpUnseenBytesRev Unsigned64,
+        30194 tcpZeroWindows Unsigned32,
+        30195 tcpZeroWindowsRev Unsigned32,
+        30196 tcpDuplicateAcks Unsigned32,
+        30197 tcpDuplicateAcksRev Unsigned32,
+        30198 tcpResponseTimeMax Unsigned32,
+        30199 tcpResponseTimeMaxRev Unsigned32,
     }
     /// Flowmon Networks, PEN 39499.
     flowmon(FLOWMON) {

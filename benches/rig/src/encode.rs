@@ -16,11 +16,16 @@ pub struct Ipfix {
 
 impl Default for Ipfix {
     fn default() -> Self {
-        Ipfix { encoder: Encoder::new(PackerConfig::default(), 0), bytes: 0 }
+        Ipfix::with_messages_of(PackerConfig::default().mtu)
     }
 }
 
 impl Ipfix {
+    /// Messages of so many bytes at the most. A flow that every plugin has something to say of does not fit into one of the usual size.
+    pub fn with_messages_of(mtu: u16) -> Self {
+        Ipfix { encoder: Encoder::new(PackerConfig { mtu, ..PackerConfig::default() }, 0), bytes: 0 }
+    }
+
     pub fn batch(&mut self, batch: &Batch) {
         for flow in batch.flows() {
             let bytes = &mut self.bytes;

@@ -13,6 +13,9 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const PACKETS: u64 = 60_000;
 const PASSES: usize = 4;
 
+/// Bytes of a message that has room for any record of the mix.
+const JUMBO: u16 = 8_000;
+
 /// Allocations in each pass after the first two, and how many flows ended meanwhile.
 fn later_passes(plugins: &[&str], mut encode: Option<Ipfix>) -> (Vec<u64>, u64) {
     let mut rig = Rig::new(frames::profile(Profile::Realistic, PACKETS, 0), PACKETS / 12, plugins);
@@ -52,8 +55,8 @@ fn a_lane_allocates_nothing_after_its_first_pass() {
 
 #[test]
 fn nor_does_the_ipfix_encoder() {
-    for plugins in [&[][..], &all_plugins()] {
-        let (later, _) = later_passes(plugins, Some(Ipfix::default()));
+    for (plugins, encoder) in [(&[][..], Ipfix::default()), (&all_plugins(), Ipfix::with_messages_of(JUMBO))] {
+        let (later, _) = later_passes(plugins, Some(encoder));
         assert_eq!(later, [0; PASSES], "plugins {plugins:?}");
     }
 }
