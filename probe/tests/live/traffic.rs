@@ -29,9 +29,12 @@ pub(crate) fn sendable_within(captures: impl IntoIterator<Item = Vec<u8>>, longe
     (out.finish().expect("memory"), count)
 }
 
-/// Flows without what cannot be the same: times, what is counted by the time between packets, and bursts, which end by time.
+/// What is a time, or counted by the times between packets: bursts end by them, and they tell a segment that came late from one that came twice.
+const OF_TIME: [&str; 6] = ["time", "bstats", "rtt", "response", "retransmitted", "out_of_order"];
+
+/// Flows without what cannot be the same.
 pub(crate) fn timeless(mut flows: Vec<Value>) -> Vec<String> {
-    let is_kept = |name: &str| !name.contains("time") && name != "bstats";
+    let is_kept = |name: &str| !OF_TIME.iter().any(|part| name.contains(part));
     for fields in flows.iter_mut().filter_map(Value::as_object_mut) {
         fields.retain(|name, _| is_kept(name));
         for plugin in fields.values_mut().filter_map(Value::as_object_mut) {

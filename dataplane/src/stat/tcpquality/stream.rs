@@ -279,18 +279,24 @@ impl Gaps {
     }
 }
 
+/// Their number, then so many.
 impl Pack for Gaps {
     const PACKED_MAX: usize = 1 + GAPS_MAX * Gap::PACKED_MAX;
-    fn packed_len(&self) -> usize {
-        1 + usize::from(self.count) * Gap::PACKED_MAX
+    const FIXED: usize = 1;
+    fn pack_fixed(&self, out: &mut [u8]) {
+        self.count.pack_fixed(out);
     }
-    fn pack(&self, out: &mut Packer<'_>) {
-        out.put([self.count]);
+    fn unpack_fixed(&mut self, from: &[u8]) {
+        self.count.unpack_fixed(from);
+        self.count = self.count.min(GAPS_MAX as u8);
+    }
+    fn rest_len(&self) -> usize {
+        usize::from(self.count) * Gap::PACKED_MAX
+    }
+    fn pack_rest(&self, out: &mut Packer<'_>) {
         self.iter().for_each(|gap| gap.pack(out));
     }
-    fn unpack(&mut self, from: &mut Unpacker<'_>) {
-        let [count] = from.take();
-        self.count = count.min(GAPS_MAX as u8);
+    fn unpack_rest(&mut self, from: &mut Unpacker<'_>) {
         self.list.iter_mut().take(self.count.into()).for_each(|gap| gap.unpack(from));
     }
 }
