@@ -1,6 +1,7 @@
 //! Fuzz targets without a fuzzer: every corpus file is replayed, then each target gets random and damaged inputs.
 //!
-//! `SONDA_FUZZ_SECONDS` gives each target so long in place of a fixed number of inputs. An input that breaks a promise, or that keeps
+//! The inputs are the same each time, so that a change is not told of what another one broke; `SONDA_FUZZ_SEED=N` gives others, and
+//! `SONDA_FUZZ_SECONDS` gives each target so long in place of a fixed number of them. An input that breaks a promise, or that keeps
 //! a target busy for ever, is kept under `fuzz/artifacts/TARGET/`; moved to `fuzz/corpus/TARGET/` it is replayed for ever.
 #[path = "../../fuzz/targets.rs"]
 mod targets;
@@ -104,9 +105,9 @@ fn smoke(target: &Target, seconds: Option<u64>, inputs: usize) -> Option<String>
 fn feed(target: &Target, seconds: Option<u64>, inputs: usize, current: &Mutex<(Instant, Vec<u8>)>) -> Option<String> {
     let (name, run) = *target;
     let seeds: Vec<Vec<u8>> = corpus(name).into_iter().map(|(_, data)| data).collect();
-    // By default the same inputs each time; when seconds are given, others at each minute.
-    let minute = seconds.map_or(0, |_| now_secs() / 60);
-    let mut rng = Rng::new(name.bytes().fold(minute, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
+    let given: u64 =
+        std::env::var("SONDA_FUZZ_SEED").map_or(0, |text| text.parse().expect("SONDA_FUZZ_SEED is a number"));
+    let mut rng = Rng::new(name.bytes().fold(given, |seed, byte| seed.wrapping_mul(31) + u64::from(byte)));
     let started = Instant::now();
     let mut done = 0;
     let goes_on = |done: usize| match seconds {
@@ -178,8 +179,4 @@ fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
 
 fn fuzz_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz")
-}
-
-fn now_secs() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
