@@ -3,7 +3,7 @@
 #[allow(dead_code, reason = "each suite uses its part")]
 mod common;
 
-use common::{Folder, PATIENCE, module};
+use common::{Folder, PATIENCE};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
@@ -49,16 +49,6 @@ impl Brokers {
     }
 }
 
-/// Runs idea2idea on alerts with these numbers and an action `kafka`; answers the exit code.
-fn report(folder: &Folder, numbers: std::ops::Range<u32>, config: &str) -> u8 {
-    let lines: String = numbers.map(|n| format!("{}\n", alert(n))).collect();
-    let from = folder.write("in.json", &lines);
-    assert_eq!(module("json_replay", &["-i", &folder.ifc("in"), "-f", "IDEA", &from]), 0);
-    let rule = "rules: [{id: 1, condition: null, actions: [a]}]";
-    let config = folder.write("config.yaml", &format!("namespace: n\n{config}\n{rule}\n"));
-    module("idea2idea", &["-D", "-i", &folder.ifc("in"), "-c", &config])
-}
-
 fn alert(n: u32) -> Value {
     let note = if n == 666 { "x".repeat(20_000) } else { String::new() };
     json!({
@@ -78,7 +68,7 @@ fn each_alert_arrives_once_with_its_key() {
     let config = format!(
         "custom_actions: [{{id: a, kafka: {{brokers: '{servers}', topic: {TOPIC}, key: Source.IP4, options: {{compression.type: gzip}}}}}}]"
     );
-    assert_eq!(report(&folder, 1..101, &config), 0);
+    assert_eq!(folder.act((1..101).map(alert), &config, &[]), 0);
     let records = brokers.records(100);
     assert_eq!(records.iter().map(|(_, id)| id.clone()).collect::<Vec<_>>(), ids(1..101));
     assert_eq!(records[6].0.as_deref(), Some("192.0.2.1"));
@@ -95,13 +85,13 @@ fn a_broker_that_is_down_loses_no_alert() {
             brokers.0.bootstrap_servers()
         )
     };
-    assert_eq!(report(&folder, 1..2, &config(1_000, 120)), 0);
+    assert_eq!(folder.act((1..2).map(alert), &config(1_000, 120), &[]), 0);
     brokers.0.broker_down(1).unwrap();
-    assert_eq!(report(&folder, 2..4, &config(1_000, 1)), 0);
+    assert_eq!(folder.act((2..4).map(alert), &config(1_000, 1), &[]), 0);
     let waiting = folder.path("spool/idea2idea/a");
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 2);
     brokers.0.broker_up(1).unwrap();
-    assert_eq!(report(&folder, 4..5, &config(0, 120)), 0);
+    assert_eq!(folder.act((4..5).map(alert), &config(0, 120), &[]), 0);
     assert_eq!(brokers.records(4).into_iter().map(|(_, id)| id).collect::<Vec<_>>(), ids(1..5));
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 0);
 }
@@ -113,7 +103,7 @@ fn an_alert_that_no_broker_takes_holds_nothing_up() {
     let config = format!(
         "custom_actions: [{{id: a, kafka: {{brokers: '{servers}', topic: {TOPIC}, options: {{message.max.bytes: 10000}}}}}}]"
     );
-    assert_eq!(report(&folder, 665..668, &config), 0);
+    assert_eq!(folder.act((665..668).map(alert), &config, &[]), 0);
     let arrived: Vec<_> = brokers.records(2).into_iter().map(|(_, id)| id).collect();
     assert_eq!(arrived, ["id-665", "id-667"]);
 }

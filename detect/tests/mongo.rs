@@ -5,7 +5,7 @@ mod common;
 mod mongo_server;
 mod store_life;
 
-use common::{Folder, module};
+use common::Folder;
 use detect::store::{Added, Store, shown};
 use mongo_server::MongoServer;
 use mongodb::bson::{DateTime, Document};
@@ -42,16 +42,6 @@ fn alert(n: u32) -> Value {
     })
 }
 
-/// Runs idea2idea on messages with an action `a`; answers the exit code.
-fn report(folder: &Folder, messages: &[Value], config: &str) -> u8 {
-    let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-    let from = folder.write("in.json", &lines);
-    assert_eq!(module("json_replay", &["-i", &folder.ifc("in"), "-f", "IDEA", &from]), 0);
-    let rule = "rules: [{id: 1, condition: null, actions: [a]}]";
-    let config = folder.write("config.yaml", &format!("namespace: n\n{config}\n{rule}\n"));
-    module("idea2idea", &["-D", "-i", &folder.ifc("in"), "-c", &config])
-}
-
 fn ids(documents: &[Document]) -> Vec<&str> {
     documents.iter().map(|document| document.get_str("ID").unwrap()).collect()
 }
@@ -62,7 +52,7 @@ fn documents_are_those_of_the_dashboard() {
     let config = format!("custom_actions: [{{id: a, mongo: {{host: 127.0.0.1, port: {}}}}}]", server.port);
     let mut refused = alert(2);
     refused["Refuse"] = true.into();
-    assert_eq!(report(&folder, &[alert(1), refused, alert(3)], &config), 0);
+    assert_eq!(folder.act([alert(1), refused, alert(3)], &config, &[]), 0);
     let found = documents(&server, "nemeadb", "alerts_new");
     assert_eq!(ids(&found), ["id-1", "id-3"]);
     assert_eq!(*found[0].get_datetime("DetectTime").unwrap(), DateTime::from_millis(1_672_654_500_000));
@@ -83,11 +73,11 @@ fn a_server_that_is_down_loses_no_alert() {
             folder.path("spool")
         )
     };
-    assert_eq!(report(&folder, &[alert(1), alert(2)], &config(1_000)), 0);
+    assert_eq!(folder.act([alert(1), alert(2)], &config(1_000), &[]), 0);
     let waiting = folder.path("spool/idea2idea/a");
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 2);
     let server = MongoServer::at(port);
-    assert_eq!(report(&folder, &[alert(3)], &config(0)), 0);
+    assert_eq!(folder.act([alert(3)], &config(0), &[]), 0);
     assert_eq!(ids(&documents(&server, "d", "c")), ["id-1", "id-2", "id-3"]);
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 0);
 }
@@ -113,8 +103,8 @@ fn documents_of_others_are_no_alerts_of_the_store() {
     let (folder, server) = (Folder::new(), MongoServer::start());
     let config = |action: &str| format!("custom_actions: [{{id: a, {action}}}]");
     let others = config(&format!("mongo: {{host: 127.0.0.1, port: {}}}", server.port));
-    assert_eq!(report(&folder, &[alert(1)], &others), 0);
-    assert_eq!(report(&folder, &[alert(1), alert(2)], &config(&format!("store: {{path: '{}'}}", server.address()))), 0);
+    assert_eq!(folder.act([alert(1)], &others, &[]), 0);
+    assert_eq!(folder.act([alert(1), alert(2)], &config(&format!("store: {{path: '{}'}}", server.address())), &[]), 0);
     let mut store = Store::open(Path::new(&server.address())).unwrap();
     assert_eq!((store.counts().unwrap().alerts, store.last().unwrap()), (2, 2));
     let document = store.find("id-2").unwrap().unwrap().document;

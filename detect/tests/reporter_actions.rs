@@ -14,17 +14,6 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use web_server::WebServer;
 
-const RULE: &str = "rules: [{id: 1, condition: null, actions: [a]}]\n";
-
-/// Runs idea2idea on messages with an action `a`; answers the exit code.
-fn report(folder: &Folder, messages: &[Value], config: &str, args: &[&str]) -> u8 {
-    let lines: String = messages.iter().map(|message| format!("{message}\n")).collect();
-    let from = folder.write("in.json", &lines);
-    assert_eq!(module("json_replay", &["-i", &folder.ifc("in"), "-f", "IDEA", &from]), 0);
-    let config = folder.write("config.yaml", &format!("namespace: n\n{config}\n{RULE}"));
-    module("idea2idea", &[&["-D", "-i", &folder.ifc("in"), "-c", &config], args].concat())
-}
-
 fn alert(n: u32) -> Value {
     json!({
         "Format": "IDEA0", "ID": format!("id-{n}"), "DetectTime": "2023-01-02T10:15:00Z", "Category": ["Recon.Scanning"],
@@ -45,7 +34,7 @@ fn mails() {
     );
     let mut message = alert(1);
     message["ID"] = "1\r\nBcc: all@y.example".into();
-    assert_eq!(report(&folder, &[message], &config, &[]), 0);
+    assert_eq!(folder.act([message], &config, &[]), 0);
     let mails = server.mails();
     assert_eq!((mails.len(), mails[0].to.len()), (1, 2));
     assert!(mails[0].from.contains("nemea@localhost"));
@@ -63,7 +52,7 @@ fn the_system_log() {
     let config = format!(
         "custom_actions: [{{id: a, syslog: {{identifier: me, facility: LOG_LOCAL0, priority: LOG_INFO, logoption: LOG_PID|LOG_NDELAY, socket: {path}}}}}]"
     );
-    assert_eq!(report(&folder, &[alert(1)], &config, &[]), 0);
+    assert_eq!(folder.act([alert(1)], &config, &[]), 0);
     let mut buffer = [0; 65_536];
     let count = log.recv(&mut buffer).unwrap();
     let line = String::from_utf8_lossy(&buffer[..count]).into_owned();
@@ -72,7 +61,7 @@ fn the_system_log() {
         "{line}"
     );
     for bad in ["facility: LOG_KERN", "priority: LOG_EMERG", "logoption: LOG_PID|X", "facility: LOG_USER|LOG_MAIL"] {
-        assert_eq!(report(&folder, &[], &format!("custom_actions: [{{id: a, syslog: {{{bad}}}}}]"), &[]), 1, "{bad}");
+        assert_eq!(folder.act([], &format!("custom_actions: [{{id: a, syslog: {{{bad}}}}}]"), &[]), 1, "{bad}");
     }
 }
 
@@ -83,8 +72,8 @@ fn wardens_filer() {
     let warden = folder
         .write("warden.cfg", &format!("# the client\n{{\"url\": \"https://w.example\", \"filer\": \"{filer}\"}}"));
     let config = "custom_actions: [{id: a, warden: {}}]";
-    assert_eq!(report(&folder, &[alert(1)], config, &[]), 1, "without --warden");
-    assert_eq!(report(&folder, &[alert(1)], config, &["--warden", &warden]), 0);
+    assert_eq!(folder.act([alert(1)], config, &[]), 1, "without --warden");
+    assert_eq!(folder.act([alert(1)], config, &["--warden", &warden]), 0);
     let text = fs::read_to_string(folder.path("filer/incoming/id-1.idea")).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap()["Node"][0]["Name"], "n.idea2idea");
     assert_eq!(fs::read_dir(folder.path("filer/tmp")).unwrap().count(), 0);
@@ -102,14 +91,14 @@ fn a_webhook_that_is_down_loses_nothing() {
             folder.path("spool")
         )
     };
-    assert_eq!(report(&folder, &[alert(1), alert(2)], &config(1_000), &[]), 0);
+    assert_eq!(folder.act([alert(1), alert(2)], &config(1_000), &[]), 0);
     let waiting = folder.path("spool/idea2idea/a");
     assert_eq!(fs::read_dir(&waiting).unwrap().count(), 2);
     // Up again: first what waited. A server that is busy is asked again, one that refuses for good is not.
     let mut statuses = [200, 503, 200, 400, 200].into_iter();
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     let server = WebServer::on(listener, None, move |_| (statuses.next().unwrap(), Vec::new(), String::new()));
-    assert_eq!(report(&folder, &[alert(3), alert(4)], &config(0), &[]), 0);
+    assert_eq!(folder.act([alert(3), alert(4)], &config(0), &[]), 0);
     let id = |body: &str| serde_json::from_str::<Value>(body).unwrap()["ID"].as_str().unwrap().to_owned();
     let ids: Vec<_> = server.asked().iter().map(|asked| id(&asked.body)).collect();
     assert_eq!(ids, ["id-1", "id-2", "id-2", "id-3", "id-4"]);
@@ -120,7 +109,7 @@ fn a_webhook_that_is_down_loses_nothing() {
 fn files_for_others() {
     let folder = Folder::new();
     let config = format!("custom_actions: [{{id: a, stix: {{path: {}}}}}]", folder.path("stix"));
-    assert_eq!(report(&folder, &[alert(1), alert(2)], &config, &[]), 0);
+    assert_eq!(folder.act([alert(1), alert(2)], &config, &[]), 0);
     let text = fs::read_to_string(folder.path("stix")).unwrap();
     let bundles: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
@@ -128,7 +117,7 @@ fn files_for_others() {
         (2, &json!("bundle"), 5)
     );
     let config = format!("custom_actions: [{{id: a, mongo: {{file: {}}}}}]", folder.path("mongo"));
-    assert_eq!(report(&folder, &[alert(1)], &config, &[]), 0);
+    assert_eq!(folder.act([alert(1)], &config, &[]), 0);
     let document: Value = serde_json::from_str(&fs::read_to_string(folder.path("mongo")).unwrap()).unwrap();
     assert_eq!(document["DetectTime"], json!({"$date": {"$numberLong": "1672654500000"}}));
 }

@@ -111,6 +111,15 @@ impl Folder {
         assert_eq!(module("json_replay", &["-i", &self.ifc(name), "-f", format, &from]), 0);
     }
 
+    /// Runs idea2idea on messages with a configuration's action `a`; answers the exit code.
+    pub(crate) fn act(&self, messages: impl IntoIterator<Item = Value>, config: &str, args: &[&str]) -> u8 {
+        let lines: String = messages.into_iter().map(|message| format!("{message}\n")).collect();
+        self.replay_json("in", "IDEA", &lines);
+        let rule = "rules: [{id: 1, condition: null, actions: [a]}]";
+        let config = self.write("config.yaml", &format!("namespace: n\n{config}\n{rule}\n"));
+        module("idea2idea", &[&["-D", "-i", &self.ifc("in"), "-c", &config], args].concat())
+    }
+
     /// Runs a reporter on the TRAP file `in` and answers what it wrote.
     pub(crate) fn report(&self, name: &str, config: &str, args: &[&str]) -> Vec<Value> {
         let _ = fs::remove_file(self.path("out"));
