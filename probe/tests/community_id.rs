@@ -11,7 +11,6 @@ use benches::{EPOCH, MILLISECOND};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::process::Command;
 use support::{Folder, flows, tools};
 
 /// Captures in which tshark speaks of other packets than we do, and why.
@@ -103,15 +102,11 @@ fn id(flow: &serde_json::Value) -> String {
 
 /// The ids of the first packet between two addresses, of each protocol and pair of ports. Of ICMP a flow has all types.
 fn read(capture: &Path, seed: u16) -> BTreeSet<String> {
-    let mut command = Command::new("tshark");
-    command
-        .args(["-n", "--enable-protocol", "communityid", "-o", &format!("communityid.seed:{seed}"), "-r"])
-        .arg(capture);
-    command.args(["-T", "fields", "-E", "separator=/t", "-E", "occurrence=l"]);
+    let seed = format!("communityid.seed:{seed}");
+    let args = ["--enable-protocol", "communityid", "-o", &seed, "-E", "occurrence=l"];
     let fields = ["communityid", "ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.proto", "icmp.type", "icmpv6.type"];
-    command.args(fields.iter().flat_map(|field| ["-e", *field]));
     let mut ids = BTreeMap::new();
-    for (number, line) in tools::tool("tshark", &mut command).lines().enumerate() {
+    for (number, line) in tools::tshark_fields(capture, &args, &fields).lines().enumerate() {
         let columns: Vec<&str> = line.split('\t').collect();
         let [id, src, dst, src6, dst6, protocol, kind, kind6] = columns[..] else { panic!("{line}") };
         if id.is_empty() {

@@ -7,7 +7,6 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use support::{Folder, flows, tools};
 
 /// A capture, the plugin's fields, tshark's fields and its filter. The values of all fields together must be the same.
@@ -89,11 +88,9 @@ fn told(capture: &Path, plugin: &str, names: &[&str]) -> BTreeSet<String> {
 
 /// The same of tshark's fields, in the form of ours.
 fn read(capture: &Path, names: &[&str], filter: &str) -> BTreeSet<String> {
-    let mut command = Command::new("tshark");
-    command.arg("-r").arg(capture).args(["-n", "-d", "tcp.port==2222,ssh", "-Y", filter, "-T", "fields"]);
     // A name's parts come as one text, as they do here.
-    command.args(["-E", "separator=/t", "-E", "aggregator=|"]).args(names.iter().flat_map(|name| ["-e", name]));
-    let table = tools::tool("tshark", &mut command);
+    let args = ["-d", "tcp.port==2222,ssh", "-Y", filter, "-E", "aggregator=|"];
+    let table = tools::tshark_fields(capture, &args, names);
     table.split(['\t', '\n']).map(plain).filter(|value| !NOTHING.contains(&value.as_str())).collect()
 }
 

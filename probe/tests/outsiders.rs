@@ -79,12 +79,8 @@ fn agrees(case: &str, filter: &str, fields: &[&str], args: &[&str], ours: &dyn F
     }
     let folder = Folder::new();
     let capture = folder.write(&format!("{case}.pcap"), bytes_of(case));
-    let mut tshark = std::process::Command::new("tshark");
-    tshark.arg("-r").arg(&capture).args(["-n", "-Y", filter, "-T", "fields", "-E", "separator=/t"]);
-    fields.iter().for_each(|field| {
-        tshark.args(["-e", field]);
-    });
-    let mut theirs: Vec<String> = tools::tool("tshark", &mut tshark).lines().map(String::from).collect();
+    let theirs = tools::tshark_fields(&capture, &["-Y", filter], fields);
+    let mut theirs: Vec<String> = theirs.lines().map(String::from).collect();
     let mut ours: Vec<String> = support::flows(&capture, args).iter().flat_map(ours).collect();
     for rows in [&mut theirs, &mut ours] {
         rows.sort();

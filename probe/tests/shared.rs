@@ -11,20 +11,6 @@ use std::path::{Path, PathBuf};
 use support::collector::{Tcp, Udp};
 use support::{Folder, assert_same, judge, messages, run, tools, trapcap};
 
-const DEFAULT: &str = "/work/shared";
-
-fn fixtures() -> Option<PathBuf> {
-    let told = std::env::var_os("SONDA_SHARED");
-    let asked = told.is_some();
-    let folder = told.map_or_else(|| PathBuf::from(DEFAULT), PathBuf::from).join("fixtures");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(!asked, "SONDA_SHARED is set, but there is no folder {}", folder.display());
-    println!("NOT RUN: the recorded fixtures are not here; set SONDA_SHARED to the folder that has them");
-    None
-}
-
 /// Names of the files with this ending, without it, in order.
 fn names(folder: &Path, ending: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).expect("a folder of fixtures");
@@ -100,7 +86,7 @@ fn captures(fixtures: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn totals_are_those_of_capinfos_and_tshark_reads_our_ipfix() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = support::recorded("fixtures") else { return };
     if tools::skipped() {
         return;
     }
@@ -114,7 +100,7 @@ fn totals_are_those_of_capinfos_and_tshark_reads_our_ipfix() {
 
 #[test]
 fn lanes_give_the_records_of_one_lane() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = support::recorded("fixtures") else { return };
     for capture in captures(&fixtures) {
         for args in [&["--stats", "all"][..], &["--stats", "all", "--compat", "ipfixprobe"]] {
             let text = |lanes: &str| {
@@ -131,7 +117,7 @@ fn lanes_give_the_records_of_one_lane() {
 
 #[test]
 fn nfdump_shows_our_flows() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = support::recorded("fixtures") else { return };
     if tools::skipped() {
         return;
     }
@@ -145,7 +131,7 @@ fn nfdump_shows_our_flows() {
 
 #[test]
 fn ipfix_records_and_templates_are_those_of_the_original() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = support::recorded("fixtures") else { return };
     let folder = fixtures.join("ipfix");
     for (ending, udp) in [(".tcp.ipfix", false), (".udp.ipfix", true)] {
         each_plugin(&folder, ending, |plugin| {
@@ -205,7 +191,7 @@ fn exported(capture: &Path, plugin: &str, udp: bool) -> Vec<Vec<u8>> {
 
 #[test]
 fn unirec_records_and_templates_are_those_of_the_original() {
-    let Some(fixtures) = fixtures() else { return };
+    let Some(fixtures) = support::recorded("fixtures") else { return };
     let folder = fixtures.join("trapcap");
     each_plugin(&folder, ".trapcap", |plugin| {
         let own = Folder::new();

@@ -6,8 +6,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use support::{Folder, flows, tools};
 
 /// Our count, tshark's field of a frame that counts. The other direction's field has `_rev` behind its name.
@@ -58,7 +57,7 @@ fn counts_are_those_of_tshark() {
 /// The second suite: recordings of real networks.
 #[test]
 fn counts_of_recordings_are_those_of_tshark() {
-    let Some(folder) = recorded() else { return };
+    let Some(folder) = support::recorded("fixtures/pcap") else { return };
     if tools::skipped() {
         return;
     }
@@ -68,18 +67,6 @@ fn counts_of_recordings_are_those_of_tshark() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(compared >= 12, "{compared} counts are too few");
-}
-
-fn recorded() -> Option<PathBuf> {
-    let told = std::env::var_os("SONDA_SHARED");
-    let asked = told.is_some();
-    let folder = told.map_or_else(|| PathBuf::from("/work/shared"), PathBuf::from).join("fixtures/pcap");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(!asked, "SONDA_SHARED is set, but there is no folder {}", folder.display());
-    println!("NOT RUN: the recorded captures are not here; set SONDA_SHARED to the folder that has them");
-    None
 }
 
 /// How many counts tshark has of a capture; what differs goes to `wrong`.
@@ -178,18 +165,6 @@ fn read(capture: &Path) -> Counted {
 
 /// The frames that pass tshark's filter, with these fields of them.
 fn table(capture: &Path, filter: &str, fields: &[&str]) -> Vec<Vec<String>> {
-    let mut command = Command::new("tshark");
-    command.arg("-n").arg("-r").arg(capture).args([
-        "-Y",
-        filter,
-        "-T",
-        "fields",
-        "-E",
-        "separator=/t",
-        "-E",
-        "occurrence=l",
-    ]);
-    command.args(fields.iter().flat_map(|field| ["-e", *field]));
-    let text = tools::tool("tshark", &mut command);
+    let text = tools::tshark_fields(capture, &["-Y", filter, "-E", "occurrence=l"], fields);
     text.lines().map(|line| line.split('\t').map(String::from).collect()).collect()
 }

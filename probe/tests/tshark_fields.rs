@@ -119,7 +119,7 @@ fn golden(part: usize) {
 /// The second suite.
 #[test]
 fn recorded_captures() {
-    let Some(folder) = recorded() else { return };
+    let Some(folder) = support::recorded("fixtures/pcap") else { return };
     if tools::skipped() {
         return;
     }
@@ -132,18 +132,6 @@ fn recorded_captures() {
         tally.add(&format!("shared/{name}"), path);
     }
     tally.close();
-}
-
-fn recorded() -> Option<PathBuf> {
-    let told = std::env::var_os("SONDA_SHARED");
-    let asked = told.is_some();
-    let folder = told.map_or_else(|| PathBuf::from("/work/shared"), PathBuf::from).join("fixtures/pcap");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    assert!(!asked, "SONDA_SHARED is set, but there is no folder {}", folder.display());
-    println!("NOT RUN: the recorded captures are not here; set SONDA_SHARED to the folder that has them");
-    None
 }
 
 /// The list is about captures and fields that there are.

@@ -29,6 +29,19 @@ pub(crate) fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// A folder of the recorded data: below `$SONDA_SHARED`, which must have it if it is set, or below `/work/shared` if it is there. Says so if not.
+pub(crate) fn recorded(folder: &str) -> Option<PathBuf> {
+    let told = std::env::var_os("SONDA_SHARED");
+    let asked = told.is_some();
+    let folder = told.map_or_else(|| PathBuf::from("/work/shared"), PathBuf::from).join(folder);
+    if folder.is_dir() {
+        return Some(folder);
+    }
+    assert!(!asked, "SONDA_SHARED is set, but there is no folder {}", folder.display());
+    println!("NOT RUN: the recorded data is not here; set SONDA_SHARED to the folder that has it");
+    None
+}
+
 /// What a run of the binary came to.
 pub(crate) struct Run {
     pub(crate) what: String,

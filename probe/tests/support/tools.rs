@@ -36,6 +36,15 @@ pub(crate) fn capinfos(capture: &Path) -> (u64, u64) {
     (columns.next().expect("two columns"), bytes)
 }
 
+/// Fields of the frames of a capture as tshark shows them: a line a frame, tabs between fields. `args` say which frames, and how they are read.
+#[track_caller]
+pub(crate) fn tshark_fields(capture: &Path, args: &[&str], fields: &[&str]) -> String {
+    let mut command = Command::new("tshark");
+    command.arg("-n").arg("-r").arg(capture).args(["-T", "fields", "-E", "separator=/t"]).args(args);
+    command.args(fields.iter().flat_map(|field| ["-e", *field]));
+    tool("tshark", &mut command)
+}
+
 /// A flow as text that ours and those of other programs can be compared in.
 pub(crate) fn told(flow: &Value, times: bool) -> String {
     let text = |name: &str| flow[name].as_str().map_or_else(|| flow[name].to_string(), String::from);

@@ -4,7 +4,6 @@ use crate::table::{ASKED, FIELDS, Field, Frame, Keep};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::process::Command;
 
 /// What is in one reading of a field only.
 #[derive(Debug)]
@@ -103,14 +102,12 @@ fn ours(capture: &Path) -> Vec<Values> {
 const BETWEEN: char = '\u{1e}';
 
 fn theirs(capture: &Path) -> Vec<Values> {
-    let mut command = Command::new("tshark");
-    command.arg("-n").arg("-r").arg(capture).args(["-T", "fields", "-E", "occurrence=a", "-E", "separator=/t"]);
-    command.args(["-E", &format!("aggregator={BETWEEN}"), "-o", "tcp.reassemble_out_of_order:TRUE"]);
+    let aggregator = format!("aggregator={BETWEEN}");
+    let args = ["-E", "occurrence=a", "-E", &aggregator, "-o", "tcp.reassemble_out_of_order:TRUE"];
     // Frames that were sent again are not read twice.
-    command.args(["-o", "tcp.analyze_sequence_numbers:TRUE", "-o", "tcp.desegment_tcp_streams:TRUE"]);
-    command.args(ASKED.iter().flat_map(|field| ["-e", *field]));
+    let analysis = ["-o", "tcp.analyze_sequence_numbers:TRUE", "-o", "tcp.desegment_tcp_streams:TRUE"];
     let mut all = vec![Values::new(); FIELDS.len()];
-    for line in tools::tool("tshark", &mut command).lines() {
+    for line in tools::tshark_fields(capture, &[&args[..], &analysis].concat(), &ASKED).lines() {
         let values = line.split('\t').map(|v| v.split(BETWEEN).filter(|v| !v.is_empty()).collect());
         let frame = Frame(values.collect());
         let Some(key) = key_of(&frame) else { continue };
