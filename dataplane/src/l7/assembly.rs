@@ -2,6 +2,7 @@
 //! section 3.10.7.4).
 //!
 //! The buffer is the caller's and bounds it all: what lies behind its end is not kept. Bytes that are in order already stay as they are.
+use crate::packet::tcp;
 
 /// Separate pieces that wait behind a gap at the most; the next one is not kept.
 const AHEAD_MAX: usize = 8;
@@ -57,7 +58,7 @@ impl Assembly {
     }
 
     pub(super) fn add(&mut self, buffer: &mut [u8], payload: &[u8], sequence: u32) -> Added {
-        let offset = sequence.wrapping_sub(self.start) as i32;
+        let offset = tcp::distance(self.start, sequence);
         if !(-FAR..=FAR).contains(&offset) {
             return Added::Foreign;
         }

@@ -2,6 +2,7 @@
 //!
 //! A segment sent again is passed over. A line that spans segments is held up to [`LINE_LEN_MAX`] bytes; what stands behind a gap begins a new one.
 use super::headers::line;
+use crate::packet::tcp;
 use crate::plugin::options::{split, switch};
 use crate::plugin::{OptionError, PluginOption};
 use record::Text;
@@ -54,7 +55,7 @@ impl Speaker {
     }
 
     fn fresh<'m>(&mut self, payload: &'m [u8], sequence: u32) -> &'m [u8] {
-        let seen = if self.has_begun { self.next.wrapping_sub(sequence) as i32 } else { 0 };
+        let seen = if self.has_begun { tcp::distance(sequence, self.next) } else { 0 };
         let fresh = match usize::try_from(seen) {
             Ok(seen) => payload.get(seen..).unwrap_or_default(),
             Err(_) => {

@@ -10,7 +10,7 @@ use super::segments::{Segments, Ticket, sequence_of};
 use super::streams::{Joined, Streams};
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::{Direction, protocol};
+use crate::packet::{Direction, protocol, tcp};
 use crate::plugin::{Context, OptionError, Plugin, Slots, Step, put_short, put_text};
 use kexinit::{KexInit, Reads};
 use record::element::cesnet;
@@ -259,7 +259,7 @@ impl Ssh {
         let Progress { client, server, .. } = progress;
         let (side, peer) = if of_server { (server, client) } else { (client, server) };
         if side.has_keys {
-            let new = sequence.wrapping_sub(side.next) as i32 >= 0;
+            let new = tcp::distance(side.next, sequence) >= 0;
             if new {
                 side.next = sequence.wrapping_add(payload.len() as u32);
             }

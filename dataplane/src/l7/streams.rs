@@ -195,7 +195,7 @@ impl Streams {
     pub(super) fn acknowledged(&mut self, packet: &PacketView<'_, '_>) -> Option<&[u8]> {
         let number = u32::from_be_bytes(*packet.l4_header().get(8..12)?.first_chunk()?);
         let (stream, buffer) = self.of(packet, true)?;
-        let passed = number.wrapping_sub(stream.assembly.next()) as i32 > 0;
+        let passed = tcp::after(number, stream.assembly.next());
         if !passed || packet.packet.tcp_flags & tcp::ACK == 0 || !stream.assembly.skip_gap(buffer) {
             return None;
         }

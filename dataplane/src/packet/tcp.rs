@@ -14,6 +14,7 @@ pub mod kind {
     pub const END: u8 = 0;
     pub const NO_OPERATION: u8 = 1;
     pub const MSS: u8 = 2;
+    pub const WINDOW_SCALE: u8 = 3;
 }
 
 /// One option. `body` excludes kind and length; END and NO_OPERATION have none.
@@ -92,6 +93,18 @@ pub fn mss_original(l4: &[u8]) -> Option<u32> {
         at += len;
     }
     found
+}
+
+/// How far the sequence number `to` lies behind `from`; numbers wrap (RFC 9293 section 3.4).
+#[inline(always)]
+pub(crate) fn distance(from: u32, to: u32) -> i32 {
+    to.wrapping_sub(from).cast_signed()
+}
+
+/// Whether the sequence number `a` lies behind `b`.
+#[inline(always)]
+pub(crate) fn after(a: u32, b: u32) -> bool {
+    distance(b, a) > 0
 }
 
 /// Sequence number and the like of a packet; `None` if it is not TCP or does not carry its header.

@@ -146,11 +146,9 @@ fn segment(view: &PacketView<'_, '_>) -> Option<Segment> {
 /// Whether a segment brings nothing beyond the last one of its direction. The original compares the first one with what lies in its
 /// memory; here it is never a repetition.
 fn repeats(segment: &Segment, last: &Segment) -> bool {
-    // Sequence numbers wrap (RFC 9293 section 3.4).
-    let is_newer = |a: u32, b: u32| (a.wrapping_sub(b) as i32) > 0;
     last.seen
-        && !is_newer(segment.sequence, last.sequence)
-        && !is_newer(segment.acknowledged, last.acknowledged)
+        && !tcp::after(segment.sequence, last.sequence)
+        && !tcp::after(segment.acknowledged, last.acknowledged)
         && (segment.len, segment.flags) == (last.len, last.flags)
 }
 

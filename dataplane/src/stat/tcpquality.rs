@@ -286,8 +286,7 @@ fn micros(ns: u64) -> u32 {
 
 /// RFC 7323 section 2.2: kind 3, one byte; what is larger than allowed counts as the largest (section 2.3).
 fn scale(header: &[u8]) -> Option<u8> {
-    const WINDOW_SCALE: u8 = 3;
-    let mut found = tcp::options(header).filter(|option| option.kind == WINDOW_SCALE);
+    let mut found = tcp::options(header).filter(|option| option.kind == tcp::kind::WINDOW_SCALE);
     found.find_map(|option| option.body.first().copied()).map(|shift| shift.min(SCALE_MAX))
 }
 

@@ -6,7 +6,7 @@ use super::super::assembly::FAR;
 use super::super::segments::sequence_of;
 use super::super::streams::{Joined, Streams};
 use super::{Dialog, SmtpRecord, read_commands, read_replies};
-use crate::packet::PacketView;
+use crate::packet::{PacketView, tcp};
 
 /// What was read: whether anything was known, and whether the rest of the session is encrypted.
 type Read = (bool, bool);
@@ -63,7 +63,7 @@ fn joined(
     }
     let payload = packet.payload();
     let next = if replies { dialog.replies_next } else { dialog.commands_next };
-    let behind = sequence.wrapping_sub(next) as i32;
+    let behind = tcp::distance(next, sequence);
     let is_text = !replies && (dialog.data || dialog.chunk > 0);
     let is_held = streams.has_direction(packet);
     if !is_held && next != 0 && (1..=FAR).contains(&behind) && !is_text {

@@ -1,7 +1,8 @@
 //! The two halves of a handshake's round trip (RFC 9293 section 3.5), seen from between the ends.
 use super::micros;
-use super::stream::{Segment, after};
-use crate::packet::{Direction, tcp};
+use super::stream::Segment;
+use crate::packet::Direction;
+use crate::packet::tcp::{self, after};
 use record::Time;
 
 /// How far a handshake has come, and what it has shown.

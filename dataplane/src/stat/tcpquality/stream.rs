@@ -3,7 +3,8 @@
 //! All comparisons are those of serial numbers: what lies within 2^30, the largest window (RFC 7323 section 2.3), is before or behind; what lies farther
 //! away belongs to another connection. Kept are the highest number and up to [`GAPS_MAX`] gaps below it. If there are more, the lowest one is forgotten as
 //! it is: what fills it later counts as sent again.
-use crate::packet::{PacketView, tcp};
+use crate::packet::PacketView;
+use crate::packet::tcp::{self, after, distance};
 use record::Time;
 use record::pack::{Pack, Packer, Unpacker};
 
@@ -299,14 +300,4 @@ impl Pack for Gaps {
     fn unpack_rest(&mut self, from: &mut Unpacker<'_>) {
         self.list.iter_mut().take(self.count.into()).for_each(|gap| gap.unpack(from));
     }
-}
-
-/// How far `to` lies behind `from`.
-fn distance(from: u32, to: u32) -> i32 {
-    to.wrapping_sub(from).cast_signed()
-}
-
-/// Whether `a` lies behind `b`.
-pub(super) fn after(a: u32, b: u32) -> bool {
-    distance(b, a) > 0
 }
