@@ -49,6 +49,7 @@ pub mod tokens;
 pub mod views;
 pub mod web;
 
+pub use alerts::StoredFlow;
 pub use routes::ROUTES;
 
 /// Where the API of the supervisor with that socket is: `NAME-api.sock` beside `NAME.sock`.
@@ -82,14 +83,15 @@ struct Plane {
     watchers: events::Watchers,
     access: Arc<Access>,
     rules: Arc<prefilter::Turn>,
+    searches: alerts::Searches,
     history: history::Shared,
 }
 
 impl Plane {
     fn new(handle: Handle, audit: Audit) -> Self {
         let (watchers, history) = (events::Watchers::default(), history::Shared::default());
-        let (access, rules) = (Arc::default(), Arc::default());
-        Self { handle, audit: Arc::new(audit), watchers, access, rules, history }
+        let (access, rules, searches) = (Arc::default(), Arc::default(), alerts::Searches::default());
+        Self { handle, audit: Arc::new(audit), watchers, access, rules, searches, history }
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Settings {
     /// The alert store that the control API shows.
     #[serde(default = "alert_store")]
     pub alerts: PathBuf,
+    /// The folder of nfdump's files in which it looks for the flows of alerts.
+    #[serde(default = "flow_folder")]
+    pub flows: PathBuf,
 }
 
 /// The control API over TCP.
@@ -138,12 +141,17 @@ impl Default for Settings {
             log_files_max: LOG_FILES,
             api: None,
             alerts: alert_store(),
+            flows: flow_folder(),
         }
     }
 }
 
 fn alert_store() -> PathBuf {
     detect::store::PATH.into()
+}
+
+fn flow_folder() -> PathBuf {
+    detect::nfdump::FOLDER.into()
 }
 
 impl Config {

@@ -3,6 +3,8 @@
 import { explain, get, notice, part, post, repeat, tell } from "/web/api.js";
 import { chart, greatest } from "/web/chart.js";
 import { byId, el, say, setText } from "/web/dom.js";
+import { flowsOf } from "/web/flows.js";
+import { ends, list, some } from "/web/idea.js";
 import { begin } from "/web/session.js";
 import { moment, short, whole } from "/web/text.js";
 
@@ -19,22 +21,8 @@ let may = () => false;
 let looks;
 
 const seconds = (text) => (text ? Date.parse(text) / 1000 : null);
-const list = (value) => (Array.isArray(value) ? value : value === undefined || value === null ? [] : [value]);
 const detectedOf = (entry) => seconds(entry.detected) ?? 0;
 const categoryOf = (entry) => list(entry.document?.Category).join(", ") || "none";
-
-/** Addresses of a side, with their ports where there are few. */
-function ends(sides) {
-  return list(sides).flatMap((side) => [...list(side.IP4), ...list(side.IP6), ...list(side.Hostname)].map((end) => (typeof end === "object" ? JSON.stringify(end) : String(end))));
-}
-
-function ports(sides) {
-  return [...new Set(list(sides).flatMap((side) => list(side.Port)))];
-}
-
-function some(texts, most = 3) {
-  return texts.length > most ? `${texts.slice(0, most).join(", ")} and ${texts.length - most} more` : texts.join(", ") || "–";
-}
 
 /** The filter, as the API takes it. */
 function asked() {
@@ -133,29 +121,6 @@ function pair(name, value) {
   return value === null || value === "" || value === "–" ? [] : [el("dt", {}, name), el("dd", {}, value)];
 }
 
-/** A question to nfdump for the flows of an alert. */
-function question(alert) {
-  const any = (way, sides) => ends(sides).slice(0, 8).map((end) => `${way} ${end.includes("/") ? "net" : "ip"} ${end}`).join(" or ");
-  const port = ports(alert.Target).slice(0, 8).map((number) => `dst port ${number}`).join(" or ");
-  return [any("src", alert.Source), any("dst", alert.Target), port].filter(Boolean).map((text) => (text.includes(" or ") ? `(${text})` : text)).join(" and ");
-}
-
-function flowsOf(alert) {
-  const counts = [["FlowCount", "flows"], ["ConnCount", "connections"], ["PacketCount", "packets"], ["ByteCount", "bytes"]]
-    .filter(([key]) => alert[key] !== undefined).map(([key, word]) => `${whole(Number(alert[key]))} ${word}`);
-  const filter = question(alert);
-  return el("section", { "aria-labelledby": "flows-title" },
-    el("h3", { id: "flows-title" }, "The flows that caused it"),
-    el("p", { class: "muted" }, "Flows themselves are not stored on this box; this is what the detector said of them."),
-    el("dl", {},
-      pair("How many", counts.join(", ")),
-      pair("When", [alert.EventTime ?? alert.WinStartTime, alert.CeaseTime ?? alert.WinEndTime].filter(Boolean).map((text) => moment(seconds(text))).join(" to ")),
-      pair("From", some(ends(alert.Source), 12)), pair("From ports", some(ports(alert.Source).map(String), 12)),
-      pair("To", some(ends(alert.Target), 12)), pair("To ports", some(ports(alert.Target).map(String), 12)),
-      pair("Protocols", some([...new Set([...list(alert.Source), ...list(alert.Target)].flatMap((side) => list(side.Proto)))], 8)),
-      filter ? [el("dt", {}, "At a collector"), el("dd", {}, el("code", {}, `nfdump '${filter}'`))] : []));
-}
-
 async function change(entry) {
   const verb = entry.state === "new" ? "acknowledge" : "reopen";
   try {
@@ -203,7 +168,7 @@ function showDetail({ alert: entry, notes }) {
     el("p", {}, alert.Description ?? ""), alert.Note ? el("p", { class: "muted" }, alert.Note) : "",
     el("dl", {}, pair("Detected", moment(detectedOf(entry))), pair("State", state), pair("Detector", node), pair("ID", alert.ID ?? "")),
     action ?? "", ...notesOf(entry, notes),
-    flowsOf(alert),
+    flowsOf(entry),
     el("details", {}, el("summary", {}, "The whole message"), el("pre", { tabindex: "0" }, JSON.stringify(entry.document, null, 2))));
 }
 

@@ -7,6 +7,7 @@
 //!
 //! Documents are IDEA messages in JSON (spec/idea.md), the same that the original writes to MongoDB.
 mod address;
+mod cause;
 mod document;
 mod file;
 pub mod fuzzing;
@@ -18,6 +19,7 @@ mod timeline;
 mod when;
 
 pub use address::{Range, RangeError};
+pub use cause::Cause;
 pub use document::{Document, Role, Side};
 pub(crate) use document::{items, texts};
 pub use query::{Alert, Note, Order, Query, State};

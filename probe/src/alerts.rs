@@ -10,6 +10,7 @@ use std::time::Duration;
 use trap::Stop;
 
 mod export;
+mod flows;
 mod look;
 mod row;
 
@@ -26,12 +27,12 @@ const FOLLOWED_AT_ONCE: u64 = 1_000;
     name = "sonda alerts",
     version,
     after_help = "Examples:\n  sonda alerts list --from 24h\n  sonda alerts list --category Recon --address 192.0.2.0/24 --state new\n  \
-sonda alerts show 17\n  sonda alerts follow --category Attempt\n  sonda alerts ack 17 18\n  sonda alerts ack --category Recon --until 7d\n  \
+sonda alerts show 17\n  sonda alerts flows 17\n  sonda alerts follow --category Attempt\n  sonda alerts ack 17 18\n  sonda alerts ack --category Recon --until 7d\n  \
 sonda alerts note 17 \"the scanner of our own department\"\n  sonda alerts export --from 2026-11-01 --format csv -o november.csv\n  \
 sonda alerts export --format stix | jq .\n\n\
 WHEN is how long ago (90s, 30m, 2h, 7d), a day (2026-11-22), a local time (2026-11-22T14:00) or one with a zone (2026-11-22T14:00:00Z).\n\
 An ALERT is its number in the list, its ID, or the beginning of its ID.\n\
-Exit status: 0 fine, also if nothing was found; 1 the store is not there or cannot be used, or writing failed; 2 wrong usage; 3 no such alert."
+Exit status: 0 fine, also if nothing was found; 1 the store or the folder of flows is not there or cannot be used, or writing failed; 2 wrong usage; 3 no such alert."
 )]
 pub(crate) struct Args {
     /// The store's file
@@ -65,6 +66,8 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// The flows that an alert speaks of, where nfcapd stores flows
+    Flows(#[command(flatten)] flows::Options),
     /// Alerts as they come, until Ctrl-C
     Follow {
         #[command(flatten)]
@@ -168,6 +171,12 @@ enum AlertsError {
     Length,
     #[error("cannot write{0}: {1}")]
     Write(String, io::Error),
+    #[error("alert {0} names no address and no port, or no time: no flows can be looked for")]
+    NoCause(String),
+    #[error("{0}: {1}")]
+    Flows(String, String),
+    #[error("not all flows were looked at: {0} files could not be read")]
+    Unread(u64),
     #[error("signals cannot be caught: {0}")]
     Signals(io::Error),
 }
@@ -197,6 +206,7 @@ fn run(args: Args) -> Result<(), AlertsError> {
     match args.what {
         What::List { filter, limit, oldest, json } => list(&Store::read(path)?, &filter.query(), limit, oldest, json),
         What::Show { alerts, json } => show(&Store::read(path)?, &alerts, json),
+        What::Flows(options) => flows::run(&Store::read(path)?, &options),
         What::Follow { filter, last, json } => follow(&Store::read(path)?, filter.query(), last, json),
         What::Ack { alerts, filter, undo, by } => acknowledge(path, &alerts, &filter.query(), undo, by),
         What::Note { alert, text, by } => note(path, &alert, &text, by),

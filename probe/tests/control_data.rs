@@ -16,6 +16,7 @@ use support::mixture;
 const TOML: &str = r#"
 [api]
 alerts = "@/alerts.db"
+flows = "@/flows"
 [[profile]]
 name = "P"
 [[module]]
@@ -141,6 +142,21 @@ fn alerts_are_found_seen_and_noted() {
     }
     assert_eq!(get(&site, "/v1/alerts/a-2")["alert"]["document"]["Category"][0], "Attempt.Login");
     assert_eq!(ask(&site, "GET", "/v1/alerts/b", "").0, 404);
+
+    let flows = get(&site, "/v1/alerts/a-2/flows");
+    assert!(flows["stored"] == false && flows["folder"].as_str().is_some_and(|f| f.ends_with("/flows")), "{flows}");
+    std::fs::create_dir(site.path("flows")).expect("made");
+    std::fs::write(site.path("flows/nfcapd.1"), "nonsense").expect("written");
+    let flows = get(&site, "/v1/alerts/a-2/flows?answers=true&from=2026-11-22");
+    assert!(flows["stored"] == true && flows["complete"] == true && flows["faulty"] == 1, "{flows}");
+    assert!(
+        flows["from"] == "2026-11-22T00:00:00Z" && flows["filter"].as_str().is_some_and(|f| f.contains(" or ")),
+        "{flows}"
+    );
+    for wrong in ["limit=0", "limit=1001", "from=soon", "answers=2", "colour=red"] {
+        assert_eq!(ask(&site, "GET", &format!("/v1/alerts/a-2/flows?{wrong}"), "").0, 400, "{wrong}");
+    }
+    assert_eq!(ask(&site, "GET", "/v1/alerts/b/flows", "").0, 404);
 
     assert_eq!(ask(&site, "POST", "/v1/alerts/2/acknowledge", "").0, 200);
     assert_eq!(ids("state=acknowledged"), ["a-2"]);

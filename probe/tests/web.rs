@@ -10,12 +10,15 @@ mod support;
 mod tls;
 
 use browser::{Browser, Page};
+use detect::nfdump::{Compression, Flow, Writer};
 use detect::store::{Added, Retention, State, Store};
 use serde_json::json;
 use site::{Site, kill, said};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Stdio};
 use support::certificates;
+use support::tools::Nfcapd;
 
 const TOML: &str = r#"
 [api]
@@ -24,6 +27,7 @@ certificate = "@/server.crt"
 key = "@/server.key"
 tokens = "@/tokens.json"
 alerts = "@/alerts.db"
+flows = "@/flows"
 [[profile]]
 name = "Data sources"
 [[profile]]
@@ -219,6 +223,33 @@ fn message(at: &str, category: &str, source: &str) -> String {
     .to_string()
 }
 
+/// Logins at what [`message`] tells of, with their answers, in the minute before 2026-11-20T11:00:00Z, as a collector stores them.
+fn store_flows(folder: &Path, count: u16) {
+    let end: u64 = 1_795_172_400_000;
+    std::fs::create_dir(folder).expect("made");
+    let mut file = Writer::create(&folder.join("nfcapd.202611201055"), Compression::Lz4).expect("a file");
+    let [attacker, server] = ["192.0.2.2", "198.51.100.7"].map(|ip| ip.parse().expect("an address"));
+    for n in 0..count {
+        let first = end - 60_000 + u64::from(n) * 1_000;
+        let there = Flow {
+            first,
+            last: first + 250,
+            packets: 9,
+            bytes: 1_700,
+            source: attacker,
+            destination: server,
+            ports: [50_000 + n, 22],
+            protocol: 6,
+            tcp_flags: 0x1b,
+            ..Flow::default()
+        };
+        let [source_port, port] = there.ports;
+        let back = Flow { source: server, destination: attacker, ports: [port, source_port], ..there };
+        [there, back].iter().for_each(|flow| file.add(flow).expect("written"));
+    }
+    file.finish().expect("written");
+}
+
 #[test]
 fn alerts_are_filtered_shown_in_full_and_acknowledged() {
     let home = Box::start();
@@ -239,7 +270,9 @@ fn alerts_are_filtered_shown_in_full_and_acknowledged() {
     browser.until(&page, &rows(2));
     browser.until(&page, "location.search.includes('category=Recon')");
     browser.value(&page, "document.querySelector('#list tbody a').click()");
-    browser.until(&page, "document.getElementById('detail').innerText.includes('src ip 192.0.2.2 and dst ip 198.51.100.7 and dst port 22')");
+    let shows = |text: &str| format!("document.getElementById('detail').innerText.includes('{text}')");
+    browser.until(&page, &shows("No flows are stored on this box"));
+    browser.until(&page, &shows("src ip 192.0.2.2 and dst ip 198.51.100.7 and dst port 22 and (proto tcp)"));
     browser.until(&page, "document.activeElement.id === 'detail-title'");
     // What an alert says is text, whatever it says.
     assert_eq!(browser.value(&page, "document.querySelectorAll('#detail p b').length"), 0);
@@ -256,13 +289,36 @@ fn alerts_are_filtered_shown_in_full_and_acknowledged() {
     );
     assert_eq!(browser.complaints(), [""; 0]);
 
+    // The flows themselves, once a collector stores some.
+    store_flows(&home.site.path("flows"), 40);
     let page = home.visit(&mut browser, "viewer", "/alerts?span=#2");
+    browser.until(&page, &shows("40 stored, the first 25 of them"));
+    let flows = |count: usize| format!("document.querySelectorAll('#flows tbody tr').length === {count}");
+    browser.until(&page, &flows(25));
+    browser.value(&page, "document.querySelector('#flows button').click()");
+    browser.until(&page, &flows(40));
+    browser.value(&page, "document.getElementById('answers').click()");
+    browser.until(&page, &flows(80));
+    browser.until(&page, "[...document.querySelectorAll('#flows tbody tr')].some(({ cells }) => cells[2].textContent === 'TCP 198.51.100.7:22 → 192.0.2.2:50000')");
+    assert_eq!(browser.complaints(), [""; 0]);
     browser.until(&page, "document.getElementById('detail').innerText.includes('acknowledged, by operator')");
     assert_eq!(browser.value(&page, "document.querySelectorAll('#change, #note').length"), 0);
 }
 
 /// A probe that reads what the test writes, and ends with it.
 struct Probe(Child, ChildStdin);
+
+impl Probe {
+    fn start(home: &Box) -> Probe {
+        let site = &home.site;
+        let mut probe = site.tool(&["probe", "-", "--quiet", "--name", "edge", "--json", &site.text("flows.json")]);
+        probe.env("SONDA_RUN_DIR", site.path("pages"));
+        probe.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut probe = probe.spawn().expect("it starts");
+        let input = probe.stdin.take().expect("piped");
+        Probe(probe, input)
+    }
+}
 
 impl Drop for Probe {
     fn drop(&mut self) {
@@ -274,16 +330,7 @@ impl Drop for Probe {
 #[test]
 fn traffic_is_drawn_over_time() {
     let home = Box::start();
-    let mut probe =
-        home.site.tool(&["probe", "-", "--quiet", "--name", "pipe", "--json", &home.site.text("flows.json")]);
-    probe
-        .env("SONDA_RUN_DIR", home.site.path("pages"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut probe = probe.spawn().expect("it starts");
-    let input = probe.stdin.take().expect("piped");
-    let mut probe = Probe(probe, input);
+    let mut probe = Probe::start(&home);
     let capture = support::mixture(20_000, 1_500);
     let mut pieces = capture.chunks(capture.len() / 200 + 1);
     let mut write = || pieces.next().is_some_and(|piece| probe.1.write_all(piece).is_ok());
@@ -309,4 +356,42 @@ fn traffic_is_drawn_over_time() {
     browser.value(&page, "document.querySelector('input[value=\"3600\"]').click()");
     browser.until(&page, "document.getElementById('summary').textContent.includes('a point each 20 s')");
     assert_eq!(browser.complaints(), [""; 0]);
+}
+
+/// Makes docs/web-alerts.png and docs/web-traffic.png anew, out of what the demo leaves: some minutes of traffic.
+#[test]
+#[ignore = "it changes the documentation: cargo nextest run -p sonda --test web --run-ignored only"]
+fn pictures_of_the_documentation() {
+    let home = Box::start();
+    let demo = home.site.text("demo");
+    let ran = home.site.tool(&["demo", "--keep", &demo]).output().expect("it runs");
+    assert!(ran.status.success(), "{}", said(&ran));
+    for file in ["alerts.db", "alerts.db-wal"] {
+        std::fs::copy(format!("{demo}/{file}"), home.site.path(file)).expect("the demo's alerts");
+    }
+    let flows = home.site.path("flows");
+    std::fs::create_dir(&flows).expect("made");
+    let nfcapd = Nfcapd::start(&flows);
+    let target = format!("v9://127.0.0.1:{}", nfcapd.port());
+    let capture = format!("{demo}/attacks.pcap");
+    support::run(["probe", &capture, "--quiet", "--netflow", &target, "--fps", "5000"]).must(0);
+    nfcapd.ended();
+
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+    let mut browser = Browser::start();
+    let page = home.visit(&mut browser, "operator", "/alerts?span=own&from=2020-09-13T12:20&until=2020-09-13T12:50");
+    browser.until(&page, "document.querySelectorAll('#list tbody tr').length > 20");
+    let login = "[...document.querySelectorAll('#list tbody tr')].find((row) => row.textContent.includes('Intrusion.UserCompromise'))";
+    browser.value(&page, &format!("{login}.querySelector('a').click()"));
+    browser.until(&page, "document.querySelectorAll('#flows tbody tr').length > 9");
+    browser.picture(&page, &docs.join("web-alerts.png"));
+
+    let mut probe = Probe::start(&home);
+    let capture = support::mixture(400_000, 30_000);
+    browser.open(&page, &format!("{}/traffic", home.url), "dark");
+    for piece in capture.chunks(capture.len() / 150 + 1) {
+        probe.1.write_all(piece).expect("taken");
+        std::thread::sleep(std::time::Duration::from_secs(1));
+    }
+    browser.picture(&page, &docs.join("web-traffic.png"));
 }

@@ -18,8 +18,11 @@ use std::path::Path;
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+mod flows;
 mod timeline;
 
+pub use flows::StoredFlow;
+pub(super) use flows::{AlertFlows, Searches, WhichFlows, flows};
 pub(super) use timeline::{AlertTimeline, timeline};
 
 /// Alerts of an answer, where nothing else is asked for and at the most.
@@ -146,13 +149,6 @@ fn time(millis: i64) -> String {
 
 impl Which {
     pub(super) fn query(&self) -> Result<(Query, Order, u64), String> {
-        let now = Timestamp::now();
-        let when = |text: &Option<String>| {
-            text.as_ref()
-                .map(|text| store::when(text, now, &TimeZone::system()))
-                .transpose()
-                .map_err(|why| why.to_string())
-        };
         let words = |text: &Option<String>| -> Vec<String> {
             text.iter().flat_map(|text| text.split(',')).filter(|word| !word.is_empty()).map(String::from).collect()
         };
@@ -183,6 +179,12 @@ impl Which {
         let (categories, nodes) = (words(&self.category), words(&self.node));
         Ok((Query { from, until, categories, addresses, nodes, state, after: self.after }, order, limit))
     }
+}
+
+/// A time that was asked for, in milliseconds since 1970.
+fn when(text: &Option<String>) -> Result<Option<i64>, String> {
+    let when = text.as_ref().map(|text| store::when(text, Timestamp::now(), &TimeZone::system()));
+    when.transpose().map_err(|why| why.to_string())
 }
 
 /// Does something with the store, beside everything else.

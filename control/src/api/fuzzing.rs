@@ -1,5 +1,5 @@
 //! The harness of requests: what a stranger says over TLS, and the texts in it that peers who are known may say (F20).
-use super::alerts::{NoteText, Which};
+use super::alerts::{NoteText, Which, WhichFlows};
 use super::attempts::{Visit, Visits};
 use super::gate::Remote;
 use super::prefilter::Rules;
@@ -161,6 +161,9 @@ fn queries(target: &str) {
     let Ok(uri) = target.parse::<Uri>() else { return };
     if let Ok(Query(which)) = Query::<Which>::try_from_uri(&uri) {
         assert!(which.query().is_err() || which.query().is_ok_and(|(.., limit)| (1..=1_000).contains(&limit)));
+    }
+    if let Ok(Query(which)) = Query::<WhichFlows>::try_from_uri(&uri) {
+        assert!(which.checked().is_err() || which.checked().is_ok_and(|(_, limit)| (1..=1_000).contains(&limit)));
     }
     if let Ok(Query(tap)) = Query::<Tap>::try_from_uri(&uri) {
         assert!(tap.spec().is_none_or(|spec| !spec.contains('/')));

@@ -36,6 +36,8 @@ pub struct Settled {
     open: Option<Arc<Open>>,
     /// The alert store.
     alerts: PathBuf,
+    /// The folder of nfdump's files.
+    flows: PathBuf,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,8 @@ impl Remote {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(watch::Sender::new(Settled { open: None, alerts: Settings::default().alerts }))
+        let Settings { alerts, flows, .. } = Settings::default();
+        Self(watch::Sender::new(Settled { open: None, alerts, flows }))
     }
 }
 
@@ -75,8 +78,8 @@ impl Gate {
     /// # Errors
     /// The port is taken, or a file is of no use.
     pub fn prepare(&self, settings: &Settings) -> Result<Settled, Refused> {
-        let alerts = settings.alerts.clone();
-        let Some(listen) = &settings.api else { return Ok(Settled { open: None, alerts }) };
+        let Settings { alerts, flows, .. } = settings.clone();
+        let Some(listen) = &settings.api else { return Ok(Settled { open: None, alerts, flows }) };
         let refused = |why: String| Refused::one(format!("[ERROR] the control API over TCP: {why}"));
         let keeper = Keeper::open(listen).map_err(refused)?;
         let old = self.0.borrow().open.clone();
@@ -88,7 +91,8 @@ impl Gate {
             Some(old) => Arc::clone(&old.listener),
             None => Arc::new(bind(listen).map_err(refused)?),
         };
-        Ok(Settled { open: Some(Arc::new(Open { listen: listen.clone(), listener, keeper, tokens })), alerts })
+        let open = Arc::new(Open { listen: listen.clone(), listener, keeper, tokens });
+        Ok(Settled { open: Some(open), alerts, flows })
     }
 
     /// Makes it so.
@@ -110,6 +114,12 @@ impl Gate {
     #[must_use]
     pub fn alerts(&self) -> PathBuf {
         self.0.borrow().alerts.clone()
+    }
+
+    /// Where flows are stored, if they are.
+    #[must_use]
+    pub fn flows(&self) -> PathBuf {
+        self.0.borrow().flows.clone()
     }
 }
 

@@ -1,5 +1,5 @@
 //! The description of the API for machines (OpenAPI 3.1), made from the table of routes and the types of answers.
-use super::alerts::{AlertCounts, AlertTimeline, Alerts, NoteText, NotedAlert, Which};
+use super::alerts::{AlertCounts, AlertFlows, AlertTimeline, Alerts, NoteText, NotedAlert, Which, WhichFlows};
 use super::blacklists::Blacklists;
 use super::ledgers::Ledger;
 use super::prefilter::{Prefilter, Rules};
@@ -35,6 +35,7 @@ fn description() -> Value {
         NotedAlert,
         AlertCounts,
         AlertTimeline,
+        AlertFlows,
         NoteText,
         Blacklists,
         Ledger,
@@ -42,7 +43,8 @@ fn description() -> Value {
         Rules,
         Part,
         Tap,
-        Which
+        Which,
+        WhichFlows
     );
     for (name, schema) in referred {
         components = components.schema(name, schema);

@@ -73,6 +73,7 @@ routes! {
     GET "/v1/alerts/counts" Viewer "AlertCounts" alerts::counts, "How many alerts there are, and how many are gone for which reason";
     GET "/v1/alerts/timeline" Viewer "AlertTimeline" alerts::timeline, "How many alerts of which category when; order and limit do not matter" query "Which";
     GET "/v1/alerts/{name}" Viewer "NotedAlert" alerts::one, "An alert by its number, its ID or the beginning of it";
+    GET "/v1/alerts/{name}/flows" Viewer "AlertFlows" alerts::flows, "The flows that an alert speaks of, where they are stored on this box" query "WhichFlows";
     POST "/v1/alerts/{name}/acknowledge" Operator "Done" alerts::acknowledge, "Mark an alert as seen";
     POST "/v1/alerts/{name}/reopen" Operator "Done" alerts::reopen, "Make an alert new again";
     POST "/v1/alerts/{name}/notes" Operator "Done" alerts::note, "Write a note on an alert" body "NoteText";

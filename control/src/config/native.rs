@@ -344,6 +344,7 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
             ));
         }
     }
+    let (alerts, flows) = api::stored(files);
     model::Settings {
         stop_grace: Duration::from_millis(table.stop_grace_ms.into()),
         heartbeat: (table.heartbeat_s > 0).then(|| Duration::from_secs(table.heartbeat_s.into())),
@@ -351,7 +352,8 @@ fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused
         log_bytes_max: u64::from(table.log_size_mib) << 20,
         log_files_max: table.log_files,
         api: api::of_files(files, wrong),
-        alerts: api::alerts(files),
+        alerts,
+        flows,
     }
 }
 

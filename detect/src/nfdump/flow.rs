@@ -41,6 +41,12 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// TCP flags as nfdump prints them: letters of `CEUAPRSF`, dots for those that were not seen.
+    pub fn flag_letters(&self) -> String {
+        let letters = "CEUAPRSF".chars().enumerate();
+        letters.map(|(at, letter)| if self.tcp_flags & (0x80 >> at) != 0 { letter } else { '.' }).collect()
+    }
+
     /// Appends the record. Addresses of two families cannot be written together: then the record has none.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let start = out.len();

@@ -23,6 +23,37 @@ impl Range {
     pub(super) fn keys(&self) -> (Vec<u8>, Vec<u8>) {
         (key(self.first), key(self.last))
     }
+
+    /// Networks that together are the range, in order: 254 at the most.
+    pub(super) fn networks(&self) -> Vec<(IpAddr, u8)> {
+        let (width, bits) = match (self.first, self.last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => (32, [first.to_bits().into(), last.to_bits().into()]),
+            (first, last) => (128, [first, last].map(bits_of_v6)),
+        };
+        let [mut at, last]: [u128; 2] = bits;
+        let mut networks = Vec::new();
+        loop {
+            // The largest network that begins here and does not reach beyond the end.
+            let mut host = at.trailing_zeros().min(width);
+            while host > 0 && (last - at) < u128::MAX >> (128 - host) {
+                host -= 1;
+            }
+            let ip = if width == 32 { Ipv4Addr::from_bits(at as u32).into() } else { Ipv6Addr::from_bits(at).into() };
+            networks.push((ip, (width - host) as u8));
+            let network_last = at | u128::MAX.checked_shr(128 - host).unwrap_or(0);
+            if network_last >= last {
+                return networks;
+            }
+            at = network_last + 1;
+        }
+    }
+}
+
+fn bits_of_v6(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
 }
 
 impl FromStr for Range {
@@ -66,6 +97,22 @@ fn key(ip: IpAddr) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranges_are_networks() {
+        let networks = |text: &str| {
+            let networks = text.parse::<Range>().unwrap().networks().into_iter();
+            networks.map(|(ip, length)| format!("{ip}/{length}")).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(networks("192.0.2.7"), "192.0.2.7/32");
+        assert_eq!(networks("192.0.2.7/24"), "192.0.2.0/24");
+        assert_eq!(networks("0.0.0.0/0"), "0.0.0.0/0");
+        assert_eq!(networks("::/0"), "::/0");
+        assert_eq!(networks("192.0.2.1-192.0.2.6"), "192.0.2.1/32 192.0.2.2/31 192.0.2.4/31 192.0.2.6/32");
+        assert_eq!(networks("255.255.255.254-255.255.255.255"), "255.255.255.254/31");
+        assert_eq!(networks("2001:db8::ffff-2001:db8::1:0"), "2001:db8::ffff/128 2001:db8::1:0/128");
+        assert_eq!(networks("::1-ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe").split(' ').count(), 254);
+    }
 
     #[test]
     fn what_is_a_range() {

@@ -100,7 +100,7 @@ impl Side {
 }
 
 /// A time of the document, in milliseconds since 1970.
-fn time(document: &Value, key: &str) -> Option<i64> {
+pub(super) fn time(document: &Value, key: &str) -> Option<i64> {
     let time: jiff::Timestamp = document.get(key)?.as_str()?.parse().ok()?;
     Some(time.as_millisecond())
 }

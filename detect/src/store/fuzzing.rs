@@ -1,12 +1,19 @@
 //! Harnesses: each takes any bytes and must return.
-use super::{Document, Range, when};
+use super::{Cause, Document, Range, when};
+use crate::nfdump::filter;
 use jiff::{Timestamp, tz::TimeZone};
 
-/// Any text as a document, an address and a time. What is indexed of a document is bounded.
+/// Any text as a document, an address and a time. What is indexed of a document is bounded, and a question for its flows is one that filters
+/// can say.
 pub fn fuzz_alert_store(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if let Some(document) = Document::read(&text) {
         assert!(document.addresses.len() <= 1024 && document.categories.len() <= 64 && document.nodes.len() <= 64);
+    }
+    if let Ok(document) = serde_json::from_str(&text) {
+        for cause in [false, true].into_iter().filter_map(|with_answers| Cause::of(&document, with_answers)) {
+            assert!(cause.from <= cause.until && filter::parse(&cause.filter).is_ok(), "{cause:?}");
+        }
     }
     if let Ok(range) = text.parse::<Range>() {
         let (first, last) = range.keys();

@@ -1,8 +1,10 @@
 //! A Chromium without a window, driven by its DevTools protocol over a pipe: JSON texts that end with NUL.
 use super::site::PATIENCE;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -115,6 +117,28 @@ impl Browser {
             );
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) fn picture(&mut self, page: &Page, file: &Path) {
+        let height = self.value(page, "document.documentElement.scrollHeight");
+        let window = json!({"width": 1280, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.ask(Some(page), "Emulation.setDeviceMetricsOverride", &window);
+        let told = self.ask(Some(page), "Page.captureScreenshot", &json!({}));
+        let mut decode = Command::new("base64");
+        let mut decode = decode
+            .arg("-d")
+            .stdin(Stdio::piped())
+            .stdout(File::create(file).expect("a file"))
+            .spawn()
+            .expect("coreutils");
+        decode
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(told["data"].as_str().expect("a picture").as_bytes())
+            .expect("taken");
+        assert!(decode.wait().expect("our child").success(), "{}", file.display());
     }
 
     /// What the pages complained of since this was asked: exceptions, the console, what the policy forbade, answers that are errors.

@@ -2,6 +2,7 @@
 use super::{File, Place, Refused};
 use crate::api::tokens;
 use crate::model::Listen;
+use detect::nfdump::FOLDER;
 use detect::store;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,12 +32,16 @@ pub struct Api {
     /// The alert store that it shows, as `store: {path: ...}` of reporters names it.
     #[schemars(with = "String", example = &store::PATH)]
     pub alerts: Option<PathBuf>,
+    /// A folder with files of nfdump, as nfcapd keeps them: in it the flows that caused an alert are looked for.
+    #[schemars(with = "String", example = &FOLDER)]
+    pub flows: Option<PathBuf>,
 }
 
-/// The alert store.
-pub(super) fn alerts(files: &[(Place<'_>, File)]) -> PathBuf {
-    let mut tables = files.iter().filter_map(|(_, file)| file.api.as_ref());
-    tables.find_map(|table| table.alerts.clone()).unwrap_or_else(|| store::PATH.into())
+/// The alert store, and the folder of flows.
+pub(super) fn stored(files: &[(Place<'_>, File)]) -> (PathBuf, PathBuf) {
+    let of = |key: fn(&Api) -> Option<PathBuf>| files.iter().find_map(|(_, file)| file.api.as_ref().and_then(key));
+    let alerts = of(|table| table.alerts.clone()).unwrap_or_else(|| store::PATH.into());
+    (alerts, of(|table| table.flows.clone()).unwrap_or_else(|| FOLDER.into()))
 }
 
 /// What the files say of it.

@@ -31,7 +31,7 @@ pub fn read(path: &Path, template: &Settings) -> Result<Settings, Refused> {
     }
     Ok(match table {
         Some(_) => told,
-        None => Settings { api: told.api, alerts: told.alerts, ..template.clone() },
+        None => Settings { api: told.api, alerts: told.alerts, flows: told.flows, ..template.clone() },
     })
 }
 
@@ -56,10 +56,12 @@ mod tests {
 
     #[test]
     fn tables_beside_a_template() {
-        let api = "[api]\nlisten = \"[::1]:8443\"\ncertificate = \"/c\"\nkey = \"/k\"\nalerts = \"/a.db\"\n";
+        let api =
+            "[api]\nlisten = \"[::1]:8443\"\ncertificate = \"/c\"\nkey = \"/k\"\nalerts = \"/a.db\"\nflows = \"/f\"\n";
         let settings = told(api).expect("taken");
         assert_eq!(settings.api.as_ref().map(|api| api.address.port()), Some(8443));
-        assert_eq!(settings, Settings { api: settings.api.clone(), alerts: "/a.db".into(), ..Settings::default() });
+        let api = settings.api.clone();
+        assert_eq!(settings, Settings { api, alerts: "/a.db".into(), flows: "/f".into(), ..Settings::default() });
         let settings = told("[supervisor]\nheartbeat_s = 9\n").expect("taken");
         assert_eq!(settings.heartbeat, Some(Duration::from_secs(9)));
         assert_eq!((settings.lane_heartbeat.is_some(), settings.api), (true, None), "the table is whole");
