@@ -4,6 +4,7 @@
 mod files;
 mod layers;
 mod logins;
+mod media;
 mod networks;
 mod protocols;
 mod quality;
@@ -60,13 +61,14 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 9] = [
+    const LISTS: [&[Case]; 10] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
         logins::CASES,
         sessions::CASES,
         networks::CASES,
+        media::CASES,
         services::CASES,
         quality::CASES,
         files::CASES,

@@ -19,6 +19,7 @@ pub mod passivedns;
 pub mod pop3;
 pub mod quic;
 pub mod rdp;
+pub mod rtp;
 pub mod rtsp;
 pub mod segments;
 pub mod sip;

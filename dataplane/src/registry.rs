@@ -401,6 +401,7 @@ plugins! {
     dhcp: crate::l7::dhcp::Dhcp = 21,
     snmp: crate::l7::snmp::Snmp = 22,
     stun: crate::l7::stun::Stun = 23,
+    rtp: crate::l7::rtp::Rtp = 36,
     communityid: crate::stat::communityid::CommunityId,
     tcpquality: crate::stat::tcpquality::TcpQuality,
     application: crate::stat::application::Application,

@@ -37,7 +37,7 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 13] = [
+const OURS: [&str; 14] = [
     "ssh",
     "rdp",
     "smb",
@@ -48,6 +48,7 @@ const OURS: [&str; 13] = [
     "dhcp",
     "snmp",
     "stun",
+    "rtp",
     "communityid",
     "tcpquality",
     "application",
