@@ -1,4 +1,5 @@
 //! The two faces of the exporter: whose values are written.
+use record::Time;
 
 /// `sonda probe` speaks the correct values, `sonda ipfixprobe` those of the original, its known mistakes included, because sites
 /// compare. Each place that asks is a row in docs/compatibility.md.
@@ -13,5 +14,11 @@ pub enum Face {
 impl Face {
     pub fn is_original(self) -> bool {
         self == Face::Ipfixprobe
+    }
+
+    /// A packet's time as the face knows it: the original has microseconds only.
+    #[inline(always)]
+    pub(crate) fn time(self, at: Time) -> Time {
+        if self.is_original() { at.whole_micros() } else { at }
     }
 }

@@ -296,7 +296,7 @@ impl Lane {
         let (mut kept, mut left) = (0, None);
         for frame in frames {
             if self.share.leaves(frame, self.decode.face) {
-                left = Some((kept, known(frame.at, self.decode.face)));
+                left = Some((kept, self.decode.face.time(frame.at)));
             } else {
                 own[kept] = *frame;
                 kept += 1;
@@ -338,7 +338,10 @@ impl Lane {
     /// Decodes a burst, each frame into the packet at its place; what is no packet, or another lane's, has no key. Answers as
     /// [`Lane::count`].
     fn decode_all(&mut self, frames: &[Frame<'_>]) -> (usize, usize) {
-        warm(frames);
+        // What was asked for some bursts ago has come.
+        if self.ahead == 0 {
+            warm(frames);
+        }
         let mut kept = frames.len();
         let mut bytes = frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         let mut left = decode_usual(frames, &self.decode, &mut self.packets, self.ahead);
@@ -351,9 +354,6 @@ impl Lane {
             left &= left - 1;
         }
         let packets = &mut self.packets[..frames.len()];
-        if self.decode.face.is_original() {
-            packets.iter_mut().for_each(|packet| packet.at = packet.at.whole_micros());
-        }
         let last = packets.iter().rposition(|packet| !packet.key.is_none());
         if let Some(last) = last {
             self.now = packets[last].at;
@@ -387,16 +387,9 @@ impl Lane {
             && let Some(fragments) = &mut self.fragments
             && self.share.has(&packet.key)
         {
-            packet.at = known(packet.at, self.decode.face);
             fragments.resolve(packet, frame.bytes, self.decode.split);
             packet.hash = packet.key.hash(self.decode.seed);
         }
         true
     }
-}
-
-/// A time as the face knows it: the original has microseconds only.
-#[inline(always)]
-fn known(at: Time, face: Face) -> Time {
-    if face.is_original() { at.whole_micros() } else { at }
 }

@@ -1,16 +1,20 @@
 //! Messages over UDP (IPFIX, NetFlow): they are gathered and leave by one system call for many, those of equal size by one way through
 //! the kernel.
 use crate::export::{Loss, RecordDrop};
+use order::Arranger;
 use std::io;
 use std::net::UdpSocket;
 use std::ops::Range;
 use std::os::fd::AsFd;
 use sys::{RUN_BYTES_MAX, RUN_MAX, Run, SEND_MAX, send_many};
 
-/// Bytes gathered at the most, unless a message alone is longer: a whole run.
-const GATHER_BYTES: usize = RUN_BYTES_MAX;
-/// Messages gathered at the most: a receiver's usual buffer (net.core.rmem_default) has room for some 92 datagrams of 1,458 bytes.
+mod order;
+
+/// Messages gathered at the most: a receiver's usual buffer (net.core.rmem_default) has room for some 92 datagrams of 1,458 bytes. The more there
+/// are, the more are of equal size.
 const GATHER_MAX: usize = 64;
+/// Bytes gathered at the most, unless a message alone is longer.
+const GATHER_BYTES: usize = GATHER_MAX * 1_458;
 /// Refusals in a row after which a datagram is given up: each is an error that the kernel tells once, about an earlier one.
 const REFUSALS_MAX: u32 = 4;
 
@@ -19,7 +23,7 @@ const REFUSALS_MAX: u32 = 4;
 /// again. A message that is given up has its place in the sequence numbers, so the collector sees the gap.
 ///
 /// Messages of equal size go as a [`Run`], which is one datagram in all of this until the kernel cuts it: refused as one, lost as one.
-/// Flows of one kind fill all their messages alike; with several kinds a run is rarely longer than two, for a flush ends each kind's.
+/// Flows of one kind fill all their messages alike; those of several kinds are put in an order that makes runs, where that is free.
 pub(super) struct Datagrams {
     socket: UdpSocket,
     to: String,
@@ -27,6 +31,8 @@ pub(super) struct Datagrams {
     waiting: Vec<u8>,
     /// Where each of them ends, and its records.
     ends: Vec<(usize, u64)>,
+    /// Where the order of messages is free: puts those that wait in a better one.
+    arranger: Option<Arranger>,
     /// Messages in a run at the most: 1 if the kernel, or the way to the peer, does not take runs.
     run_max: usize,
     /// Records of the run sent last.
@@ -45,11 +51,17 @@ impl Datagrams {
             to,
             waiting: Vec::with_capacity(GATHER_BYTES.max(usize::from(u16::MAX))),
             ends: Vec::with_capacity(GATHER_MAX),
+            arranger: None,
             last: 0,
             lost: 0,
             trouble: None,
             templates_lost: false,
         }
+    }
+
+    /// As [`Datagrams::new`], for IPFIX: messages with flows that wait together go in any order, and are numbered in it.
+    pub(super) fn of_ipfix(socket: UdpSocket, to: String) -> Datagrams {
+        Datagrams { arranger: Some(Arranger::default()), ..Datagrams::new(socket, to) }
     }
 
     pub(super) fn send(&mut self, message: &[u8], records: u64) {
@@ -64,6 +76,9 @@ impl Datagrams {
     pub(super) fn flush(&mut self) {
         let (mut at, mut refusals, mut suspect) = (0, 0, false);
         let mut run_max = self.run_max;
+        if let Some(arranger) = self.arranger.as_mut().filter(|_| run_max > 1) {
+            arranger.arrange(&mut self.waiting, &mut self.ends);
+        }
         while at < self.ends.len() {
             let waiting = self.runs_from(at, run_max).map(|run| self.bytes(&run));
             match send_many(self.socket.as_fd(), waiting) {
@@ -209,13 +224,12 @@ mod tests {
     #[test]
     fn gathered_messages_go_out_when_many_wait_and_at_the_end() {
         let (there, mut datagrams) = pair();
-        let run = GATHER_BYTES / 1400;
-        for _ in 0..run {
+        for _ in 0..GATHER_MAX {
             datagrams.send(&[1; 1400], 3);
         }
         assert_eq!(arrived(&there).len(), 0);
         datagrams.send(&[1; 1400], 3);
-        assert_eq!(arrived(&there).len(), run);
+        assert_eq!(arrived(&there).len(), GATHER_MAX);
         datagrams.send(&[1; 20], 1);
         datagrams.close();
         assert_eq!((arrived(&there).len(), datagrams.loss().is_none()), (2, true));

@@ -77,7 +77,7 @@ pub fn warm(burst: &[Frame<'_>]) {
 #[cold]
 #[inline(never)]
 pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Result<(), PacketDrop> {
-    *packet = Packet { at: frame.at, ..Packet::default() };
+    *packet = Packet { at: config.face.time(frame.at), ..Packet::default() };
     let mut walk = Walk::new(packet, frame.bytes, frame.wire_len as usize, !config.face.is_original());
     let mut next = ether::link(&mut walk, frame.link);
     loop {
@@ -213,7 +213,7 @@ impl<const ORIGINAL: bool, const SPLIT: bool> Ip<'_, '_, ORIGINAL, SPLIT> {
         if header_len > 20 && ORIGINAL {
             tcp::accepted_by_original(self.bytes.get(l4 + 20..payload_at)?).then_some(())?;
         }
-        packet.at = self.frame.at;
+        packet.at = if ORIGINAL { Face::Ipfixprobe } else { Face::Native }.time(self.frame.at);
         packet.fragment_id = 0;
         packet.mac_at = 0;
         packet.fragment = Fragment::No;

@@ -162,7 +162,7 @@ impl Cache {
         self.stats.bytes += bytes;
         if let Some(Held { mut flow, reason, last_word }) = returned.held {
             add(&mut flow, credit);
-            flow.last = flow.last.max(self.known(credit.last));
+            flow.last = flow.last.max(self.config.face.time(credit.last));
             hand_over(&mut flow, reason, last_word, &mut self.plugins, &mut self.stats, batch);
         } else if let Some(slot) = self.table.find(returned.hash, &returned.key) {
             // A flow that is lent leaves the table by `hold` only, so this is the one that the ticket is for.
@@ -178,17 +178,12 @@ impl Cache {
 
     /// Notes when a flow had a packet last.
     fn saw(&mut self, slot: Slot, last: Time) {
-        let last = self.known(last);
+        let last = self.config.face.time(last);
         let flow = self.table.flow_mut(slot);
         if last > flow.last {
             flow.last = last;
             self.table.touch(slot, last.secs());
         }
-    }
-
-    /// A time as the face knows it.
-    fn known(&self, at: Time) -> Time {
-        if self.config.face.is_original() { at.whole_micros() } else { at }
     }
 }
 
