@@ -1,10 +1,14 @@
 //! Golden captures by name: small, one idea each, every byte made here. All begin at [`EPOCH`](crate::EPOCH).
 //!
 //! The numbers beside each case were reasoned out or counted by other tools (capinfos), never by our decoder.
+mod clear;
+mod directories;
 mod files;
 mod layers;
 mod logins;
 mod networks;
+mod peers;
+mod plants;
 mod protocols;
 mod quality;
 mod services;
@@ -60,7 +64,7 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 9] = [
+    const LISTS: [&[Case]; 13] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
@@ -69,6 +73,10 @@ pub fn cases() -> &'static [Case] {
         networks::CASES,
         services::CASES,
         quality::CASES,
+        directories::CASES,
+        plants::CASES,
+        peers::CASES,
+        clear::CASES,
         files::CASES,
     ];
     const COUNT: usize = {

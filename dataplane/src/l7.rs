@@ -1,17 +1,24 @@
 //! What the payload says, one protocol a file: its parser and the fields it exports.
 mod assembly;
+mod bencode;
+pub mod bittorrent;
 mod der;
 pub mod dhcp;
+pub mod dnp3;
 pub mod dns;
 pub mod dnssd;
 mod entries;
 pub mod ftp;
 pub(crate) mod headers;
 pub mod http;
+pub mod http2;
+pub mod iec104;
 pub mod imap;
 pub mod kerberos;
+pub mod ldap;
 mod lines;
 mod messages;
+pub mod modbus;
 pub mod mqtt;
 pub mod netbios;
 pub mod ntp;

@@ -37,7 +37,7 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 13] = [
+const OURS: [&str; 19] = [
     "ssh",
     "rdp",
     "smb",
@@ -48,6 +48,12 @@ const OURS: [&str; 13] = [
     "dhcp",
     "snmp",
     "stun",
+    "ldap",
+    "modbus",
+    "dnp3",
+    "iec104",
+    "bittorrent",
+    "http2",
     "communityid",
     "tcpquality",
     "application",
