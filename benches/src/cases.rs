@@ -1,6 +1,7 @@
 //! Golden captures by name: small, one idea each, every byte made here. All begin at [`EPOCH`](crate::EPOCH).
 //!
 //! The numbers beside each case were reasoned out or counted by other tools (capinfos), never by our decoder.
+mod certificates;
 mod clear;
 mod directories;
 mod files;
@@ -64,7 +65,7 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 13] = [
+    const LISTS: [&[Case]; 14] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
@@ -77,6 +78,7 @@ pub fn cases() -> &'static [Case] {
         plants::CASES,
         peers::CASES,
         clear::CASES,
+        certificates::CASES,
         files::CASES,
     ];
     const COUNT: usize = {

@@ -37,4 +37,5 @@ pub mod ssh;
 mod streams;
 pub mod stun;
 pub mod tls;
+pub mod tlsserver;
 pub mod wg;

@@ -407,6 +407,7 @@ plugins! {
     iec104: crate::l7::iec104::Iec104 = 33,
     bittorrent: crate::l7::bittorrent::Bittorrent = 34,
     http2: crate::l7::http2::Http2 = 35,
+    tlsserver: crate::l7::tlsserver::TlsServer = 2,
     communityid: crate::stat::communityid::CommunityId,
     tcpquality: crate::stat::tcpquality::TcpQuality,
     application: crate::stat::application::Application,

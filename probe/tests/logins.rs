@@ -64,6 +64,7 @@ const FIELDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("iec104", &["address"], &["iec60870_asdu.addr"], "iec60870_asdu"),
     ("iec104", &["&controls"], &["iec60870_104.utype"], "iec60870_104.type == 3"),
     ("bittorrent", &["info_hash"], &["bittorrent.info_hash"], "bittorrent"),
+    ("tlsserver", &["cipher"], &["tls.handshake.ciphersuite"], "tls.handshake.type == 2"),
 ];
 
 #[test]
@@ -162,6 +163,21 @@ fn peers_and_nodes_are_those_of_tshark() {
         let digits: String = client.bytes().map(|byte| format!("{byte:02x}")).collect();
         assert!(read.iter().any(|id| id.starts_with(&digits)), "{client} in {read:?}");
     }
+}
+
+/// The certificate has its common names in UTF-8, and nothing else.
+#[test]
+fn names_in_certificates_are_those_of_tshark() {
+    if tools::skipped() {
+        return;
+    }
+    let folder = Folder::new();
+    let capture = folder.capture("tlsserver");
+    let args = ["-Y", "tls.handshake.type == 11", "-E", "aggregator=|"];
+    let table = tools::tshark_fields(&capture, &args, &["x509sat.uTF8String"]);
+    let read: BTreeSet<String> = table.trim().split('|').map(String::from).collect();
+    assert_eq!(read.len(), 2);
+    assert_eq!(told(&capture, "tlsserver", &["subject", "issuer"]), read);
 }
 
 /// Fingerprints put together from what tshark reads of the frames.

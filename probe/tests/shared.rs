@@ -37,7 +37,7 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 19] = [
+const OURS: [&str; 20] = [
     "ssh",
     "rdp",
     "smb",
@@ -54,6 +54,7 @@ const OURS: [&str; 19] = [
     "iec104",
     "bittorrent",
     "http2",
+    "tlsserver",
     "communityid",
     "tcpquality",
     "application",

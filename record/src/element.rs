@@ -535,6 +535,7 @@ elements! {
         31100 http2Fingerprint String,
         31101 http2SettingsRev String,
         31102 http2Grpc Unsigned8,
+        31120 tlsJa4sFingerprint String,
     }
     /// Flowmon Networks, PEN 39499.
     flowmon(FLOWMON) {
