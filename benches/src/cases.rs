@@ -1,11 +1,16 @@
 //! Golden captures by name: small, one idea each, every byte made here. All begin at [`EPOCH`](crate::EPOCH).
 //!
 //! The numbers beside each case were reasoned out or counted by other tools (capinfos), never by our decoder.
+mod certificates;
+mod clear;
+mod directories;
 mod files;
 mod layers;
 mod logins;
 mod media;
 mod networks;
+mod peers;
+mod plants;
 mod protocols;
 mod quality;
 mod services;
@@ -61,7 +66,7 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 10] = [
+    const LISTS: [&[Case]; 15] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
@@ -71,6 +76,11 @@ pub fn cases() -> &'static [Case] {
         media::CASES,
         services::CASES,
         quality::CASES,
+        directories::CASES,
+        plants::CASES,
+        peers::CASES,
+        clear::CASES,
+        certificates::CASES,
         files::CASES,
     ];
     const COUNT: usize = {

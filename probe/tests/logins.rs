@@ -49,6 +49,22 @@ const FIELDS: &[(&str, &[&str], &[&str], &str)] = &[
     ("stun", &["mapped"], &["stun.att.ipv4"], "stun.type == 0x0101"),
     ("stun", &["software", "software_rev"], &["stun.att.software"], "stun"),
     ("stun", &["realm"], &["stun.att.realm"], "stun"),
+    ("ldap", &["version"], &["ldap.version"], "ldap"),
+    ("ldap", &["dn"], &["ldap.name"], "ldap"),
+    ("ldap", &["mechanism"], &["ldap.mechanism"], "ldap"),
+    ("ldap", &["result"], &["ldap.resultCode"], "ldap.protocolOp == 1 && ldap.resultCode != 14"),
+    ("ldap", &["#operations"], &["ldap.protocolOp"], "ldap.protocolOp"),
+    ("modbus", &["unit"], &["mbtcp.unit_id"], "mbtcp"),
+    ("modbus", &["#functions"], &["modbus.func_code"], "mbtcp"),
+    ("modbus", &["exception"], &["modbus.exception_code"], "mbtcp"),
+    ("dnp3", &["source", "destination"], &["dnp3.src", "dnp3.dst"], "dnp3"),
+    ("dnp3", &["#functions"], &["dnp3.al.func"], "dnp3.al.func < 64"),
+    ("iec104", &["types"], &["iec60870_asdu.typeid"], "iec60870_asdu"),
+    ("iec104", &["#causes"], &["iec60870_asdu.causetx"], "iec60870_asdu"),
+    ("iec104", &["address"], &["iec60870_asdu.addr"], "iec60870_asdu"),
+    ("iec104", &["&controls"], &["iec60870_104.utype"], "iec60870_104.type == 3"),
+    ("bittorrent", &["info_hash"], &["bittorrent.info_hash"], "bittorrent"),
+    ("tlsserver", &["cipher"], &["tls.handshake.ciphersuite"], "tls.handshake.type == 2"),
 ];
 
 #[test]
@@ -74,24 +90,45 @@ fn tshark_reads_the_same() {
 /// What stands for a value that is not there.
 const NOTHING: [&str; 4] = ["", "0", "0.0.0.0", "::"];
 
-/// Distinct values of a plugin's fields in all flows; numbers in decimal, none for 0 and for what is not there.
+/// Distinct values of a plugin's fields in all flows; numbers in decimal, none for 0 and for what is not there. Of a field with # before its name
+/// the numbers of the bits that are set, with & their values.
 fn told(capture: &Path, plugin: &str, names: &[&str]) -> BTreeSet<String> {
     let flows = flows(capture, &["--stats", "none", "--l7", plugin]);
-    let values = flows.iter().flat_map(|flow| names.iter().map(|name| flow[plugin][*name].clone()));
-    let text = |value| match value {
-        Value::String(text) => text,
-        Value::Number(number) => number.to_string(),
-        _ => String::new(),
-    };
-    values.map(text).filter(|text| !NOTHING.contains(&text.as_str())).collect()
+    let records = flows.iter().map(|flow| &flow[plugin]).filter(|record| !record.is_null());
+    let values = records.flat_map(|record| names.iter().flat_map(|name| values(record, name)));
+    values.filter(|text| !NOTHING.contains(&text.as_str())).collect()
+}
+
+fn values(record: &Value, name: &str) -> Vec<String> {
+    let first = name.chars().next();
+    if let Some(name) = name.strip_prefix(['#', '&']) {
+        let set = record[name].as_u64().unwrap_or_else(|| panic!("no number {name} in {record}"));
+        let bits = (0..u64::BITS).filter(|bit| set >> bit & 1 != 0);
+        return bits.map(|bit| if first == Some('#') { bit.to_string() } else { (1u64 << bit).to_string() }).collect();
+    }
+    match &record[name] {
+        Value::String(text) => vec![text.clone()],
+        Value::Number(number) => vec![number.to_string()],
+        Value::Array(items) => items.iter().map(ToString::to_string).collect(),
+        _ => panic!("no value {name} in {record}"),
+    }
 }
 
 /// The same of tshark's fields, in the form of ours.
 fn read(capture: &Path, names: &[&str], filter: &str) -> BTreeSet<String> {
     // A name's parts come as one text, as they do here.
-    let args = ["-d", "tcp.port==2222,ssh", "-Y", filter, "-E", "aggregator=|"];
+    let args = ["-d", "tcp.port==2222,ssh", "-d", "tcp.port==5020,mbtcp", "-Y", filter, "-E", "aggregator=|"];
     let table = tools::tshark_fields(capture, &args, names);
-    table.split(['\t', '\n']).map(plain).filter(|value| !NOTHING.contains(&value.as_str())).collect()
+    let values = table.split(['\t', '\n']).flat_map(|value| {
+        let is_list = value.split('|').all(|part| number(part).is_some());
+        value.split(if is_list { '|' } else { '\t' }).map(plain)
+    });
+    values.filter(|value| !NOTHING.contains(&value.as_str())).collect()
+}
+
+/// A number in decimal or, behind 0x, in hexadecimal digits.
+fn number(text: &str) -> Option<u64> {
+    text.strip_prefix("0x").map_or_else(|| text.parse().ok(), |digits| u64::from_str_radix(digits, 16).ok())
 }
 
 /// A cookie without its name, a number in decimal, a host without the root.
@@ -100,8 +137,152 @@ fn plain(value: &str) -> String {
     let value = value.strip_prefix("Cookie: mstshash=").unwrap_or(value);
     // Of a name in the DNS's form the root is not told here.
     let value = value.strip_suffix('.').unwrap_or(value);
-    let number = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let number = number(value).filter(|_| value.starts_with("0x"));
     number.map_or_else(|| value.replace('|', "/"), |number| number.to_string())
+}
+
+/// Each node is one of those that tshark reads, and each client the beginning of a peer's id or a node's version.
+#[test]
+fn peers_and_nodes_are_those_of_tshark() {
+    if tools::skipped() {
+        return;
+    }
+    let folder = Folder::new();
+    let capture = folder.capture("bittorrent");
+    let table =
+        tools::tshark_fields(&capture, &["-E", "aggregator=|"], &["bittorrent.peer_id", "bt-dht.bencoded.string"]);
+    let read: Vec<&str> = table.split(['\t', '\n', '|']).collect();
+    let nodes = told(&capture, "bittorrent", &["node", "node_rev"]);
+    assert_eq!(nodes.len(), 2);
+    for node in nodes {
+        assert!(read.windows(2).any(|pair| pair == ["id", &node]), "{node} in {read:?}");
+    }
+    let clients = told(&capture, "bittorrent", &["client", "client_rev"]);
+    assert_eq!(clients.iter().map(String::as_str).collect::<Vec<_>>(), ["-TR4050-", "-qB4520-", "LT", "UT"]);
+    for client in clients {
+        let digits: String = client.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(read.iter().any(|id| id.starts_with(&digits)), "{client} in {read:?}");
+    }
+}
+
+/// The certificate has its common names in UTF-8, and nothing else.
+#[test]
+fn names_in_certificates_are_those_of_tshark() {
+    if tools::skipped() {
+        return;
+    }
+    let folder = Folder::new();
+    let capture = folder.capture("tlsserver");
+    let args = ["-Y", "tls.handshake.type == 11", "-E", "aggregator=|"];
+    let table = tools::tshark_fields(&capture, &args, &["x509sat.uTF8String"]);
+    let read: BTreeSet<String> = table.trim().split('|').map(String::from).collect();
+    assert_eq!(read.len(), 2);
+    assert_eq!(told(&capture, "tlsserver", &["subject", "issuer"]), read);
+}
+
+/// Fingerprints put together from what tshark reads of the frames.
+#[test]
+fn fingerprints_of_http2_are_made_of_what_tshark_reads() {
+    if tools::skipped() {
+        return;
+    }
+    // The numbers, then the values of numbers 1 to 6.
+    const SETTINGS: [&str; 7] = [
+        "http2.settings.id",
+        "http2.settings.header_table_size",
+        "http2.settings.enable_push",
+        "http2.settings.max_concurrent_streams",
+        "http2.settings.initial_window_size",
+        "http2.settings.max_frame_size",
+        "http2.settings.max_header_list_size",
+    ];
+    const OTHERS: [&str; 8] = [
+        "http2.window_update.window_size_increment",
+        "http2.type",
+        "http2.streamid",
+        "http2.exclusive",
+        "http2.stream_dependency",
+        "http2.headers.weight_real",
+        "http2.header.name",
+        "http2.header.value",
+    ];
+    let folder = Folder::new();
+    let capture = folder.capture("http2");
+    let flows = flows(&capture, &["--stats", "none", "--l7", "http2"]);
+    assert_eq!(flows.len(), 2);
+    for flow in flows {
+        let side = |port: &Value, wanted: &[&str]| -> Vec<Vec<String>> {
+            let filter = format!("http2 && tcp.srcport == {port}");
+            let args = ["-d", "tcp.port==8080,http2", "-d", "tcp.port==50051,http2", "-Y", &filter];
+            let mut columns = vec![Vec::new(); wanted.len()];
+            for line in tools::tshark_fields(&capture, &args, wanted).lines() {
+                for (column, values) in columns.iter_mut().zip(line.split('\t')) {
+                    column.extend(values.split(',').filter(|value| !value.is_empty()).map(String::from));
+                }
+            }
+            columns
+        };
+        let settings = |port| {
+            let values = side(port, &SETTINGS);
+            let one = |number: &String| {
+                let place: usize = number.parse().expect("a number");
+                // true and false of one, in tshark's way.
+                let value = match values[place][0].as_str() {
+                    "False" => "0",
+                    "True" => "1",
+                    value => value,
+                };
+                format!("{number}:{value}")
+            };
+            values[0].iter().map(one).collect::<Vec<_>>().join(";")
+        };
+        let http2 = &flow["http2"];
+        assert_eq!(http2["settings_rev"], settings(&flow["dst_port"]).as_str());
+        let [windows, types, streams, alone, on, weights, names, values] =
+            side(&flow["src_port"], &OTHERS).try_into().expect("a column a field");
+        let prior = types.iter().zip(&streams).filter(|(kind, _)| *kind == "2").enumerate();
+        let prior: Vec<String> =
+            prior.map(|(at, (_, stream))| format!("{stream}:{}:{}:{}", alone[at], on[at], weights[at])).collect();
+        let prior = if prior.is_empty() { "0".into() } else { prior.join(",") };
+        let window = windows.first().map_or("00", String::as_str);
+        let letters: Vec<&str> =
+            names.iter().filter_map(|name| name.strip_prefix(':')).map(|name| &name[..1]).collect();
+        let want = format!("{}|{window}|{prior}|{}", settings(&flow["src_port"]), letters.join(","));
+        assert_eq!(http2["fingerprint"], want.as_str());
+        assert_eq!(http2["grpc"] == 1, values.iter().any(|value| value == "application/grpc"));
+    }
+}
+
+/// Plugins that go by content on any port, and are told by a few bytes.
+const BY_CONTENT: [&str; 6] = ["ldap", "modbus", "dnp3", "iec104", "bittorrent", "http2"];
+
+/// Nothing of other protocols is taken for one of these.
+fn strangers(name: &str, capture: &Path) -> Vec<String> {
+    let flows = flows(capture, &["--stats", "none", "--l7", &BY_CONTENT.join(",")]);
+    let found = flows.iter().flat_map(|flow| BY_CONTENT.iter().filter(|plugin| !flow[**plugin].is_null()));
+    found.filter(|plugin| **plugin != name).map(|plugin| format!("{plugin} in {name}")).collect()
+}
+
+#[test]
+fn each_is_found_in_its_own_capture_only() {
+    let folder = Folder::new();
+    let wrong: Vec<_> =
+        benches::cases().iter().flat_map(|case| strangers(case.name, &folder.capture(case.name))).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    for name in BY_CONTENT {
+        assert!(!strangers("", &folder.capture(name)).is_empty(), "{name}");
+    }
+}
+
+/// The second suite: recordings of real networks, in which there is none.
+#[test]
+fn none_is_found_in_recordings_of_others() {
+    let Some(folder) = support::recorded("fixtures/pcap") else { return };
+    let entries = std::fs::read_dir(&folder).expect("a folder of captures");
+    let captures: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let captures = captures.iter().filter(|path| path.extension().is_some_and(|ending| ending == "pcap"));
+    let wrong: Vec<_> = captures.flat_map(|path| strangers(&path.display().to_string(), path)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
 }
 
 fn openssh() -> PathBuf {

@@ -37,7 +37,7 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 14] = [
+const OURS: [&str; 21] = [
     "ssh",
     "rdp",
     "smb",
@@ -48,7 +48,7 @@ const OURS: [&str; 14] = [
     "dhcp",
     "snmp",
     "stun",
-    "rtp",
+const OURS: [&str; 21] = [
     "communityid",
     "tcpquality",
     "application",

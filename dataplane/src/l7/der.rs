@@ -1,4 +1,4 @@
-//! The part of BER and DER (X.690) that messages of Kerberos and SNMP need: tags below 31, definite lengths, read in place.
+//! The part of BER and DER (X.690) that messages of Kerberos, SNMP and LDAP need, and names in certificates: tags below 31, definite lengths, read in place.
 //!
 //! A value that the packet cuts is what is there of it; the loops go forward by at least two bytes a turn.
 

@@ -8,6 +8,7 @@ mod handshake;
 pub mod hello;
 pub mod ja3;
 pub mod ja4;
+pub mod ja4s;
 pub mod memo;
 mod pieces;
 

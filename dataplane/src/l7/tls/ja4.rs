@@ -13,9 +13,9 @@ pub const JA4_LEN: usize = 36;
 /// Ciphers or extensions that are sorted and hashed; IANA knows about 350 ciphers and 70 extensions.
 pub const VALUES_MAX: usize = 512;
 const COUNT_MAX: usize = 99;
-const EMPTY_HASH: &[u8; HASH_LEN] = b"000000000000";
+pub(super) const EMPTY_HASH: &[u8; HASH_LEN] = b"000000000000";
 /// Hexadecimal digits of a hash that are kept.
-const HASH_LEN: usize = 12;
+pub(super) const HASH_LEN: usize = 12;
 /// Tell the lists of this fingerprint in the memo from others.
 const CIPHERS: u16 = 4;
 const EXTENSIONS: u16 = 5;
@@ -49,7 +49,7 @@ pub(super) fn is_named(hello: &Hello<'_>, face: Face) -> bool {
     if face.is_original() { hello.server_names().next().is_some() } else { hello.has(extension::SERVER_NAME) }
 }
 
-fn push_count(out: &mut Text<JA4_LEN>, count: usize, face: Face) {
+pub(super) fn push_count<const N: usize>(out: &mut Text<N>, count: usize, face: Face) {
     let count = count.min(COUNT_MAX) as u8;
     let digits = [b'0' + count / 10, b'0' + count % 10];
     out.push(if face.is_original() && count < 10 { &digits[1..] } else { &digits });
@@ -100,7 +100,7 @@ fn hash_of_both(kinds: &[u16], algorithms: Option<impl Iterator<Item = u16>>) ->
     digits_of(hash)
 }
 
-fn digits_of(hash: Sha256) -> [u8; 16] {
+pub(super) fn digits_of(hash: Sha256) -> [u8; 16] {
     let hash = hash.finalize();
     let mut digits = [0; 16];
     for (pair, byte) in digits[..HASH_LEN].chunks_exact_mut(2).zip(hash.iter()) {
@@ -115,7 +115,7 @@ fn padded(hash: &[u8; HASH_LEN]) -> [u8; 16] {
     digits
 }
 
-fn version_label(hello: &Hello<'_>, face: Face) -> &'static str {
+pub(super) fn version_label(hello: &Hello<'_>, face: Face) -> &'static str {
     let offered = hello.supported_versions().filter(|v| !is_grease(*v, face));
     let version = if face.is_original() {
         // QUIRK: compared as signed numbers; the legacy version has its bytes swapped.
@@ -170,7 +170,7 @@ fn sort(sorted: &mut [u16; VALUES_MAX], values: impl Iterator<Item = u16>) -> &[
     used
 }
 
-fn join(out: &mut Pieces<impl FnMut(&[u8])>, values: impl Iterator<Item = u16>) {
+pub(super) fn join(out: &mut Pieces<impl FnMut(&[u8])>, values: impl Iterator<Item = u16>) {
     for (i, value) in values.enumerate() {
         if i > 0 {
             out.byte(b',');
