@@ -100,6 +100,9 @@ pub(super) struct Input {
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     pub(super) filter: Option<String>,
+    /// Drop a packet of which a copy was seen within this time, as mirrored ports show them; TTL, DSCP, MAC addresses and tags may differ
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(1..=DEDUP_MAX))]
+    pub(super) dedup: Option<u32>,
     /// Stop each input after this many decoded packets
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) count: u64,
@@ -240,6 +243,9 @@ pub(super) struct Privileges {
     #[arg(long, requires = "interfaces")]
     pub(super) keep_privileges: bool,
 }
+
+/// Ten seconds: what comes again later is no copy of a mirror's.
+const DEDUP_MAX: i64 = 10_000_000;
 
 /// Lanes at the most: more than any machine has processors for, and a bound for the memory that a typing mistake can ask for.
 const LANES_MAX: i64 = 256;

@@ -12,6 +12,7 @@ use dataplane::flow::CacheConfig;
 use dataplane::flow::table::Shape;
 use dataplane::lane::LaneConfig;
 use dataplane::registry::{Layer, PluginId};
+use std::time::Duration;
 
 /// What the lanes are to be.
 pub(super) struct Plan {
@@ -38,6 +39,7 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
         split: args.storage.uniflow,
         plugins: plugins(args)?,
         packets_max: args.input.count,
+        duplicates: args.input.dedup.map(|micros| Duration::from_micros(micros.into())),
         ..LaneConfig::default()
     };
     let cpus = args.input.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
@@ -54,6 +56,12 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
     }
     if args.input.prefilter.is_some() && !matches!(args.input.backend, Backend::Auto | Backend::AfXdp) {
         return Err("--prefilter is for --backend af_xdp: leave it out, or use --filter".into());
+    }
+    if args.input.dedup.is_some() && args.input.lanes > 1 && args.input.count > 0 {
+        return Err(
+            "--count is for one lane with --dedup, because lanes do not know of each other's copies: leave out --lanes"
+                .into(),
+        );
     }
     if args.privileges.isolate && args.input.backend != Backend::AfXdp {
         return Err("--isolate is for --backend af_xdp: say so, or leave it out".into());

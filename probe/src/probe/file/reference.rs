@@ -27,6 +27,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("snaplen", "256"),
     ("ring", "128"),
     ("filter", r#""tcp port 443""#),
+    ("dedup", "1000"),
     ("cpus", r#""0,1""#),
     ("ipfix", r#"["tcp://collector.example"]"#),
     ("spool", r#""/var/spool/sonda""#),
