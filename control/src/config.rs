@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub mod include;
 pub mod native;
+pub mod place;
 pub mod reference;
 pub mod template;
 
@@ -146,7 +147,7 @@ pub fn why_not(module: &Module) -> Option<String> {
 ///
 /// # Errors
 /// The file cannot be read, is longer than `most` bytes, or is no UTF-8.
-pub(crate) fn text_of(path: &Path, most: usize) -> io::Result<String> {
+pub fn text_of(path: &Path, most: usize) -> io::Result<String> {
     let mut text = String::new();
     File::open(path)?.take(most as u64 + 1).read_to_string(&mut text)?;
     if text.len() > most {

@@ -23,6 +23,7 @@ pub mod write;
 pub use af_packet::{PacketConfig, PacketSource};
 pub use af_xdp::{HugePages, RssConfig, Spread, XdpConfig, XdpControl, XdpOpener, XdpSource};
 pub use file::{FileSource, OpenOptions, open, open_reader};
+pub use filter::check_filter;
 pub use live::{AnySource, CaptureDrop, Drops, LiveError};
 
 use record::Time;

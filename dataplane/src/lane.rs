@@ -14,8 +14,11 @@ use crate::packet::{Fragment, Packet, PacketDrop};
 use crate::plugin::OptionError;
 use crate::registry::{PluginId, Plugins};
 use record::{Ledger, Time};
+use std::time::Duration;
 
+mod duplicates;
 mod share;
+use duplicates::Duplicates;
 pub use share::Share;
 
 /// Tag lines between two looks at whether the batch is full.
@@ -35,6 +38,8 @@ pub struct LaneConfig {
     pub packets_max: u64,
     /// The packets that are this lane's, when others read the same capture.
     pub share: Share,
+    /// Drop a packet of which a copy was seen within this time; `None`: copies count as packets.
+    pub duplicates: Option<Duration>,
 }
 
 impl LaneConfig {
@@ -52,6 +57,7 @@ impl Default for LaneConfig {
             plugins: Vec::new(),
             packets_max: 0,
             share: Share::WHOLE,
+            duplicates: None,
         }
     }
 }
@@ -150,6 +156,7 @@ pub struct Lane {
     decoded_bytes: u64,
     packets_max: u64,
     share: Share,
+    duplicates: Option<Duplicates>,
     /// Packets decoded, those of other lanes included.
     seen: u64,
     /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
@@ -184,6 +191,7 @@ impl Lane {
             decoded_bytes: 0,
             packets_max: config.packets_max,
             share: config.share,
+            duplicates: config.duplicates.map(|window| Duplicates::new(window, seed)),
             seen: 0,
             now: Time(0),
             batch: Batch::default(),
@@ -358,7 +366,7 @@ impl Lane {
         if let Some(last) = last {
             self.now = packets[last].at;
         }
-        let seen = kept;
+        let mut seen = kept;
         if self.share != Share::WHOLE {
             for (packet, frame) in packets.iter_mut().zip(frames) {
                 if !packet.key.is_none() && !self.share.has(&packet.key) {
@@ -367,6 +375,11 @@ impl Lane {
                     bytes -= u64::from(frame.wire_len);
                 }
             }
+        }
+        if let Some(duplicates) = &mut self.duplicates {
+            let (copies, of_bytes) = duplicates.drop_from(packets, frames);
+            self.books.drop(PacketDrop::Duplicate, copies);
+            (seen, kept, bytes) = (seen - copies as usize, kept - copies as usize, bytes - of_bytes);
         }
         self.seen += seen as u64;
         self.books.keep(kept as u64);

@@ -36,6 +36,8 @@ reasons! {
         NotIp = "not_ip",
         /// Tags, labels, extension headers or tunnels nested deeper than the decoder follows.
         TooDeep = "too_deep",
+        /// A copy of it was seen within the time of `--dedup`.
+        Duplicate = "duplicate",
     }
 }
 

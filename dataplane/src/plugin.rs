@@ -3,7 +3,7 @@ use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
-pub use options::PluginOption;
+pub use options::{PluginOption, Takes};
 use record::pack::{Pack, Packer, Unpacker};
 use record::{Record, Text};
 pub(crate) use sides::Sides;

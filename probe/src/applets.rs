@@ -53,6 +53,11 @@ const OWN: &[Applet] = &[
         main: Main::Raw(crate::probe::main),
     },
     Applet {
+        name: "check",
+        about: "say what is wrong with a configuration file of a probe or the supervisor, and where",
+        main: Main::Raw(crate::check::main),
+    },
+    Applet {
         name: "ipfixprobe",
         about: "drop-in for ipfixprobe: the same options, plugins and values",
         main: Main::Text(crate::ipfixprobe::main),
@@ -189,12 +194,13 @@ pub(crate) fn completions(shell: Option<&str>) -> u8 {
         return 2;
     };
     let mut sonda = clap::Command::new("sonda").subcommand(crate::probe::Args::command().name("probe"));
+    sonda = sonda.subcommand(crate::check::Args::command().name("check"));
     sonda = sonda.subcommand(crate::top::Args::command().name("top"));
     sonda = sonda.subcommand(crate::tap::Args::command().name("tap"));
     sonda = sonda.subcommand(crate::alerts::Args::command().name("alerts"));
     sonda = sonda.subcommand(crate::demo::Args::command().name("demo"));
     sonda = sonda.subcommand(crate::new_module::Args::command().name("new-module"));
-    for a in all().filter(|a| !["probe", "top", "tap", "alerts", "demo", "new-module"].contains(&a.name)) {
+    for a in all().filter(|a| !["probe", "check", "top", "tap", "alerts", "demo", "new-module"].contains(&a.name)) {
         sonda = sonda.subcommand(clap::Command::new(a.name).about(a.about));
     }
     clap_complete::generate(shell, &mut sonda, "sonda", &mut std::io::stdout());

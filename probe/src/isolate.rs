@@ -44,8 +44,13 @@ pub(crate) fn channels(stop: &Stop) -> Result<Vec<Channel>, String> {
     Ok(channels)
 }
 
-/// Starts the reader with this process's own arguments and opens the interfaces for it; answers its exit status.
-pub(crate) fn open_for_reader(interfaces: &[String], config: &XdpConfig, name: Option<&str>) -> Result<u8, String> {
+/// Starts the reader with `words` as the arguments of `sonda probe` and opens the interfaces for it; answers its exit status.
+pub(crate) fn open_for_reader(
+    interfaces: &[String],
+    config: &XdpConfig,
+    name: Option<&str>,
+    words: &[OsString],
+) -> Result<u8, String> {
     let name = name.unwrap_or(NOBODY);
     let identity = user(name).map_err(|e| format!("user {name}: {e}"))?;
     let identity =
@@ -55,9 +60,9 @@ pub(crate) fn open_for_reader(interfaces: &[String], config: &XdpConfig, name: O
     sys::raise_memlock();
     let pairs: io::Result<Vec<_>> = interfaces.iter().map(|_| Channel::pair()).collect();
     let (own, theirs): (Vec<_>, Vec<_>) = pairs.map_err(|e| e.to_string())?.into_iter().unzip();
-    let mut args = std::env::args_os();
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(args.next().unwrap_or_else(|| OsString::from("sonda"))).args(args);
+    // Not this process's own: the reader may not be allowed to read a file of options.
+    command.arg0("sonda").arg("probe").args(words);
     let started = start_without_privileges(&mut command, &theirs, CHANNELS, Some(identity));
     let mut reader = started.map_err(|e| {
         format!("the process that reads cannot be started as user {name}: {e}. That needs root, or cap_setuid,cap_setgid,cap_setpcap")

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod applets;
+mod check;
 mod demo;
 mod dpdk;
 mod ipfixprobe;

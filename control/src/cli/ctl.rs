@@ -142,7 +142,9 @@ fn asked(socket: &Path, code: &str, shown: impl Fn(&str) -> u8) -> u8 {
     }
 }
 
-fn check(path: &Path) -> u8 {
+/// Says on standard error what is wrong with a configuration; answers the exit status.
+#[must_use]
+pub fn check(path: &Path) -> u8 {
     let source = Source::of_path(path);
     let config = match source.read() {
         Ok(config) => config,

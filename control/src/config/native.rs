@@ -3,6 +3,7 @@
 //! Contract: a key that is not known, a value of another type and a name that is twice or nowhere are refused with file, line and
 //! column, and with what was probably meant. The structures here are the one declaration; [`super::reference`] makes the schema and
 //! the commented reference of them.
+use super::place::{Place, meant};
 use super::{BYTES_MAX, FILES_MAX, Refused, text_of};
 use crate::model::{self, Config, Direction, Interface, Kind, MODULES_MAX, Profile, RESTARTS_MAX, order};
 use schemars::JsonSchema;
@@ -219,40 +220,17 @@ fn parsed(texts: &[(PathBuf, String)]) -> Result<Vec<(Place<'_>, File)>, Refused
                 let place = Place { path, text };
                 let at = why.span().map_or(0, |span| span.start);
                 wrong.lines.push(place.line(at, why.message().lines().next().unwrap_or_default()));
-                wrong.lines.extend(meant(why.message()).map(|name| format!("[INFO] Did you mean \"{name}\"?")));
+                wrong.lines.extend(field_meant(why.message()));
             }
         }
     }
     if wrong.lines.is_empty() { Ok(files) } else { Err(wrong) }
 }
 
-/// A text and the name of its file.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    path: &'a Path,
-    text: &'a str,
-}
-
-impl Place<'_> {
-    fn line(self, byte: usize, why: &str) -> String {
-        let before = &self.text[..self.text.floor_char_boundary(byte)];
-        let row = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("[ERROR] {}:{row}:{column}: {why}", self.path.display())
-    }
-}
-
 /// The known name that is nearest to the unknown one of serde's message: "unknown field `x`, expected one of `a`, `b`".
-fn meant(message: &str) -> Option<String> {
+fn field_meant(message: &str) -> Option<String> {
     let mut names = message.strip_prefix("unknown field `")?.split('`').step_by(2);
-    nearest(names.next()?, names).map(String::from)
-}
-
-/// The candidate that a mistyped name probably stands for.
-fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = candidates.map(|known| (strsim::damerau_levenshtein(name, known), known));
-    let (distance, known) = scored.min()?;
-    (distance <= 1 + name.chars().count() / 4).then_some(known)
+    meant(names.next()?, names)
 }
 
 /// All files as one configuration; what is wrong is added to `wrong`.
@@ -318,7 +296,7 @@ fn unknown<'a>(
     wrong: &mut Refused,
 ) {
     wrong.lines.push(place.line(name.span().start, &format!("there is no {what} \"{}\"", name.as_ref())));
-    wrong.lines.extend(nearest(name.as_ref(), known).map(|near| format!("[INFO] Did you mean \"{near}\"?")));
+    wrong.lines.extend(meant(name.as_ref(), known));
 }
 
 fn settings(table: &Supervisor, files: &[(Place<'_>, File)], wrong: &mut Refused) -> model::Settings {

@@ -1,4 +1,5 @@
-//! The schema of the TOML configuration and its commented reference, from the structures that read it.
+//! The schema of the TOML configuration and its commented reference, from the structures that read it. What makes a reference of a schema serves
+//! other files, too.
 use super::native::File;
 use serde_json::{Map, Value};
 use std::fmt::Write;
@@ -11,32 +12,55 @@ pub fn schema() -> String {
     text
 }
 
+/// Whether a text has a table of the supervisor's configuration.
+#[must_use]
+pub fn has_table(text: &str) -> bool {
+    let (root, _) = toml::de::DeTable::parse_recoverable(text);
+    let schema = schemars::schema_for!(File).to_value();
+    root.get_ref().keys().any(|name| properties(&schema).any(|(table, _)| table == name.get_ref()))
+}
+
 /// A configuration file with every key, each with what it means; a key that may be left out stands behind `#` with its default or an
 /// example. It is valid as it is.
 #[must_use]
 pub fn commented() -> String {
-    let root = schemars::schema_for!(File).to_value();
-    let mut text = String::from(
-        "# Every key of the supervisor's configuration. Made by `cargo xtask docs` from the code that reads it.\n\
-         # `sonda ctl check FILE` says what is wrong with a file.\n",
-    );
-    for (name, property) in properties(&root) {
-        let of = referred(&root, property);
+    let head = "# Every key of the supervisor's configuration. Made by `cargo xtask docs` from the code that reads it.\n\
+                # `sonda check FILE` says what is wrong with a file.\n";
+    commented_of(head, &schemars::schema_for!(File).to_value())
+}
+
+/// A file with every key of a schema whose properties are tables, and maybe tables in those. A table may ask for one of several keys
+/// (`anyOf`): the first of them is no comment, as all that are required.
+#[must_use]
+pub fn commented_of(head: &str, root: &Value) -> String {
+    let mut text = String::from(head);
+    for (name, property) in properties(root) {
+        let of = referred(root, property);
         comment(&mut text, property);
         let is_list = property.get("type").and_then(Value::as_str) == Some("array");
         let _never = writeln!(text, "{}", if is_list { format!("[[{name}]]") } else { format!("[{name}]") });
+        let required = of.get("required").or_else(|| of.pointer("/anyOf/0/required"));
         let required: Vec<&str> =
-            of.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        for (key, value) in properties(of) {
-            text.push('\n');
-            comment_key(&mut text, value);
-            let mark = if required.contains(&key.as_str()) { "" } else { "# " };
-            let shown =
-                value.get("default").filter(|default| is_shown(default)).or_else(|| value.get("examples")?.get(0));
-            let _never = writeln!(text, "{mark}{key} = {}", shown.unwrap_or(&Value::Null));
+            required.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let is_table = |value: &Value| value.get("properties").is_some();
+        for (key, value) in properties(of).filter(|(_, value)| !is_table(value)) {
+            key_line(&mut text, key, value, required.contains(&key.as_str()));
+        }
+        for (table, inner) in properties(of).filter(|(_, value)| is_table(value)) {
+            comment(&mut text, inner);
+            let _never = writeln!(text, "# [{name}.{table}]");
+            properties(inner).for_each(|(key, value)| key_line(&mut text, key, value, false));
         }
     }
     text
+}
+
+fn key_line(text: &mut String, key: &str, value: &Value, is_required: bool) {
+    text.push('\n');
+    comment_key(text, value);
+    let shown = value.get("default").filter(|default| is_shown(default)).or_else(|| value.get("examples")?.get(0));
+    let mark = if is_required { "" } else { "# " };
+    let _never = writeln!(text, "{mark}{key} = {}", shown.unwrap_or(&Value::Null));
 }
 
 /// An empty default says nothing; an example does.

@@ -66,6 +66,15 @@ fn link_of(frame: &Frame<'_>) -> LinkType {
     }
 }
 
+/// Whether an expression is right for frames of Ethernet, or else of one that has other words.
+///
+/// # Errors
+/// What libpcap says of it.
+pub fn check_filter(expression: &str) -> Result<(), CaptureError> {
+    let others = || [LinkType::RawIp, LinkType::LinuxSll].into_iter().find_map(|link| compile(expression, link).ok());
+    compile(expression, LinkType::Ethernet).or_else(|why| others().ok_or(why)).map(drop)
+}
+
 #[cold]
 fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, CaptureError> {
     // libpcap takes its own DLT_ numbers here; of the supported ones, only that of raw IP differs from LINKTYPE_.

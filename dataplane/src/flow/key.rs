@@ -220,6 +220,16 @@ impl HashSeed {
     pub const FILES: HashSeed =
         HashSeed([0x9E37_79B9_7F4A_7C15, 0xA076_1D64_78BD_642F, 0xE703_7ED1_A0B4_28DB, 0x8EBC_6AF0_9C88_C6E3]);
 
+    /// A keyed hash of bytes, for what is no key of the table.
+    pub(crate) fn hash_bytes(self, parts: &[&[u8]]) -> u64 {
+        use std::hash::{DefaultHasher, Hasher};
+        // SipHash, with the secret in front of what is hashed.
+        let mut hasher = DefaultHasher::new();
+        self.0.iter().for_each(|word| hasher.write_u64(*word));
+        parts.iter().for_each(|part| hasher.write(part));
+        hasher.finish()
+    }
+
     /// From the operating system's randomness, by way of the standard library's hasher.
     pub fn random() -> HashSeed {
         use std::hash::{BuildHasher, RandomState};

@@ -22,6 +22,7 @@ pub(super) fn config(plugins: &[PluginId], face: Face, split: bool) -> LaneConfi
         plugins: plugins.iter().map(|id| (*id, Vec::new())).collect(),
         packets_max: 0,
         share: Share::WHOLE,
+        duplicates: None,
     }
 }
 

@@ -7,7 +7,9 @@ use crate::face::Face;
 use crate::l7::dns::message::{Cursor, Message, ResourceRecord, Stop};
 use crate::l7::dns::rdata::{kind, strings};
 use crate::packet::protocol;
-use crate::plugin::{Context, Cut, OptionError, Plugin, PluginOption, Slot, Slots, Step, options, put_short, put_text};
+use crate::plugin::{
+    Context, Cut, OptionError, Plugin, PluginOption, Slot, Slots, Step, Takes, options, put_short, put_text,
+};
 use record::element::cesnet;
 use record::{Text, record};
 use responses::{Entry, Marks, Part};
@@ -57,7 +59,7 @@ impl Plugin for Dnssd {
     const OPTIONS: &'static [PluginOption] = &[PluginOption {
         short: "t",
         long: "txt",
-        argument: "[FILE]",
+        takes: Takes::Naming("FILE"),
         about: "list strings of TXT records: all, or those that lines service.domain,key,... of a file name",
     }];
 

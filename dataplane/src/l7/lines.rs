@@ -4,7 +4,7 @@
 use super::headers::line;
 use crate::packet::tcp;
 use crate::plugin::options::{split, switch};
-use crate::plugin::{OptionError, PluginOption};
+use crate::plugin::{OptionError, PluginOption, Takes};
 use record::Text;
 
 /// Bytes of a line that are kept until its end comes.
@@ -89,7 +89,7 @@ pub(super) fn outcome(login: u8) -> &'static str {
 }
 
 pub(super) const OPTIONS: &[PluginOption] =
-    &[PluginOption { short: "u", long: "user", argument: "[=yes|no]", about: "Keep the user's name (default: yes)" }];
+    &[PluginOption { short: "u", long: "user", takes: Takes::Switch { default: true }, about: "keep the user's name" }];
 
 /// Whether the user's name is kept, by [`OPTIONS`].
 pub(super) fn names_user(options: &[&str]) -> Result<bool, OptionError> {

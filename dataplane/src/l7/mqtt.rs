@@ -3,7 +3,9 @@
 //! Told by content: a CONNECT of MQTT, in the original the flow's first packet. Control packets are read where they lie whole in a segment; DISCONNECT ends the
 //! record. Option: `topiccount` says how many topics are listed, 0 without it.
 use crate::face::Face;
-use crate::plugin::{Context, OptionError, Plugin, PluginOption, Slot, Slots, Step, options, put_short, put_text};
+use crate::plugin::{
+    Context, OptionError, Plugin, PluginOption, Slot, Slots, Step, Takes, options, put_short, put_text,
+};
 use record::element::cesnet;
 use record::{Text, record};
 use std::fmt::Write;
@@ -58,8 +60,12 @@ impl Plugin for Mqtt {
     fn may_begin(payload: &[u8]) -> bool {
         payload.first().is_some_and(|first| first >> 4 == CONNECT) && (2..=5).any(|at| begins_name(payload, at))
     }
-    const OPTIONS: &'static [PluginOption] =
-        &[PluginOption { short: "tc", long: "topiccount", argument: "N", about: "list the first N topics, default 0" }];
+    const OPTIONS: &'static [PluginOption] = &[PluginOption {
+        short: "tc",
+        long: "topiccount",
+        takes: Takes::Number { least: 0, most: u32::MAX, default: 0 },
+        about: "list the first N topics",
+    }];
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         let mut plugin = Mqtt { face, topics_max: 0 };

@@ -6,9 +6,42 @@ use super::OptionError;
 pub struct PluginOption {
     pub short: &'static str,
     pub long: &'static str,
-    /// What stands behind the equals sign, in brackets if it may be left out; nothing for a switch.
-    pub argument: &'static str,
+    pub takes: Takes,
     pub about: &'static str,
+}
+
+/// What an option says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takes {
+    /// Yes or no, and which of them if the option is not given; its name alone is yes.
+    Switch { default: bool },
+    /// A number from `least` to `most`, and which if the option is not given.
+    Number { least: u32, most: u32, default: u32 },
+    /// Its name alone is yes; or what is named here.
+    Naming(&'static str),
+}
+
+impl PluginOption {
+    /// What stands behind the equals sign, for help: in brackets if it may be left out.
+    #[must_use]
+    pub fn argument(&self) -> String {
+        match self.takes {
+            Takes::Switch { default: false } => String::new(),
+            Takes::Switch { default: true } => "[yes|no]".into(),
+            Takes::Number { .. } => "N".into(),
+            Takes::Naming(what) => format!("[{what}]"),
+        }
+    }
+
+    /// What it is about, and what holds without it, for help.
+    #[must_use]
+    pub fn help(&self) -> String {
+        match self.takes {
+            Takes::Switch { default: true } => format!("{}, default yes", self.about),
+            Takes::Number { default, .. } => format!("{}, default {default}", self.about),
+            Takes::Switch { default: false } | Takes::Naming(_) => self.about.into(),
+        }
+    }
 }
 
 /// Name and value of an option.

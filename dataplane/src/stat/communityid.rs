@@ -9,7 +9,7 @@ use crate::flow::Flow;
 use crate::flow::key::Endpoint;
 use crate::packet::{Direction, protocol};
 use crate::plugin::options::{number, split};
-use crate::plugin::{Context, Layer, OptionError, Plugin, PluginOption, Slots, Step, put_text};
+use crate::plugin::{Context, Layer, OptionError, Plugin, PluginOption, Slots, Step, Takes, put_text};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use record::element::cesnet;
@@ -42,8 +42,8 @@ impl Plugin for CommunityId {
     const OPTIONS: &'static [PluginOption] = &[PluginOption {
         short: "s",
         long: "seed",
-        argument: "NUMBER",
-        about: "Seed of the hash, 0 to 65535; all programs whose ids are joined have the same. Default: 0",
+        takes: Takes::Number { least: 0, most: u16::MAX as u32, default: 0 },
+        about: "seed of the hash; all programs whose ids are joined have the same",
     }];
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {

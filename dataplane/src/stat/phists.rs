@@ -5,7 +5,9 @@ use super::pstats::is_lone_syn;
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::Direction;
-use crate::plugin::{Context, Layer, OptionError, Plugin, PluginOption, Sides, Slot, Slots, Step, join, options};
+use crate::plugin::{
+    Context, Layer, OptionError, Plugin, PluginOption, Sides, Slot, Slots, Step, Takes, join, options,
+};
 use record::element::cesnet;
 use record::{List, record};
 use std::fmt::Write;
@@ -39,8 +41,12 @@ impl Plugin for Phists {
     const AFTER: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
-    const OPTIONS: &'static [PluginOption] =
-        &[PluginOption { short: "i", long: "includezeroes", argument: "", about: "count packets without payload too" }];
+    const OPTIONS: &'static [PluginOption] = &[PluginOption {
+        short: "i",
+        long: "includezeroes",
+        takes: Takes::Switch { default: false },
+        about: "count packets without payload too",
+    }];
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         let mut plugin = Phists { empty_too: false };

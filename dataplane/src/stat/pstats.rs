@@ -5,7 +5,9 @@ use super::bstats::Seconds;
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView, protocol, tcp};
-use crate::plugin::{Context, Layer, OptionError, Plugin, PluginOption, Sides, Slot, Slots, Step, join, options};
+use crate::plugin::{
+    Context, Layer, OptionError, Plugin, PluginOption, Sides, Slot, Slots, Step, Takes, join, options,
+};
 use record::element::cesnet;
 use record::{List, Time, record};
 
@@ -53,8 +55,18 @@ impl Plugin for Pstats {
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
     const OPTIONS: &'static [PluginOption] = &[
-        PluginOption { short: "i", long: "includezeroes", argument: "", about: "list packets without payload too" },
-        PluginOption { short: "s", long: "skipdup", argument: "", about: "leave out repetitions of TCP segments" },
+        PluginOption {
+            short: "i",
+            long: "includezeroes",
+            takes: Takes::Switch { default: false },
+            about: "list packets without payload too",
+        },
+        PluginOption {
+            short: "s",
+            long: "skipdup",
+            takes: Takes::Switch { default: false },
+            about: "leave out repetitions of TCP segments",
+        },
     ];
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {

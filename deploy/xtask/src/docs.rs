@@ -12,8 +12,9 @@ use detect::modules::reflection_detector;
 use detect::pages::{PAGES, Page};
 use record::{Record, Schema, docs};
 use std::fs;
+use std::process::Command;
 
-/// Write what is made from declarations: docs/fields.md, drops.md, detectors.md, metrics.md, openapi.json, the supervisor's reference and schema, the alert
+/// Write what is made from declarations: docs/fields.md, drops.md, detectors.md, metrics.md, openapi.json, the supervisor's reference and schema, those of a probe's file, the alert
 /// rules and the dashboard
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -34,6 +35,8 @@ pub(crate) fn run(args: &Args) -> Outcome {
         ("deploy/grafana/sonda.json", rules::dashboard()),
         ("docs/supervisor.toml", reference::commented()),
         ("docs/supervisor.schema.json", reference::schema()),
+        ("docs/probe.toml", probe("--reference")?),
+        ("docs/probe.schema.json", probe("--schema")?),
     ];
     for (name, text) in pages {
         let path = shell::top().join(name);
@@ -53,6 +56,13 @@ pub(crate) fn run(args: &Args) -> Outcome {
     } else {
         Err(format!("{}: not up to date, run `cargo xtask docs`", drifted.join(", ")))
     }
+}
+
+/// What the program says of a probe's file: its options are declared there.
+fn probe(what: &str) -> Result<String, String> {
+    let mut sonda = Command::new("cargo");
+    sonda.args(["run", "--quiet", "--locked", "-p", "sonda", "--", "check", what]);
+    shell::read(&mut sonda).map(|(said, _)| said)
 }
 
 const MADE: &str =

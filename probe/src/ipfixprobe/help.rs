@@ -87,7 +87,7 @@ fn process(out: &mut String, id: PluginId) {
         let _ = writeln!(out, "  {name:<32} {}", f.doc.trim().replace('\n', " "));
     }
     for o in id.options() {
-        option(out, o.short, o.long, o.argument, o.about);
+        option(out, o.short, o.long, &o.argument(), &o.help());
     }
     out.push('\n');
 }

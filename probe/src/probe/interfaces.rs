@@ -19,19 +19,20 @@ pub(super) struct Beside {
 }
 
 /// Why flows cannot be offloaded, if they cannot.
-fn no_offload(args: &Args) -> Option<String> {
+pub(super) fn no_offload(args: &Args) -> Option<String> {
     let behind = |option: &str| {
         Some(format!("{option} cannot see packets that the XDP program counts: leave out `offload` or {option}"))
     };
     match () {
-        _ if args.uniflow => {
+        _ if args.storage.uniflow => {
             Some("--uniflow has flows of one direction, `offload` counts both: leave one of them out".into())
         }
-        _ if args.isolate => {
+        _ if args.privileges.isolate => {
             Some("with --isolate the process that has the counts is not the one that has the flows: leave `offload` or --isolate out".into())
         }
-        _ if args.filter.is_some() => behind("--filter"),
-        _ if args.count > 0 => behind("--count"),
+        _ if args.input.filter.is_some() => behind("--filter"),
+        _ if args.input.count > 0 => behind("--count"),
+        _ if args.input.dedup.is_some() => behind("--dedup"),
         _ => None,
     }
 }
@@ -44,28 +45,25 @@ pub(super) fn interface_lanes(
     channel: Option<Channel>,
     beside: &mut Beside,
 ) -> Result<Source, Box<dyn std::error::Error>> {
-    let prefilter = args.prefilter.clone().unwrap_or_default();
+    let prefilter = args.input.prefilter.clone().unwrap_or_default();
     beside.no_offload = beside.no_offload.take().or_else(|| no_offload(args));
-    if let (true, Some(why)) = (prefilter.policy.offload, &beside.no_offload) {
-        return Err(format!("--prefilter: {why}").into());
-    }
     let config = live_config(args)?;
     let opened = match channel {
         Some(channel) => live::adopt(interface, &config, channel)?,
         None => live::open(interface, &config)?,
     };
-    if !args.quiet {
+    if !args.telemetry.quiet {
         eprintln!("{}", opened.how);
     }
     let lanes = opened.sources.into_iter().enumerate();
     let mut readers: Vec<Reader> = lanes.map(|(lane, source)| Reader::new(source, cpus.get(lane).copied())).collect();
-    if let (Some(control), Some(_)) = (opened.control, &args.prefilter) {
+    if let (Some(control), Some(_)) = (opened.control, &args.input.prefilter) {
         let threshold = Threshold::new(threshold(&prefilter.policy));
         // A file may say so later.
         if beside.no_offload.is_none() && (prefilter.policy.offload || prefilter.file.is_some()) {
-            let (lendings, end) = offload(args.lanes, &threshold);
+            let (lendings, end) = offload(args.input.lanes, &threshold);
             let table = control.offload().ok_or("the table of offloaded flows is in use already")?;
-            match Counter::new(table, end, Duration::from_secs(args.inactive)) {
+            match Counter::new(table, end, Duration::from_secs(args.storage.inactive)) {
                 Ok(counter) => {
                     readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
                     let name = interface.to_string();
@@ -85,52 +83,48 @@ pub(super) fn interface_lanes(
 
 /// What the options ask of each interface.
 pub(super) fn live_config(args: &Args) -> Result<LiveConfig, Box<dyn std::error::Error>> {
-    let prefilter = args.prefilter.clone().unwrap_or_default();
-    if args.isolate && prefilter.file.is_some() {
+    let prefilter = args.input.prefilter.clone().unwrap_or_default();
+    if args.privileges.isolate && prefilter.file.is_some() {
         return Err("--prefilter: rules that can change need the program in the process that reads them, which --isolate keeps apart: \
                     give the rules themselves, or leave --isolate out"
             .into());
     }
-    if args.rss.is_some() && !args.isolate && !args.keep_privileges {
+    if args.input.rss.is_some() && !args.privileges.isolate && !args.privileges.keep_privileges {
         return Err("--rss: the card is put back at the end, which needs CAP_NET_ADMIN then: add --isolate, which keeps it in a process of \
                     its own, or --keep-privileges"
             .into());
     }
-    let mut config = LiveConfig { backend: args.backend, only_xdp: args.prefilter.is_some(), ..LiveConfig::default() };
-    config.packet.filter = args.filter.clone();
-    config.packet.members = args.lanes;
-    config.packet.promiscuous = !args.no_promisc;
-    config.packet.snaplen = args.snaplen;
-    config.packet.hardware_time = args.hardware_time;
-    live::ring(args.ring.unwrap_or(64), &mut config.packet);
-    config.xdp.ring_bytes = args.ring.map(|mib| u64::from(mib) << 20);
-    config.xdp.filter = args.filter.clone();
-    config.xdp.lanes = args.lanes;
-    config.xdp.promiscuous = !args.no_promisc;
-    config.xdp.snaplen = args.snaplen;
-    config.xdp.hardware_time = args.hardware_time;
-    config.xdp.rss = args.rss.unwrap_or_default();
-    args.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
+    let mut config =
+        LiveConfig { backend: args.input.backend, only_xdp: args.input.prefilter.is_some(), ..LiveConfig::default() };
+    config.packet.filter = args.input.filter.clone();
+    config.packet.members = args.input.lanes;
+    config.packet.promiscuous = !args.input.no_promisc;
+    config.packet.snaplen = args.input.snaplen;
+    config.packet.hardware_time = args.input.hardware_time;
+    live::ring(args.input.ring.unwrap_or(64), &mut config.packet);
+    config.xdp.ring_bytes = args.input.ring.map(|mib| u64::from(mib) << 20);
+    config.xdp.filter = args.input.filter.clone();
+    config.xdp.lanes = args.input.lanes;
+    config.xdp.promiscuous = !args.input.no_promisc;
+    config.xdp.snaplen = args.input.snaplen;
+    config.xdp.hardware_time = args.input.hardware_time;
+    config.xdp.rss = args.input.rss.unwrap_or_default();
+    args.input.af_xdp.unwrap_or_default().put_into(&mut config.xdp);
     config.xdp.policy = prefilter.policy;
     Ok(config)
 }
 
 /// Opens DPDK's ports with a queue for each lane.
 pub(super) fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, String> {
-    for (given, option) in [(args.filter.is_some(), "--filter"), (args.snaplen.is_some(), "--snaplen")] {
-        if given {
-            return Err(format!("{option} is not for --backend dpdk: leave it out"));
-        }
-    }
     let config = PortsConfig {
-        eal: args.dpdk_eal.clone(),
+        eal: args.input.dpdk_eal.clone(),
         alone: true,
-        ports: args.interfaces.clone(),
-        queues: args.lanes as u16,
+        ports: args.input.interfaces.clone(),
+        queues: args.input.lanes as u16,
         mbufs: 8192,
         mtu: 0,
         rss: 0,
-        promiscuous: !args.no_promisc,
+        promiscuous: !args.input.no_promisc,
     };
     let ports = dpdk::Inputs::default().ports(&config)?;
     // As many processors for each port as it has lanes.
@@ -140,5 +134,5 @@ pub(super) fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, Str
         name,
         readers: queues.into_iter().map(&mut reader).collect(),
     };
-    Ok(args.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
+    Ok(args.input.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
 }

@@ -1,5 +1,6 @@
 //! The outputs that a command line asks for, opened.
-use super::{Args, Values};
+use super::Args;
+use super::options::Values;
 use crate::outputs::{self, LZ4_MTUS};
 use crate::run::unix_secs;
 use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Target, TlsFiles};
@@ -16,51 +17,61 @@ pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, O
     for config in ipfix(args)? {
         exporters.push(Box::new(IpfixExporter::open(config, unix_secs())?));
     }
-    for (version, peer) in &args.netflow {
-        let (version, mtu, domain, sampling) = (*version, args.mtu, args.domain, args.sampling);
+    for (version, peer) in &args.output.netflow {
+        let (version, mtu, domain, sampling) = (*version, args.output.mtu, args.output.domain, args.output.sampling);
         let config = NetflowConfig { version, mtu, domain, sampling, ..NetflowConfig::to(peer.clone()) };
         exporters.push(Box::new(NetflowExporter::open(config, unix_secs())?));
     }
-    if !args.unirec.is_empty() {
-        let interfaces = args.unirec.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
-        let config = UnirecConfig { interfaces, id: args.domain.into(), dir: 0, odid: false, eof: true };
+    if !args.output.unirec.is_empty() {
+        let interfaces = args.output.unirec.iter().map(|text| interface(text)).collect::<Result<_, _>>()?;
+        let config = UnirecConfig { interfaces, id: args.output.domain.into(), dir: 0, odid: false, eof: true };
         let place = Place { stop: stop.clone(), ..Place::default() };
         exporters.push(Box::new(UnirecExporter::open(config, &place)?));
     }
-    if let Some(path) = &args.json {
+    if let Some(path) = &args.output.json {
         exporters.push(Box::new(JsonExporter::open(Some(path.clone()))?));
     }
-    if exporters.is_empty() || args.table {
+    if exporters.is_empty() || args.output.table {
         exporters.push(Box::new(TableExporter::open()?));
     }
     Ok(exporters)
 }
 
+/// Checks what can be checked of the outputs without opening one.
+///
+/// # Errors
+/// The option that cannot be used, and why.
+pub(super) fn check(args: &Args) -> Result<(), OpenError> {
+    ipfix(args)?;
+    args.output.unirec.iter().try_for_each(|text| interface(text).map(drop))
+}
+
 /// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
 fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
-    let (mtu, domain) = (args.mtu, args.domain);
-    let lz4 = args.lz4.then(|| LZ4_MTUS * u32::from(mtu));
-    let options = (!args.no_options && args.compat == Values::Correct).then(|| options(args));
-    let identity = args.tls_cert.clone().zip(args.tls_key.clone());
-    let tls = TlsFiles { authority: args.tls_ca.clone(), identity, name: args.tls_name.clone() };
+    let (mtu, domain) = (args.output.mtu, args.output.domain);
+    let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu));
+    let options = (!args.output.no_options && args.output.compat == Values::Correct).then(|| options(args));
+    let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
+    let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
     let config = |target| {
         let (options, tls) = (options.clone(), tls.clone());
         IpfixConfig { target, mtu, domain, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
     };
-    let mut configs = outputs::collectors(args.collectors, &args.ipfix, config).map_err(OpenError::Config)?;
-    if let Some(folder) = &args.spool {
-        outputs::spool(&mut configs, folder, args.spool_size << 20);
+    let mut configs = outputs::collectors(args.output.collectors, &args.output.ipfix, config)
+        .map_err(|e| OpenError::Config(format!("--collectors: {e}")))?;
+    if let Some(folder) = &args.output.spool {
+        outputs::spool(&mut configs, folder, args.output.spool_size << 20);
     }
-    configs.extend(args.ipfix_file.clone().map(|path| IpfixConfig { lz4: None, ..config(Target::File(path)) }));
+    configs.extend(args.output.ipfix_file.clone().map(|path| IpfixConfig { lz4: None, ..config(Target::File(path)) }));
     Ok(configs)
 }
 
 /// All flows come in by the one number, whatever interfaces there are.
 fn options(args: &Args) -> Options {
-    let name = args.interfaces.join(",");
+    let name = args.input.interfaces.join(",");
     let interface = Interface { index: IpfixConfig::default().dir, description: name.clone(), name };
-    let interfaces = if args.interfaces.is_empty() { Vec::new() } else { vec![interface] };
-    Options { sampling: args.sampling, interfaces }
+    let interfaces = if args.input.interfaces.is_empty() { Vec::new() } else { vec![interface] };
+    Options { sampling: args.output.sampling, interfaces }
 }
 
 /// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.
