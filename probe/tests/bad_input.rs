@@ -138,6 +138,10 @@ fn wrong_usage() {
     {
         run(args).must(2);
     }
+    // What only a live capture has would be passed over.
+    for live in [&["--snaplen", "100"][..], &["--duration", "1"], &["--backend", "af_xdp"], &["--hardware-time"]] {
+        run(["probe", capture].iter().chain(live)).must(2).says(&[live[0], "cannot be used with"]);
+    }
     for (args, says) in [
         (&["--filter", "no such word"][..], &["filter `no such word`", "pcap-filter(7)"][..]),
         (&["--l7", "gopher"], &["--l7: there is no 'gopher'", "known: ", "dns"]),

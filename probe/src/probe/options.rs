@@ -53,49 +53,50 @@ pub(super) struct Input {
     #[arg(short = 'i', long = "interface", value_name = "IFC", value_delimiter = ',', conflicts_with = "files")]
     pub(super) interfaces: Vec<String>,
     /// What takes packets from an interface
-    #[arg(long, value_enum, default_value_t = Backend::Auto, requires = "interfaces")]
+    #[arg(long, value_enum, default_value_t = Backend::Auto, requires = "interfaces", conflicts_with = "files")]
     pub(super) backend: Backend,
     /// Arguments for DPDK's EAL, with --backend dpdk
     #[arg(
         long,
         value_name = "ARGUMENTS",
         requires = "interfaces",
+        conflicts_with = "files",
         default_value = "",
         hide_default_value = true,
         allow_hyphen_values = true
     )]
     pub(super) dpdk_eal: String,
     /// End a live capture after this time
-    #[arg(long, value_name = "SECONDS", requires = "interfaces", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    #[arg(long, value_name = "SECONDS", requires = "interfaces", conflicts_with = "files", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     pub(super) duration: Option<u64>,
     /// Take also packets for other addresses than the interface's own (the default)
     #[arg(long, overrides_with = "no_promisc")]
     pub(super) promisc: bool,
     /// Only packets that the interface would take anyhow
-    #[arg(long, requires = "interfaces")]
+    #[arg(long, requires = "interfaces", conflicts_with = "files")]
     pub(super) no_promisc: bool,
     /// Times of the network card in place of the kernel's, if it can stamp all packets; sets the card up for it
-    #[arg(long, requires = "interfaces")]
+    #[arg(long, requires = "interfaces", conflicts_with = "files")]
     pub(super) hardware_time: bool,
     /// With af_xdp, what is done before packets are taken: rules such as "drop net 10.0.0.0/8; pass port 22; keep proto tcp; drop other;
     /// sample 10 flow; offload", or @FILE with one rule a line, which is read again at SIGHUP; pass leaves packets to this machine's stack,
     /// offload counts those of flows that need no more, after 32 packets of each (offload after N)
-    #[arg(long, value_name = "RULES|@FILE", requires = "interfaces")]
+    #[arg(long, value_name = "RULES|@FILE", requires = "interfaces", conflicts_with = "files")]
     pub(super) prefilter: Option<Prefilter>,
     /// With --backend af_xdp, what differs from the defaults: zero-copy=auto|always|never; busy-poll=MICROSECONDS, for processors of their
     /// own; huge, for memory on huge pages, which must be reserved, or huge=try; spread=queues, whole ones for each lane, or spread=flows,
     /// a part of every queue, so that both directions of a flow are one lane's whatever the card does
-    #[arg(long, value_name = "SWITCHES", requires = "interfaces")]
+    #[arg(long, value_name = "SWITCHES", requires = "interfaces", conflicts_with = "files")]
     pub(super) af_xdp: Option<XdpSwitches>,
     /// With --backend af_xdp, set up the card until the end: symmetric, a key of its hash by which both directions of a flow come on one
     /// queue; queues=N, so many queues
-    #[arg(long, value_name = "SETUP", requires = "interfaces")]
+    #[arg(long, value_name = "SETUP", requires = "interfaces", conflicts_with = "files")]
     pub(super) rss: Option<RssConfig>,
     /// Bytes taken of each packet of an interface
-    #[arg(long, value_name = "BYTES", requires = "interfaces", value_parser = clap::value_parser!(u32).range(64..=262_144))]
+    #[arg(long, value_name = "BYTES", requires = "interfaces", conflicts_with = "files", value_parser = clap::value_parser!(u32).range(64..=262_144))]
     pub(super) snaplen: Option<u32>,
     /// Memory of each lane's ring on an interface; without it 64 with af_packet, and 20 ms of the card's speed for each queue with af_xdp
-    #[arg(long, value_name = "MIB", requires = "interfaces", value_parser = clap::value_parser!(u32).range(1..=4095))]
+    #[arg(long, value_name = "MIB", requires = "interfaces", conflicts_with = "files", value_parser = clap::value_parser!(u32).range(1..=4095))]
     pub(super) ring: Option<u32>,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
@@ -234,13 +235,19 @@ pub(super) struct Telemetry {
 #[command(next_help_heading = "Privileges")]
 pub(super) struct Privileges {
     /// Become this user once an interface, outputs and all else are open, before the first packet is read
-    #[arg(long, value_name = "NAME", requires = "interfaces", conflicts_with = "keep_privileges")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "interfaces",
+        conflicts_with = "files",
+        conflicts_with = "keep_privileges"
+    )]
     pub(super) user: Option<String>,
     /// With af_xdp, read packets in a second process that never had a privilege; this one opens the interfaces and sees no packet
-    #[arg(long, requires = "interfaces", conflicts_with = "keep_privileges")]
+    #[arg(long, requires = "interfaces", conflicts_with = "files", conflicts_with = "keep_privileges")]
     pub(super) isolate: bool,
     /// Keep the capabilities that the program was started with; without it all are given up before the first packet is read
-    #[arg(long, requires = "interfaces")]
+    #[arg(long, requires = "interfaces", conflicts_with = "files")]
     pub(super) keep_privileges: bool,
 }
 

@@ -1,5 +1,5 @@
 //! JA4S: version, protocol, cipher and extensions that a ServerHello chose, as published by FoxIO (github.com/FoxIO-LLC/ja4): the extensions are hashed
-//! in the order in which they stand.
+//! in the order in which they stand. Other than JA4 (BSD) the method is under the FoxIO License 1.1, which asks who sells it for a license of his own.
 use super::hello::Hello;
 use super::ja4::{EMPTY_HASH, HASH_LEN, digits_of, join, protocol_label, push_count, version_label};
 use super::memo::{Memo, Words};
