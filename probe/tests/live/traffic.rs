@@ -30,7 +30,8 @@ pub(crate) fn sendable_within(captures: impl IntoIterator<Item = Vec<u8>>, longe
 }
 
 /// What is a time, or counted by the times between packets: bursts end by them, and they tell a segment that came late from one that came twice.
-const OF_TIME: [&str; 6] = ["time", "bstats", "rtt", "response", "retransmitted", "out_of_order"];
+const OF_TIME: [&str; 9] =
+    ["time", "bstats", "rtt", "response", "retransmitted", "out_of_order", "jitter_max", "gap_max", "clock"];
 
 /// Flows without what cannot be the same.
 pub(crate) fn timeless(mut flows: Vec<Value>) -> Vec<String> {
