@@ -6,11 +6,13 @@ use crate::registry::PluginId;
 pub use options::{PluginOption, Takes};
 use record::pack::{Pack, Packer, Unpacker};
 use record::{Record, Text};
+use shelf::Shelf;
 pub(crate) use sides::Sides;
 pub(crate) use slab::{NONE, Slab};
 use std::fmt::{Display, Write};
 
 pub(crate) mod options;
+mod shelf;
 mod sides;
 mod slab;
 #[cfg(test)]
@@ -70,6 +72,9 @@ pub trait Plugin: Sized {
     const ENDS: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
+    /// Whether what is kept of a flow lies as it is, not packed: right for a small record that changes with nearly every packet, a waste of
+    /// memory for texts. Such a plugin has one slot of a flow at the most.
+    const RESIDENT: bool = false;
     /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.
     const BY_PORT: bool = false;
     /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
@@ -148,16 +153,26 @@ impl OptionError {
 }
 
 /// What one plugin keeps of one flow, as its hooks see it: the exported record and its private state. Between packets it is packed.
+// In this order, so that state, which more packets touch than the whole of a long record, is what a prefetch of the first lines brings.
+#[repr(C)]
 pub struct Slot<P: Plugin> {
+    pub state: P::State,
     /// Whether the record is exported; a plugin that only gathers state so far sets it to false.
     pub export: bool,
-    pub state: P::State,
     pub record: P::Record,
 }
 
+impl<P: Plugin> Default for Slot<P> {
+    fn default() -> Self {
+        Slot { state: P::State::default(), export: true, record: P::Record::default() }
+    }
+}
+
 /// The slots of one plugin on one lane. What live flows keep lies packed in the lane's [`Slab`]; the pool has one slot to work on,
-/// the desk. From a hook that asks for its slot until the packet is done with, the desk is that flow's.
+/// the desk. From a hook that asks for its slot until the packet is done with, the desk is that flow's. The slots of a plugin that is
+/// [`RESIDENT`](Plugin::RESIDENT) lie on a [`Shelf`] and are worked on where they are.
 pub struct Pool<P: Plugin> {
+    shelf: Shelf<P>,
     desk: Slot<P>,
     /// Whose slot lies on the desk.
     owner: Owner,
@@ -210,7 +225,9 @@ impl<R: Record> Kept<'_, R> {
 
 impl<P: Plugin> Pool<P> {
     /// Bytes that one slot takes in the slab at the most.
-    pub(crate) const CHUNK_LEN_MAX: usize = {
+    pub(crate) const CHUNK_LEN_MAX: usize = if P::RESIDENT {
+        0
+    } else {
         let len = slab::HEADER_LEN + P::State::PACKED_MAX + P::Record::PACKED_MAX;
         assert!(len <= slab::CHUNK_MAX);
         len.next_multiple_of(slab::GRANULE)
@@ -218,8 +235,8 @@ impl<P: Plugin> Pool<P> {
 
     /// For `cap` slots.
     pub fn new(cap: usize) -> Pool<P> {
-        let desk = Slot { export: true, state: P::State::default(), record: P::Record::default() };
-        Pool { desk, owner: Owner::Nobody, in_use: 0, cap, refused: 0 }
+        let shelf = Shelf::new(if P::RESIDENT { cap } else { 0 });
+        Pool { shelf, desk: Slot::default(), owner: Owner::Nobody, in_use: 0, cap, refused: 0 }
     }
 
     /// Slots in use (identity I15: 0 when no flow is live).
@@ -237,16 +254,35 @@ impl<P: Plugin> Pool<P> {
     #[inline]
     fn open(&mut self) -> Option<&mut Slot<P>> {
         debug_assert_eq!(self.owner, Owner::Nobody);
-        if self.in_use == self.cap {
-            self.refused += 1;
-            return None;
-        }
-        self.in_use += 1;
+        self.count()?;
         self.owner = Owner::New;
         self.desk.export = true;
         self.desk.state = P::State::default();
         self.desk.record.clear();
         Some(&mut self.desk)
+    }
+
+    /// Counts one more slot, if there may be one.
+    #[inline]
+    fn count(&mut self) -> Option<()> {
+        if self.in_use == self.cap {
+            self.refused += 1;
+            return None;
+        }
+        self.in_use += 1;
+        Some(())
+    }
+
+    /// Asks for a resident slot all of which will be read soon.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, at: u32) {
+        self.shelf.prefetch(at);
+    }
+
+    /// Asks for what a packet will probably touch of a resident slot; there may be none.
+    #[inline(always)]
+    pub(crate) fn prefetch_head(&self, at: u32) {
+        self.shelf.prefetch_head(at);
     }
 }
 
@@ -262,6 +298,9 @@ impl<P: Plugin> Slots<'_, P> {
     /// The first slot, if there is any.
     #[inline]
     pub fn first(&mut self) -> Option<&mut Slot<P>> {
+        if P::RESIDENT {
+            return self.pool.shelf.get_mut(*self.head);
+        }
         match self.pool.owner {
             Owner::Chunk(_) => {}
             Owner::New if *self.head == NONE => {}
@@ -280,17 +319,26 @@ impl<P: Plugin> Slots<'_, P> {
     /// The first slot, opened if there is none; `None` when the pool is exhausted (counted).
     #[inline]
     pub fn first_or_open(&mut self) -> Option<&mut Slot<P>> {
+        if P::RESIDENT {
+            if *self.head == NONE {
+                self.pool.count()?;
+                *self.head = self.pool.shelf.take();
+            }
+            return self.first();
+        }
         if self.pool.is_open() || *self.head != NONE { self.first() } else { self.pool.open() }
     }
 
-    /// One more slot at the end of the chain; `None` when the pool is exhausted (counted).
+    /// One more slot at the end of the chain; `None` when the pool is exhausted (counted). Not for resident slots.
     pub fn push(&mut self) -> Option<&mut Slot<P>> {
+        const { assert!(!P::RESIDENT, "a resident plugin has one slot of a flow") };
         self.put_away();
         self.pool.open()
     }
 
     /// The oldest slot of which `is_it` says so.
     pub fn find(&mut self, mut is_it: impl FnMut(&Slot<P>) -> bool) -> Option<&mut Slot<P>> {
+        const { assert!(!P::RESIDENT, "a resident plugin has one slot of a flow") };
         let mut found = is_it(self.first()?);
         if !found {
             self.put_away();
@@ -312,6 +360,7 @@ impl<P: Plugin> Slots<'_, P> {
 
     /// The slot that was asked for last, if it still lies open.
     pub fn opened(&mut self) -> Option<&mut Slot<P>> {
+        const { assert!(!P::RESIDENT, "a resident slot lies nowhere else") };
         self.pool.is_open().then_some(&mut self.pool.desk)
     }
 
@@ -339,6 +388,14 @@ impl<P: Plugin> Slots<'_, P> {
 
     /// Gives all slots back: nothing of this plugin is exported.
     pub fn clear(&mut self) {
+        if P::RESIDENT {
+            let at = std::mem::replace(self.head, NONE);
+            if at != NONE {
+                self.pool.shelf.give(at);
+                self.pool.in_use -= 1;
+            }
+            return;
+        }
         if self.pool.owner == Owner::New {
             self.pool.in_use -= 1;
         }
@@ -352,6 +409,12 @@ impl<P: Plugin> Slots<'_, P> {
     /// Visits the records to be exported, oldest first.
     #[inline]
     pub(crate) fn exported(&self, mut each: impl FnMut(Kept<'_, P::Record>)) {
+        if P::RESIDENT {
+            return match self.pool.shelf.get(*self.head) {
+                Some(slot) if slot.export => each(Kept::Open(&slot.record)),
+                Some(_) | None => {}
+            };
+        }
         let Slot { export, record, .. } = &self.pool.desk;
         let mut at = *self.head;
         while at != NONE {

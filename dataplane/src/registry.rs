@@ -103,6 +103,8 @@ macro_rules! plugins {
         const ENDS: PluginSet = 0 $(| if <$plugin as Plugin>::ENDS { PluginId::$id.bit() } else { 0 })+;
         pub(crate) const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
 
+        /// Plugins whose slots lie as they are.
+        const RESIDENT: PluginSet = 0 $(| if <$plugin as Plugin>::RESIDENT { PluginId::$id.bit() } else { 0 })+;
         const PROBES: PluginSet = 0 $(| if <$plugin as Plugin>::PROBES { PluginId::$id.bit() } else { 0 })+;
 
         /// Those of a set that may have to do with a flow between these ports.
@@ -160,6 +162,26 @@ macro_rules! plugins {
                     $(PluginId::$id => match &mut self.$id {
                         Some(held) => turn(held, keeps, PluginId::$id, hook, ctx, is_cut),
                         None => Step::More,
+                    })+
+                }
+            }
+
+            /// Asks for a resident slot that will be read soon.
+            #[inline(never)]
+            fn prefetch(&self, id: PluginId, at: u32) {
+                match id {
+                    $(PluginId::$id => if <$plugin as Plugin>::RESIDENT && let Some((_, pool)) = &self.$id {
+                        pool.prefetch(at);
+                    })+
+                }
+            }
+
+            /// Asks for what packets of these rows' flows will probably change of one plugin's resident slots.
+            #[inline(never)]
+            fn prefetch_heads(&self, id: PluginId, rows: &Rows, of: &[u32]) {
+                match id {
+                    $(PluginId::$id => if <$plugin as Plugin>::RESIDENT && let Some((_, pool)) = &self.$id {
+                        of.iter().for_each(|row| pool.prefetch_head(rows.head(*row, id)));
                     })+
                 }
             }
@@ -285,10 +307,33 @@ macro_rules! plugins {
                 }
             }
 
+            /// Whether any plugin keeps slots that nearly every packet changes.
+            #[inline(always)]
+            pub(crate) fn are_resident(&self) -> bool {
+                self.enabled & RESIDENT != 0
+            }
+
+            /// Asks for what packets of these rows' flows will probably change; the rows should have arrived. Plugin by plugin, so that which
+            /// one it is does not have to be asked for each packet.
+            pub(crate) fn prefetch_resident(&self, rows: &[u32]) {
+                let mut left = self.enabled & RESIDENT;
+                while left != 0 {
+                    self.held.prefetch_heads(PluginId::ALL[left.trailing_zeros() as usize], &self.rows, rows);
+                    left &= left - 1;
+                }
+            }
+
             /// Asks for what the plugins keep of a flow that will end soon; its row should have arrived.
             pub(crate) fn prefetch_slots(&self, row: u32) {
-                for at in self.rows.look(row).iter().filter(|at| **at != NONE) {
-                    self.slab.prefetch(*at);
+                for (id, at) in self.order.iter().zip(self.rows.look(row)) {
+                    if *at == NONE {
+                        continue;
+                    }
+                    if RESIDENT & id.bit() == 0 {
+                        self.slab.prefetch(*at);
+                    } else {
+                        self.held.prefetch(*id, *at);
+                    }
                 }
             }
 

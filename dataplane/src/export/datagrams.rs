@@ -35,6 +35,8 @@ pub(super) struct Datagrams {
     arranger: Option<Arranger>,
     /// Messages in a run at the most: 1 if the kernel, or the way to the peer, does not take runs.
     run_max: usize,
+    /// Length of each of them at the most: a longer message is one that IP has to cut, which it does with datagrams but not with runs.
+    each_max: usize,
     /// Records of the run sent last.
     last: u64,
     lost: u64,
@@ -47,6 +49,7 @@ impl Datagrams {
     pub(super) fn new(socket: UdpSocket, to: String) -> Datagrams {
         Datagrams {
             run_max: if sys::cuts_runs(socket.as_fd()) { RUN_MAX } else { 1 },
+            each_max: usize::from(u16::MAX),
             socket,
             to,
             waiting: Vec::with_capacity(GATHER_BYTES.max(usize::from(u16::MAX))),
@@ -59,9 +62,10 @@ impl Datagrams {
         }
     }
 
-    /// As [`Datagrams::new`], for IPFIX: messages with flows that wait together go in any order, and are numbered in it.
-    pub(super) fn of_ipfix(socket: UdpSocket, to: String) -> Datagrams {
-        Datagrams { arranger: Some(Arranger::default()), ..Datagrams::new(socket, to) }
+    /// As [`Datagrams::new`], for IPFIX: messages with flows that wait together go in any order, and are numbered in it; those above
+    /// `mtu` go alone.
+    pub(super) fn of_ipfix(socket: UdpSocket, to: String, mtu: u16) -> Datagrams {
+        Datagrams { arranger: Some(Arranger::default()), each_max: mtu.into(), ..Datagrams::new(socket, to) }
     }
 
     pub(super) fn send(&mut self, message: &[u8], records: u64) {
@@ -155,7 +159,7 @@ impl Datagrams {
     fn run(&self, from: usize, run_max: usize) -> Range<usize> {
         let each = self.length(from);
         let (mut to, mut bytes) = (from + 1, each);
-        let mut open = self.ends[from].1 > 0;
+        let mut open = self.ends[from].1 > 0 && each <= self.each_max;
         while open && to < self.ends.len() && to - from < run_max {
             let length = self.length(to);
             bytes += length;

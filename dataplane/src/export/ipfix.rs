@@ -26,6 +26,8 @@ pub struct IpfixConfig {
     pub target: Target,
     /// Largest message in bytes, above 16; template messages may be larger, as in the original.
     pub mtu: u16,
+    /// Whether a record longer than `mtu` goes in a message of its own; the original loses it. Not with `lz4`, which looks back only so far.
+    pub sends_alone: bool,
     /// See [`PackerConfig::flushes_all`].
     pub flushes_all: bool,
     /// Observation domain.
@@ -55,6 +57,7 @@ impl Default for IpfixConfig {
         IpfixConfig {
             target: Target::Tcp(Peer { host: "127.0.0.1".into(), port: 4739 }),
             mtu: 1458,
+            sends_alone: true,
             flushes_all: false,
             domain: 1,
             dir: 0,
@@ -91,6 +94,10 @@ pub struct Interface {
 /// Smallest useful mtu: a message header, a set header and one byte.
 pub const MTU_MIN: u16 = 32;
 
+/// Largest messages: by their length field (RFC 7011 section 3.1), and by what one datagram holds behind its headers over IPv4.
+const MESSAGE_MAX: u16 = u16::MAX;
+const DATAGRAM_MAX: u16 = u16::MAX - 20 - 8;
+
 /// Exporting process of one observation domain.
 pub struct IpfixExporter {
     config: IpfixConfig,
@@ -109,8 +116,14 @@ impl IpfixExporter {
         }
         let wire = Wire::open(&config)?;
         let refresh = if matches!(config.target, Target::Udp(_)) { config.template_refresh_secs } else { 0 };
+        let alone_max = match config.target {
+            _ if !config.sends_alone || config.lz4.is_some() => 0,
+            Target::Udp(_) => DATAGRAM_MAX,
+            Target::Tcp(_) | Target::Tls(_) | Target::Failover { .. } | Target::File(_) => MESSAGE_MAX,
+        };
         let packing = PackerConfig {
             mtu: config.mtu,
+            alone_max,
             flushes_all: config.flushes_all,
             domain: config.domain,
             refresh_secs: refresh,

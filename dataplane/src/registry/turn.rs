@@ -32,11 +32,11 @@ pub(super) fn turn<P: Plugin>(
         Hook::After => plugin.after(ctx, &mut slots),
     };
     // A record that ends here is exported at once, from where it is.
-    if !is_cut && !matches!(step, Step::Flush | Step::Reinsert) && slots.pool.is_open() {
+    if !P::RESIDENT && !is_cut && !matches!(step, Step::Flush | Step::Reinsert) && slots.pool.is_open() {
         slots.put_away();
     }
     // A flow of which nothing is kept has no row.
-    if head != kept || pool.is_open() {
+    if head != kept || (!P::RESIDENT && pool.is_open()) {
         match rows.open(row, id) {
             Some(place) => *place = head,
             None => Slots { pool, slab, head: &mut head }.clear(),

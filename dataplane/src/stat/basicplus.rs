@@ -56,6 +56,7 @@ impl Plugin for BasicPlus {
     const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

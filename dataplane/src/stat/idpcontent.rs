@@ -28,6 +28,7 @@ impl Plugin for IdpContent {
 
     const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

@@ -65,6 +65,7 @@ impl Plugin for Nettisa {
     const AFTER: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

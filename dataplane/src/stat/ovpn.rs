@@ -62,6 +62,7 @@ impl Plugin for Ovpn {
     const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
     const ENDS: bool = true;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

@@ -41,6 +41,7 @@ impl Plugin for Phists {
     const AFTER: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const RESIDENT: bool = true;
     const OPTIONS: &'static [PluginOption] = &[PluginOption {
         short: "i",
         long: "includezeroes",

@@ -54,6 +54,7 @@ impl Plugin for Pstats {
     const AFTER: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const RESIDENT: bool = true;
     const OPTIONS: &'static [PluginOption] = &[
         PluginOption {
             short: "i",

@@ -53,6 +53,7 @@ impl Plugin for SsaDetector {
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
     const ENDS: bool = true;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

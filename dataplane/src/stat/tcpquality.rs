@@ -107,6 +107,7 @@ impl Plugin for TcpQuality {
     const BEFORE: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

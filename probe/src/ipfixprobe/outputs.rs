@@ -49,7 +49,7 @@ pub(super) fn output(
 
 /// One output for each host, unless they stand in for each other.
 fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
-    let mut config = IpfixConfig::default();
+    let mut config = IpfixConfig { sends_alone: false, ..IpfixConfig::default() };
     let (mut hosts, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), None, false, None);
     let (mut certificate, mut key) = (None, None);
     let (mut mode, mut folder, mut spool_mib) = (Collectors::default(), None, 1024u64);

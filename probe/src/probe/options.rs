@@ -192,7 +192,7 @@ pub(super) struct Output {
     /// once a minute and at the end how much was exported and lost
     #[arg(long)]
     pub(super) no_options: bool,
-    /// Largest IPFIX message and NetFlow packet, bytes
+    /// Largest IPFIX message and NetFlow packet, bytes; a record longer than that goes in an IPFIX message of its own
     #[arg(long, value_name = "BYTES", default_value_t = 1458)]
     pub(super) mtu: u16,
     /// IPFIX observation domain, NetFlow source, and UniRec LINK_BIT_FIELD

@@ -40,15 +40,24 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
     let (mtu_limits_templates, knobs) = (input.flag(), input.number(1) as u32);
     let (refresh_secs, flushes_all) = (knobs % 4, knobs & 4 == 0);
     let (announces, withdraws) = (knobs & 8 != 0, knobs & 16 != 0);
-    let config =
-        PackerConfig { mtu, domain: 7, mtu_limits_templates, flushes_all, refresh_secs, pairs_max: 3, withdraws };
+    let alone_max = if knobs & 32 != 0 { u16::MAX } else { 0 };
+    let config = PackerConfig {
+        mtu,
+        alone_max,
+        domain: 7,
+        mtu_limits_templates,
+        flushes_all,
+        refresh_secs,
+        pairs_max: 3,
+        withdraws,
+    };
     let mut packer = Packer::new(config);
     let about = |n: u64| Statement::Exported { domain: 7, messages: n, flow_records: 2 * n, octets: 3 * n };
     if announces {
         packer.announce(Statement::Sampling { domain: 7, interval: 9 });
     }
     let shapes: Vec<Vec<&'static Schema>> = (0..4).map(|_| input.shape()).collect();
-    let mut peer = Peer { withdraws, ..Peer::new(mtu) };
+    let mut peer = Peer { withdraws, alone_max: alone_max.into(), ..Peer::new(mtu) };
     let mut now_secs = 1;
     while !input.0.is_empty() {
         let (key, family) = (input.number(1) as usize % 4, if input.flag() { Family::V4 } else { Family::V6 });
@@ -60,13 +69,14 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
                 value.put(&schema.fields[0], sink);
             }
         };
+        peer.adding = Some(values.clone());
         let added = packer.add(key as u64, family, &shapes[key], now_secs, fill, &mut |m| peer.take(m));
         if announces && key == 1 {
             packer.announce(Statement::Interface { index: now_secs % 8, name: "n".into(), description: "d".into() });
             packer.tell(&[about(1), about(2)], now_secs, &mut |m| peer.take(m));
         }
         match (added, packer.id_of(key as u64)) {
-            (Ok(()), Some(id)) => peer.added(id + u16::from(family == Family::V6), values),
+            (Ok(()), Some(id)) => peer.added(id + u16::from(family == Family::V6)),
             (added, id) => {
                 assert!(added.is_err() && (id.is_some() || !withdraws));
                 assert_eq!(added == Err(AddError::TooManyPairs), id.is_none());
@@ -126,8 +136,11 @@ fn decode(decoder: &mut Decoder, message: &[u8]) {
 /// The other end of the wire: a collector that reads what was sent, and an observer that reads everything.
 struct Peer {
     mtu: usize,
+    alone_max: usize,
     observer: Decoder,
     collector: Decoder,
+    /// The record that is being added, until it is sent alone.
+    adding: Option<Vec<Owned>>,
     /// Records added and not yet seen, by template id.
     waiting: BTreeMap<u16, VecDeque<Vec<Owned>>>,
     /// Records sent in this session.
@@ -144,8 +157,10 @@ impl Peer {
         let decoder = || Decoder::new(Limits::default());
         Peer {
             mtu: mtu.into(),
+            alone_max: 0,
             observer: decoder(),
             collector: decoder(),
+            adding: None,
             waiting: BTreeMap::new(),
             sent: 0,
             fates: 0,
@@ -154,13 +169,17 @@ impl Peer {
         }
     }
 
-    fn added(&mut self, id: u16, values: Vec<Owned>) {
-        self.waiting.entry(id).or_default().push_back(values);
+    /// The record was taken; it waits, unless it was seen already.
+    fn added(&mut self, id: u16) {
+        if let Some(values) = self.adding.take() {
+            self.waiting.entry(id).or_default().push_back(values);
+        }
     }
 
     fn take(&mut self, message: Message<'_>) -> Fate {
         let header = Header::parse(message.bytes).expect("a header");
-        assert!(message.records == 0 || message.bytes.len() <= self.mtu, "a data message over the mtu");
+        let max = if message.records == 1 { self.mtu.max(self.alone_max) } else { self.mtu };
+        assert!(message.records == 0 || message.bytes.len() <= max, "a data message over the mtu");
         assert_eq!(header.sequence, self.sent);
         let fate = self.fates & 3;
         self.fates >>= 2;
@@ -185,7 +204,7 @@ impl Peer {
 
     /// Every record that leaves, sent or lost, is the oldest of its template.
     fn observe(&mut self, message: Message<'_>) {
-        let waiting = &mut self.waiting;
+        let (waiting, adding) = (&mut self.waiting, &mut self.adding);
         let visit = &mut |event: Event<'_>| match event {
             Event::Record(record) if record.template.is_options() => {}
             Event::Withdrawn(id) => {
@@ -193,6 +212,7 @@ impl Peer {
             }
             Event::Record(record) => {
                 let values = waiting.get_mut(&record.template.id()).and_then(VecDeque::pop_front);
+                let values = values.or_else(|| adding.take());
                 compare(&record, &values.expect("a record that nobody added"));
             }
             Event::Skipped(error) => panic!("{error}"),

@@ -45,6 +45,11 @@ impl Outgoing {
         Some(Outgoing { record, set, used: SET_HEADER, waiting: 0, fields, told: false, told_at_secs: 0 })
     }
 
+    /// The template's id as it is on the wire.
+    pub(super) fn id(&self) -> [u8; 2] {
+        [self.set[0], self.set[1]]
+    }
+
     /// The finished data set.
     pub(super) fn data_set(&mut self) -> &[u8] {
         let length = (self.used as u16).to_be_bytes();

@@ -25,6 +25,9 @@ pub struct PackerConfig {
     pub mtu: u16,
     /// Observation domain id of every message (RFC 7011 section 3.1).
     pub domain: u32,
+    /// Largest message in bytes for a record that does not fit into `mtu`: it goes in a message of its own, which UDP leaves to IP to cut.
+    /// Not above `mtu`, as in the original: such a record is [`AddError::TooLarge`].
+    pub alone_max: u16,
     /// Whether `mtu` also splits template messages. The original does not: false there.
     pub mtu_limits_templates: bool,
     /// Whether a template whose buffer is full takes all others along, as in the original: true there. Otherwise it goes alone and the others wait
@@ -52,6 +55,7 @@ impl Default for PackerConfig {
     fn default() -> Self {
         PackerConfig {
             mtu: 1458,
+            alone_max: 0,
             domain: 1,
             mtu_limits_templates: false,
             flushes_all: true,
@@ -65,7 +69,7 @@ impl Default for PackerConfig {
 /// Why a record was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
-    #[error("the record is longer than mtu - 20 bytes: raise mtu or export fewer or shorter fields")]
+    #[error("the record is longer than a message may be: raise mtu or export fewer or shorter fields")]
     TooLarge,
     #[error("more sets of extensions than pairs_max: raise pairs_max or enable fewer extensions")]
     TooManyPairs,
@@ -135,7 +139,11 @@ impl Packer {
         } else {
             self.flush_which(at..at + 1, export_time_secs, emit);
         }
-        if self.append(at, family, &fill) { Ok(()) } else { Err(AddError::TooLarge) }
+        if self.append(at, family, &fill) || self.send_alone(at, family, &fill, export_time_secs, emit) {
+            Ok(())
+        } else {
+            Err(AddError::TooLarge)
+        }
     }
 
     /// Sends all templates that the collector does not know and all waiting records. `export_time_secs` is Unix time for the
@@ -239,6 +247,35 @@ impl Packer {
         let Some(bytes) = sink.finish() else { return false };
         template.used += bytes;
         template.waiting += 1;
+        true
+    }
+
+    /// Sends a record that is longer than the buffer of its template, if a message may be so long. Nothing of its template waits.
+    #[cold]
+    fn send_alone(
+        &mut self,
+        at: usize,
+        family: Family,
+        fill: &impl Fn(&mut DataSink<'_>),
+        now_secs: u32,
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> bool {
+        if self.config.alone_max <= self.config.mtu {
+            return false;
+        }
+        const HEADERS: usize = MESSAGE_HEADER + SET_HEADER;
+        let mut message = vec![0; self.config.alone_max.into()];
+        let mut sink = DataSink::new(&mut message[HEADERS..], family);
+        fill(&mut sink);
+        let Some(bytes) = sink.finish() else { return false };
+        message.truncate(HEADERS + bytes);
+        message[MESSAGE_HEADER..][..2].copy_from_slice(&self.templates[at].id());
+        message[MESSAGE_HEADER + 2..][..2].copy_from_slice(&((SET_HEADER + bytes) as u16).to_be_bytes());
+        if self.fresh {
+            self.send_templates(now_secs, emit);
+        }
+        self.write_header(&mut message, now_secs);
+        self.send_data(&mut message, 1, now_secs, emit);
         true
     }
 

@@ -165,6 +165,25 @@ fn what_never_fits_is_refused_after_a_flush() {
 }
 
 #[test]
+fn a_record_that_is_too_long_goes_alone_where_it_may() {
+    let mut p = Packer::new(PackerConfig { alone_max: 3_000, ..Default::default() });
+    let mut sent = Sent::new();
+    let mut extra = Extra::default();
+    extra.name.set(b"short");
+    add_both(&mut p, &extra, &mut sent).unwrap();
+    extra.name.set(&[b'x'; 1400]);
+    add_both(&mut p, &extra, &mut sent).unwrap();
+    // What waited of its template goes before it.
+    assert_eq!(sent.iter().map(|(_, records)| *records).collect::<Vec<_>>(), [0, 1, 1]);
+    let (message, _) = &sent[2];
+    assert!(message.len() > 1_458 && message.windows(1400).any(|w| w == [b'x'; 1400]));
+    assert_eq!(usize::from(u16::from_be_bytes([message[2], message[3]])), message.len());
+    assert_eq!((message[11], p.waiting(), p.sequence()), (1, 0, 2));
+    let mut p = Packer::new(PackerConfig { alone_max: 1_459, ..Default::default() });
+    assert_eq!(add_both(&mut p, &extra, &mut sent), Err(AddError::TooLarge), "longer than that, too");
+}
+
+#[test]
 fn variable_fields_and_lists_as_the_original_writes_them() {
     let mut p = Packer::new(PackerConfig::default());
     let mut extra = Extra::default();

@@ -113,6 +113,10 @@ impl<'b> DataSink<'b> {
         if element.pen != 0 {
             self.store(element.pen.to_be_bytes());
         }
+        // Most lists of most flows are empty.
+        if list_len(list) == 0 {
+            return;
+        }
         match list {
             ListRef::U8(l) => self.store_slice(l),
             ListRef::I8(l) => self.store_all(l, |i| i.to_be_bytes()),
@@ -126,7 +130,13 @@ impl<'b> DataSink<'b> {
             ListRef::F64(l) => self.store_all(l, |i| i.to_be_bytes()),
             ListRef::Mac(l) => self.store_all(l, |i| *i),
             ListRef::Ip(l) => l.iter().for_each(|i| self.store_ip(element, *i)),
-            ListRef::Time(l) => l.iter().for_each(|i| self.store_time(element, *i)),
+            // What the element wants is asked once, not for each of thirty times.
+            ListRef::Time(l) => match element.kind {
+                Abstract::DateTimeSeconds => self.store_all(l, |t| (t.secs() as u32).to_be_bytes()),
+                Abstract::DateTimeMicroseconds => self.store_all(l, |t| ntp_micros(*t).to_be_bytes()),
+                Abstract::DateTimeNanoseconds => self.store_all(l, |t| ntp_nanos(*t).to_be_bytes()),
+                _ => self.store_all(l, |t| t.millis().to_be_bytes()),
+            },
         }
     }
 }

@@ -112,7 +112,7 @@ impl Wire {
             return Ok(Wire::Kept(Box::new(delivery)));
         }
         match target {
-            Target::Udp(peer) => Ok(Wire::Udp(Datagrams::of_ipfix(udp(peer)?, target.to_string()))),
+            Target::Udp(peer) => Ok(Wire::Udp(Datagrams::of_ipfix(udp(peer)?, target.to_string(), config.mtu))),
             Target::Tcp(peer) => {
                 let stream = tcp(peer)?;
                 Ok(Wire::Tcp(Session {

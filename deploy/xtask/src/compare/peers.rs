@@ -5,6 +5,35 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The process plugins of ipfixprobe 5.7 but osquery (spec/process_plugins.md).
+const ORIGINAL: [&str; 26] = [
+    "basicplus",
+    "vlan",
+    "icmp",
+    "bstats",
+    "pstats",
+    "phists",
+    "nettisa",
+    "flowhash",
+    "mpls",
+    "idpcontent",
+    "ovpn",
+    "ssadetector",
+    "http",
+    "dns",
+    "passivedns",
+    "smtp",
+    "sip",
+    "tls",
+    "rtsp",
+    "dnssd",
+    "netbios",
+    "ssdp",
+    "ntp",
+    "mqtt",
+    "quic",
+    "wg",
+];
 const FIVE: [&str; 5] = ["http", "dns", "smtp", "sip", "tls"];
 
 /// A program that is timed.
@@ -45,20 +74,24 @@ impl Peers {
 
 impl Over<'_> {
     /// softflowd as Debian starts it comes first: it is the yardstick. `with_l7` adds what only traffic with payload can show; `floors`
-    /// are those of basic and of five parsers.
-    pub(super) fn rows(&self, port: u16, with_l7: bool, floors: (f64, f64)) -> Vec<Row> {
+    /// are those of basic, of five parsers and of everything.
+    pub(super) fn rows(&self, port: u16, with_l7: bool, floors: (f64, f64, f64)) -> Vec<Row> {
         let row = |name, argv| Row { name, argv, floor: None, folder: None };
         let output = format!("host=127.0.0.1;port={port};udp");
         let nfpcapd = Row { folder: Some(flow_folder()), ..row("nfpcapd, to its files", self.nfpcapd(&flow_folder())) };
         let basic = Row { floor: Some(floors.0), ..row("sonda ipfixprobe, basic", self.sonda(&output, &[])) };
         let mut rows = vec![row("softflowd (NetFlow 5, IPv4 only)", self.softflowd(port, &[])), nfpcapd, basic];
-        rows.push(row("sonda probe, basic", self.sonda_native(&format!("udp://127.0.0.1:{port}"), "none")));
+        let collector = format!("udp://127.0.0.1:{port}");
+        rows.push(row("sonda probe, basic", self.sonda_native(&collector, "none", "none")));
         if with_l7 {
             let five = self.sonda(&output, &FIVE);
-            let native = self.sonda_native(&format!("udp://127.0.0.1:{port}"), &FIVE.join(","));
+            let native = self.sonda_native(&collector, &FIVE.join(","), "none");
+            let original = row("sonda ipfixprobe, all 26 plugins", self.sonda(&output, &ORIGINAL));
+            let all = row("sonda probe, everything", self.sonda_native(&collector, "all", "all"));
             rows.insert(1, row("softflowd -6 -v 10 (IPFIX, all)", self.softflowd(port, &["-6", "-v", "10"])));
             rows.push(Row { floor: Some(floors.1), ..row("sonda ipfixprobe, five L7", five) });
             rows.push(row("sonda probe, five L7", native));
+            rows.extend([original, all].map(|row| Row { floor: Some(floors.2), ..row }));
         }
         rows
     }
@@ -66,7 +99,7 @@ impl Over<'_> {
     /// Runs sonda without pinning, with all records to a collector that adds up.
     pub(super) fn sonda_over_tcp(&self, port: u16, native: bool) -> Result<(), String> {
         let argv = if native {
-            self.sonda_native(&format!("tcp://127.0.0.1:{port}"), "none")
+            self.sonda_native(&format!("tcp://127.0.0.1:{port}"), "none", "none")
         } else {
             self.sonda(&format!("host=127.0.0.1;port={port}"), &[])
         };
@@ -121,9 +154,9 @@ impl Over<'_> {
         fixed.into_iter().chain(plugins).collect()
     }
 
-    fn sonda_native(&self, collector: &str, l7: &str) -> Vec<String> {
+    fn sonda_native(&self, collector: &str, l7: &str, stats: &str) -> Vec<String> {
         let sonda = self.sonda.display().to_string();
-        [&sonda, "probe", &self.capture, "--l7", l7, "--ipfix", collector].map(String::from).to_vec()
+        [&sonda, "probe", &self.capture, "--l7", l7, "--stats", stats, "--ipfix", collector].map(String::from).to_vec()
     }
 }
 
