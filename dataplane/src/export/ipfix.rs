@@ -30,8 +30,8 @@ pub struct IpfixConfig {
     pub flushes_all: bool,
     /// Observation domain.
     pub domain: u32,
-    /// Value of ingressInterface in every record.
-    pub dir: u32,
+    /// Value of ingressInterface in every record, without a direction; `None`: what each flow knows of both.
+    pub dir: Option<u32>,
     /// Seconds after which templates are sent again, UDP only; 0 = only once.
     pub template_refresh_secs: u32,
     /// Seconds between attempts to reach a collector that is down.
@@ -57,7 +57,7 @@ impl Default for IpfixConfig {
             mtu: 1458,
             flushes_all: false,
             domain: 1,
-            dir: 0,
+            dir: None,
             template_refresh_secs: 600,
             retry_secs: 60,
             spool: None,

@@ -31,8 +31,8 @@ pub struct NetflowConfig {
     pub mtu: u16,
     /// Source id of version 9; its lowest byte is the engine id of version 5.
     pub domain: u32,
-    /// Interface that flows come in by, in every record; version 5 has 16 bits for it.
-    pub dir: u32,
+    /// Interface that flows come in by, in every record; `None`: what each flow knows. Version 5 has 16 bits for it.
+    pub dir: Option<u32>,
     /// Seconds after which templates are sent again (version 9); 0 = only once.
     pub template_refresh_secs: u32,
     /// One packet in so many was seen, 1 for all; told to the collector, which multiplies. Version 5 has 14 bits for it.
@@ -43,7 +43,7 @@ impl NetflowConfig {
     /// Version 9 with its defaults.
     pub fn to(peer: Peer) -> NetflowConfig {
         let version = Version::V9;
-        NetflowConfig { peer, version, mtu: 1458, domain: 1, dir: 0, template_refresh_secs: 600, sampling: 1 }
+        NetflowConfig { peer, version, mtu: 1458, domain: 1, dir: None, template_refresh_secs: 600, sampling: 1 }
     }
 }
 
@@ -91,7 +91,8 @@ impl NetflowExporter {
 
     fn record(&mut self, batch: &Batch, flow: &FlowRecord) {
         let (way, now) = (&mut self.way, self.now_secs);
-        let basic = flow.basic();
+        let mut basic = flow.basic();
+        basic.ingress_interface = self.config.dir.unwrap_or(basic.ingress_interface);
         let records = u64::from(basic.packets > 0) + u64::from(basic.packets_rev > 0);
         let taken = match &mut self.form {
             Form::V5(form) => form.add(&basic, now, &mut |packet, records| way.send(packet, records)),

@@ -8,6 +8,7 @@ use dataplane::capture::RssConfig;
 use dataplane::export::Peer;
 use dataplane::export::ipfix::Target;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
+use dataplane::flow::TimeoutRules;
 use dataplane::registry::{Layer, PluginId};
 use std::path::PathBuf;
 
@@ -98,6 +99,9 @@ pub(super) struct Input {
     /// Memory of each lane's ring on an interface; without it 64 with af_packet, and 20 ms of the card's speed for each queue with af_xdp
     #[arg(long, value_name = "MIB", requires = "interfaces", conflicts_with = "files", value_parser = clap::value_parser!(u32).range(1..=4095))]
     pub(super) ring: Option<u32>,
+    /// Number of the interface in flow records of capture files, from which the interfaces of a pcapng file count on; a live one has the kernel's
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "interfaces")]
+    pub(super) interface_index: u32,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     pub(super) filter: Option<String>,
@@ -125,6 +129,10 @@ pub(super) struct Storage {
     /// Seconds of silence after which a flow has ended
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(super) inactive: u64,
+    /// Timeouts of some flows in place of both: CLASS=INACTIVE[/ACTIVE],... in seconds. Classes are tcp, udp, icmp, other; dns (udp at port 53);
+    /// tcp-syn, while the source has sent a SYN alone; tcp-closed, by FIN of both sides or RST. What is not named has those of udp, of tcp, or of all
+    #[arg(long, value_name = "RULES")]
+    pub(super) timeout: Option<TimeoutRules>,
     /// One record for each direction instead of biflows
     #[arg(long)]
     pub(super) uniflow: bool,

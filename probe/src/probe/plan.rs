@@ -34,7 +34,9 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
             shape: Shape { size_exp: size_exp(args.storage.flows)?, ..Shape::default() },
             active_secs: args.storage.active,
             inactive_secs: args.storage.inactive,
+            timeouts: args.storage.timeout.map(|rules| rules.over(args.storage.inactive, args.storage.active)),
             face,
+            ..CacheConfig::default()
         },
         split: args.storage.uniflow,
         plugins: plugins(args)?,

@@ -167,7 +167,6 @@ impl V9 {
             record.clear();
             record.resize(layout.bytes, 0);
         }
-        let basic = Basic { ingress_interface: self.config.dir, ..basic.clone() };
         let mut sink = layout.fill(&mut self.there, &mut self.back, since);
         basic.visit(&mut sink);
         last_of_each(batch.links(flow)).for_each(|link| batch.visit(link, &mut sink));
