@@ -4,6 +4,7 @@ use crate::export::spool::SpoolConfig;
 use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
 use crate::lane::Share;
 use numbers::Numbers;
+pub use record::ipfix::Selection;
 use record::ipfix::{AddError, Fate, Message, PackerConfig};
 use wire::Wire;
 
@@ -76,6 +77,7 @@ impl Default for IpfixConfig {
 pub struct Options {
     /// One packet in so many was seen; 1 is not told.
     pub sampling: u32,
+    pub selection: Selection,
     pub interfaces: Vec<Interface>,
 }
 

@@ -33,6 +33,7 @@ pub(super) fn no_offload(args: &Args) -> Option<String> {
         _ if args.input.filter.is_some() => behind("--filter"),
         _ if args.input.count > 0 => behind("--count"),
         _ if args.input.dedup.is_some() => behind("--dedup"),
+        _ if args.input.sample.is_some() => behind("--sample"),
         _ => None,
     }
 }

@@ -9,6 +9,7 @@ use dataplane::export::Peer;
 use dataplane::export::ipfix::Target;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
 use dataplane::flow::TimeoutRules;
+use dataplane::lane::Sampling;
 use dataplane::registry::{Layer, PluginId};
 use std::path::PathBuf;
 
@@ -108,6 +109,10 @@ pub(super) struct Input {
     /// Drop a packet of which a copy was seen within this time, as mirrored ports show them; TTL, DSCP, MAC addresses and tags may differ
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(1..=DEDUP_MAX))]
     pub(super) dedup: Option<u32>,
+    /// Keep one packet in N, told to collectors as it is: systematic, each Nth; random, with a probability of 1/N; flow, one flow in N with
+    /// all its packets. What is left out is counted as sampled
+    #[arg(long, value_name = "N[:HOW]")]
+    pub(super) sample: Option<Sampling>,
     /// Stop each input after this many decoded packets
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) count: u64,
@@ -193,7 +198,7 @@ pub(super) struct Output {
     /// no IPv6
     #[arg(long, value_name = "COLLECTOR", value_parser = netflow)]
     pub(super) netflow: Vec<(Version, Peer)>,
-    /// One packet in N reaches this probe: told to collectors, some of which multiply
+    /// One packet in N reaches this probe: told to collectors, some of which multiply; with --sample they are told both together
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(V5_SAMPLING_MAX)))]
     pub(super) sampling: u32,
     /// Send flows alone as IPFIX; without it options records tell the sampling, the interfaces' names, the types of private elements, and

@@ -3,12 +3,13 @@ use super::Args;
 use super::options::Values;
 use crate::outputs::{self, LZ4_MTUS};
 use crate::run::{Source, unix_secs};
-use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Target, TlsFiles};
+use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Selection, Target, TlsFiles};
 use dataplane::export::json::JsonExporter;
 use dataplane::export::netflow::{NetflowConfig, NetflowExporter};
 use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
+use dataplane::lane::Selector;
 use dataplane::registry::PluginId;
 use trap::{Place, Stop};
 
@@ -19,8 +20,10 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
         exporters.push(Box::new(IpfixExporter::open(config, unix_secs())?));
     }
     for (version, peer) in &args.output.netflow {
-        let (version, mtu, domain, sampling) = (*version, args.output.mtu, args.output.domain, args.output.sampling);
-        let config = NetflowConfig { version, mtu, domain, dir, sampling, ..NetflowConfig::to(peer.clone()) };
+        let (version, mtu, domain) = (*version, args.output.mtu, args.output.domain);
+        let (sampling, selection) = sampling(args)?;
+        let random = selection != Selection::Systematic;
+        let config = NetflowConfig { version, mtu, domain, dir, sampling, random, ..NetflowConfig::to(peer.clone()) };
         exporters.push(Box::new(NetflowExporter::open(config, unix_secs())?));
     }
     if !args.output.unirec.is_empty() {
@@ -44,6 +47,7 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
 /// The option that cannot be used, and why.
 pub(super) fn check(args: &Args) -> Result<(), OpenError> {
     ipfix(args, &[])?;
+    sampling(args)?;
     args.output.unirec.iter().try_for_each(|text| interface(text).map(drop))
 }
 
@@ -51,7 +55,8 @@ pub(super) fn check(args: &Args) -> Result<(), OpenError> {
 fn ipfix(args: &Args, inputs: &[Source]) -> Result<Vec<IpfixConfig>, OpenError> {
     let (mtu, domain) = (args.output.mtu, args.output.domain);
     let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu));
-    let options = (!args.output.no_options && args.output.compat == Values::Correct).then(|| options(args, inputs));
+    let wanted = !args.output.no_options && args.output.compat == Values::Correct;
+    let options = if wanted { Some(options(args, inputs)?) } else { None };
     let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
     let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
     let dir = dir(args);
@@ -74,13 +79,29 @@ fn dir(args: &Args) -> Option<u32> {
 }
 
 /// What is told of live interfaces; files have no names for theirs.
-fn options(args: &Args, inputs: &[Source]) -> Options {
+fn options(args: &Args, inputs: &[Source]) -> Result<Options, OpenError> {
     let live = inputs.iter().filter(|input| input.readers.iter().any(|reader| reader.source.is_live()));
     let told = |input: &Source| {
         let (index, name) = (input.interface, input.name.clone());
         Interface { index, description: name.clone(), name }
     };
-    Options { sampling: args.output.sampling, interfaces: live.map(told).collect() }
+    let (sampling, selection) = sampling(args)?;
+    Ok(Options { sampling, selection, interfaces: live.map(told).collect() })
+}
+
+/// How many packets each one stands for, by what did not reach the probe and what it leaves out, and how they were chosen.
+fn sampling(args: &Args) -> Result<(u32, Selection), OpenError> {
+    let before = args.output.sampling;
+    let Some(own) = args.input.sample else { return Ok((before, Selection::Systematic)) };
+    let interval = before.checked_mul(own.one_in).ok_or_else(|| {
+        OpenError::Config(format!("--sampling {before} and --sample {own}: one packet in so many cannot be told"))
+    })?;
+    let selection = match own.selector {
+        Selector::Systematic => Selection::Systematic,
+        Selector::Random => Selection::Random,
+        Selector::Flow => Selection::Flows { one_in: own.one_in },
+    };
+    Ok((interval, selection))
 }
 
 /// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.

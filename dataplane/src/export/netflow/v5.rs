@@ -9,8 +9,8 @@ const HEADER: usize = 24;
 const RECORD: usize = 48;
 /// Records in a packet at the most.
 const RECORDS_MAX: usize = 30;
-/// Sampling mode "one in every N packets", in the two upper bits of the sampling word.
-const EVERY_NTH: u16 = 1 << 14;
+/// Bits of the sampling word below its mode.
+const MODE_AT: u32 = 14;
 
 pub(super) struct V5 {
     /// Header, still to be filled, and records.
@@ -36,7 +36,7 @@ struct Side {
 }
 
 impl V5 {
-    pub(super) fn new(config: &NetflowConfig) -> V5 {
+    pub(super) fn new(config: &NetflowConfig, algorithm: u8) -> V5 {
         let room = usize::from(config.mtu).saturating_sub(HEADER) / RECORD;
         V5 {
             packet: vec![0; HEADER],
@@ -45,7 +45,7 @@ impl V5 {
             uptime: Uptime::default(),
             sequence: 0,
             engine: config.domain as u8,
-            sampling: if config.sampling > 1 { EVERY_NTH | config.sampling as u16 } else { 0 },
+            sampling: if config.sampling > 1 { u16::from(algorithm) << MODE_AT | config.sampling as u16 } else { 0 },
         }
     }
 
