@@ -1,4 +1,5 @@
 //! Ended flows on their way to the exporters: one arena for each record type, no heap in a record, all memory used again.
+use crate::capture::FlowDirection;
 use crate::flow::{Basic, Flow, FlowKey};
 use crate::lane::Share;
 use crate::registry::{Arenas, PluginId, PluginSet, Plugins};
@@ -37,6 +38,8 @@ pub struct FlowRecord {
     tcp_flags: [u8; 2],
     reversed: bool,
     end_reason: u8,
+    heading: FlowDirection,
+    interface: u32,
     /// The plugins that have at least one record of this flow.
     pub extensions: PluginSet,
     /// Its first link in the batch, and how many there are.
@@ -51,12 +54,24 @@ impl FlowRecord {
         if self.key.ip_version() == 4 { Family::V4 } else { Family::V6 }
     }
 
-    /// The record as it is exported; the exporter's own constants are left zero.
+    /// The record as it is exported; the exporter's own constants are left zero, save for the interface.
     pub fn basic(&self) -> Basic {
         match self.family() {
             Family::V4 => self.basic_in(Family::V4),
             Family::V6 => self.basic_in(Family::V6),
         }
+    }
+
+    /// Number of the interface of its first packet.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    /// Which way its first packet went.
+    #[inline(always)]
+    pub fn heading(&self) -> FlowDirection {
+        self.heading
     }
 
     /// Who talked to whom, and how much.
@@ -123,7 +138,7 @@ impl FlowRecord {
             tcp_flags_rev: self.tcp_flags[1],
             src_port: src.port,
             dst_port: dst.port,
-            ingress_interface: 0,
+            ingress_interface: self.interface,
             src_ip: src.ip,
             dst_ip: dst.ip,
             src_mac: self.src_mac,
@@ -176,6 +191,8 @@ impl Batch {
             tcp_flags: flow.tcp_flags,
             reversed: flow.reversed,
             end_reason,
+            heading: flow.heading,
+            interface: flow.interface,
             extensions,
             links_from: links_from as u32,
             links: (self.links.len() - links_from) as u32,

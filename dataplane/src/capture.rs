@@ -12,7 +12,9 @@ mod link;
 pub mod live;
 mod map;
 pub mod memory;
+mod observed;
 pub mod offload;
+mod options;
 mod pcap;
 mod pcapng;
 mod scout;
@@ -25,6 +27,7 @@ pub use af_xdp::{HugePages, RssConfig, Spread, XdpConfig, XdpControl, XdpOpener,
 pub use file::{FileSource, OpenOptions, open, open_reader};
 pub use filter::check_filter;
 pub use live::{AnySource, CaptureDrop, Drops, LiveError};
+pub use observed::{FlowDirection, Observed};
 
 use record::Time;
 
@@ -58,6 +61,8 @@ pub struct Frame<'b> {
     pub wire_len: u32,
     pub at: Time,
     pub link: LinkType,
+    /// By which interface of the source it came, and which way it went.
+    pub observed: Observed,
 }
 
 /// What a source answers to a request for a burst.

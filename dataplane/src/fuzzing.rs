@@ -9,6 +9,7 @@ mod offload;
 mod quality;
 pub mod script;
 mod table;
+mod timeouts;
 
 use crate::capture::fuzzing as capture;
 use crate::export::spool;
@@ -19,7 +20,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 11] = [
+const STAGES: [Target; 12] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -27,6 +28,7 @@ const STAGES: [Target; 11] = [
     ("fragments", packet::fuzz_fragments),
     ("flow_table", table::fuzz_table),
     ("flow_cache", flows::fuzz_cache),
+    ("flow_timeouts", timeouts::fuzz_timeouts),
     ("flow_offload", offload::fuzz_offload),
     ("tcp_quality", quality::fuzz_quality),
     ("lane", lane::fuzz_lane),

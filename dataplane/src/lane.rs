@@ -17,8 +17,11 @@ use record::{Ledger, Time};
 use std::time::Duration;
 
 mod duplicates;
+mod sampling;
 mod share;
 use duplicates::Duplicates;
+use sampling::Sampler;
+pub use sampling::{Sampling, Selector};
 pub use share::Share;
 
 /// Tag lines between two looks at whether the batch is full.
@@ -40,6 +43,8 @@ pub struct LaneConfig {
     pub share: Share,
     /// Drop a packet of which a copy was seen within this time; `None`: copies count as packets.
     pub duplicates: Option<Duration>,
+    /// Leave packets out; `None`: none.
+    pub sampling: Option<Sampling>,
 }
 
 impl LaneConfig {
@@ -58,6 +63,7 @@ impl Default for LaneConfig {
             packets_max: 0,
             share: Share::WHOLE,
             duplicates: None,
+            sampling: None,
         }
     }
 }
@@ -157,6 +163,7 @@ pub struct Lane {
     packets_max: u64,
     share: Share,
     duplicates: Option<Duplicates>,
+    sampler: Option<Sampler>,
     /// Packets decoded, those of other lanes included.
     seen: u64,
     /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
@@ -192,6 +199,7 @@ impl Lane {
             packets_max: config.packets_max,
             share: config.share,
             duplicates: config.duplicates.map(|window| Duplicates::new(window, seed)),
+            sampler: config.sampling.map(|sampling| Sampler::new(sampling, seed)),
             seen: 0,
             now: Time(0),
             batch: Batch::default(),
@@ -289,6 +297,18 @@ impl Lane {
 
     fn burst(&mut self, frames: &[Frame<'_>]) {
         let frames = &frames[..frames.len().min(BURST)];
+        if let Some(sampler) = self.sampler.as_mut().filter(|sampler| !sampler.is_by_flow()) {
+            let mut own = [Frame::default(); BURST];
+            let kept = sampler.select(frames, &mut own);
+            // All lanes leave out the same ones.
+            let left_out = if self.share.is_first() { frames.len() - kept } else { 0 };
+            self.books.drop(PacketDrop::Sampled, left_out as u64);
+            return self.burst_of_kept(&own[..kept]);
+        }
+        self.burst_of_kept(frames);
+    }
+
+    fn burst_of_kept(&mut self, frames: &[Frame<'_>]) {
         if self.share == Share::WHOLE {
             let (seen, _) = self.count(frames);
             self.sweep(seen, seen);
@@ -375,6 +395,11 @@ impl Lane {
                     bytes -= u64::from(frame.wire_len);
                 }
             }
+        }
+        if let Some(sampler) = self.sampler.as_ref().filter(|sampler| sampler.is_by_flow()) {
+            let (left_out, of_bytes) = sampler.drop_from(packets, frames);
+            self.books.drop(PacketDrop::Sampled, left_out);
+            (seen, kept, bytes) = (seen - left_out as usize, kept - left_out as usize, bytes - of_bytes);
         }
         if let Some(duplicates) = &mut self.duplicates {
             let (copies, of_bytes) = duplicates.drop_from(packets, frames);

@@ -38,6 +38,8 @@ reasons! {
         TooDeep = "too_deep",
         /// A copy of it was seen within the time of `--dedup`.
         Duplicate = "duplicate",
+        /// Left out by `--sample`.
+        Sampled = "sampled",
     }
 }
 

@@ -91,7 +91,7 @@ macro_rules! plugins {
 
         const _: () = {
             record::assert_distinct(
-                &[<crate::flow::Basic as Record>::SCHEMA, $(<<$plugin as Plugin>::Record as Record>::SCHEMA),+],
+                &[<crate::flow::Basic as Record>::SCHEMA, <crate::flow::Heading as Record>::SCHEMA, $(<<$plugin as Plugin>::Record as Record>::SCHEMA),+],
                 SHARED,
             );
             assert!(PluginId::COUNT <= PluginSet::BITS as usize);

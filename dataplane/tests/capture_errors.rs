@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 fn pcap(link: LinkType, lens: &[usize]) -> Vec<u8> {
     let mut file = PcapWriter::new(Vec::new(), link, false).unwrap();
     for &len in lens {
-        file.frame(&Frame { bytes: &vec![7; len], wire_len: 100, at: Time(0), link }).unwrap();
+        file.frame(&Frame { bytes: &vec![7; len], wire_len: 100, at: Time(0), link, ..Frame::default() }).unwrap();
     }
     file.finish().unwrap()
 }

@@ -14,7 +14,14 @@ fn pcap(frames: &[Vec<u8>], nanos: bool) -> Vec<u8> {
     let mut file = PcapWriter::new(Vec::new(), LinkType::Ethernet, nanos).unwrap();
     for (n, bytes) in frames.iter().enumerate() {
         let at = Time(1_700_000_000_000_000_000 + n as u64 * 1_234_567);
-        file.frame(&Frame { bytes, wire_len: bytes.len() as u32 + 4, at, link: LinkType::Ethernet }).unwrap();
+        file.frame(&Frame {
+            bytes,
+            wire_len: bytes.len() as u32 + 4,
+            at,
+            link: LinkType::Ethernet,
+            ..Frame::default()
+        })
+        .unwrap();
     }
     file.finish().unwrap()
 }

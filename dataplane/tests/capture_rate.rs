@@ -17,8 +17,14 @@ fn write(path: &Path, len_of: impl Fn(u64) -> usize) {
     let bytes: Vec<u8> = (0..1_500_u32).map(|n| n as u8).collect();
     for n in 0..COUNT {
         let bytes = &bytes[..len_of(n)];
-        file.frame(&Frame { bytes, wire_len: bytes.len() as u32, at: Time(n * 1_000), link: LinkType::Ethernet })
-            .unwrap();
+        file.frame(&Frame {
+            bytes,
+            wire_len: bytes.len() as u32,
+            at: Time(n * 1_000),
+            link: LinkType::Ethernet,
+            ..Frame::default()
+        })
+        .unwrap();
     }
     file.finish().unwrap();
 }

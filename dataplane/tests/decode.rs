@@ -10,7 +10,7 @@ use decode_frames::*;
 use proptest::prelude::*;
 
 fn on(link: LinkType, bytes: &[u8], face: Face) -> Result<Packet, PacketDrop> {
-    let frame = Frame { bytes, wire_len: bytes.len() as u32, at: record::Time(7_005), link };
+    let frame = Frame { bytes, wire_len: bytes.len() as u32, at: record::Time(7_005), link, ..Frame::default() };
     fuzzing::check_frame(&frame);
     let mut packet = Packet::default();
     decode(&frame, &DecodeConfig { face, ..DecodeConfig::default() }, &mut packet).map(|()| packet)
@@ -337,7 +337,13 @@ fn links_without_ethernet() {
 #[test]
 fn the_whole_catalogue_decodes_and_holds_the_properties() {
     for s in catalogue() {
-        let frame = Frame { bytes: &s.bytes, wire_len: s.bytes.len() as u32, at: record::Time(5), link: s.link };
+        let frame = Frame {
+            bytes: &s.bytes,
+            wire_len: s.bytes.len() as u32,
+            at: record::Time(5),
+            link: s.link,
+            ..Frame::default()
+        };
         fuzzing::check_frame(&frame);
         let mut packet = Packet::default();
         assert_eq!(decode(&frame, &DecodeConfig::default(), &mut packet), Ok(()), "{}", s.name);
@@ -375,6 +381,6 @@ proptest! {
                 *b = to;
             }
         }
-        fuzzing::check_frame(&Frame { bytes: &bytes, wire_len: bytes.len() as u32 + more, at: record::Time(5), link: sample.link });
+        fuzzing::check_frame(&Frame { bytes: &bytes, wire_len: bytes.len() as u32 + more, at: record::Time(5), link: sample.link, ..Frame::default() });
     }
 }

@@ -237,7 +237,9 @@ fn write(path: &Path) -> Vec<Kept> {
         let bytes: Vec<u8> = (0..length).map(|at: usize| (at * 7 + n) as u8).collect();
         let at = Time::from_micros(1_500_000_000_000_000 + n as u64 * 10);
         let wire_len = length as u32;
-        writer.frame(&Frame { bytes: &bytes, wire_len, at, link: LinkType::Ethernet }).expect("the file takes it");
+        writer
+            .frame(&Frame { bytes: &bytes, wire_len, at, link: LinkType::Ethernet, ..Frame::default() })
+            .expect("the file takes it");
         frames.push(Kept { bytes: bytes[..length.min(CUT)].to_vec(), wire_len, at });
     }
     writer.finish().expect("the file takes it");

@@ -18,7 +18,8 @@ fn program() -> Program {
 }
 
 fn decoded(bytes: &[u8]) -> Option<Packet> {
-    let frame = Frame { bytes, wire_len: bytes.len() as u32, at: Time(1), link: LinkType::Ethernet };
+    let frame =
+        Frame { bytes, wire_len: bytes.len() as u32, at: Time(1), link: LinkType::Ethernet, ..Frame::default() };
     let mut packet = Packet::default();
     decode(&frame, &DecodeConfig::default(), &mut packet).ok().map(|()| packet)
 }

@@ -128,11 +128,11 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     for text in &options.input {
         let args = PluginArgs::parse(text)?;
         if let Some((name, source)) = dpdk.input(&args)? {
-            inputs.push(Source { name, readers: vec![Reader::new(source, args.checked_cpu()?)] });
+            inputs.push(Source { name, interface: 0, readers: vec![Reader::new(source, args.checked_cpu()?)] });
             continue;
         }
         let Some((name, source)) = plugins::input(&args)? else { return Ok(None) };
-        inputs.push(Source { name, readers: vec![Reader::new(source, args.checked_cpu()?)] });
+        inputs.push(Source { name, interface: 0, readers: vec![Reader::new(source, args.checked_cpu()?)] });
     }
     dpdk.warning().into_iter().for_each(|warning| eprintln!("Warning: {warning}"));
     let mut outputs = Vec::new();

@@ -117,10 +117,11 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         threads.push(("rules", Box::new(|| reload.run())));
     }
     for file in &args.input.files {
-        inputs.push(Source { name: file.display().to_string(), readers: readers(file, &args, &cpus)? });
+        let interface = args.input.interface_index;
+        inputs.push(Source { name: file.display().to_string(), interface, readers: readers(file, &args, &cpus)? });
     }
     let mut left_over = cpus.get(lanes..).unwrap_or_default().iter().cycle();
-    let exporters = outputs::open(&args, &stop)?.into_iter();
+    let exporters = outputs::open(&args, &inputs, &stop)?.into_iter();
     let outputs = exporters.map(|exporter| Output { exporter, cpu: left_over.next().copied(), watch: None }).collect();
     Ok(Job {
         lane,

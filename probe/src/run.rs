@@ -9,6 +9,7 @@ use dataplane::capture::live::IDLE;
 use dataplane::capture::{AnySource, CaptureError, CaptureSource, CaptureStats, Poll};
 use dataplane::cpus;
 use dataplane::export::ring::{self, LaneEnd, Output, Overflow, RingConfig, RingError, TICK};
+use dataplane::flow::CacheConfig;
 use dataplane::flow::key::HashSeed;
 use dataplane::flow::offload::Lending;
 use dataplane::lane::{Lane, LaneConfig, LaneError, LaneReport, Share};
@@ -70,6 +71,8 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 /// An input as its lanes read it.
 pub(crate) struct Source {
     pub(crate) name: String,
+    /// Number of its interface in flow records; of a file, of the first one, from which the others count on.
+    pub(crate) interface: u32,
     /// One for each lane. Of a file each reads all and keeps its share of the packets (ARCHITECTURE.md, "Many lanes"); a live one has
     /// packets of its own, which are all for its lane.
     pub(crate) readers: Vec<Reader>,
@@ -252,7 +255,8 @@ fn together(
         for (index, reader) in (0..of).zip(input.readers) {
             let share = if reader.source.is_live() { Share::WHOLE } else { Share::new(index, of).unwrap_or_default() };
             let bar = if progress && alone && index == 0 { bar(&reader.source, &input.name) } else { None };
-            let config = LaneConfig { share, ..config.clone() };
+            let cache = CacheConfig { interface: input.interface, ..config.cache };
+            let config = LaneConfig { share, cache, ..config.clone() };
             readers.push((reader.cpu, (config, reader.source, reader.lending, bar)));
         }
         counts.push((input.name, of as usize));

@@ -99,7 +99,13 @@ fn write(folder: &Folder, name: &str, frames: &[Vec<u8>]) -> std::path::PathBuf 
     let mut out = PcapWriter::new(Vec::new(), LinkType::Ethernet, true).expect("memory");
     for (n, bytes) in frames.iter().enumerate() {
         let at = Time(1_700_000_000_000_000_000 + n as u64 * 1_000);
-        let frame = capture::Frame { bytes, wire_len: bytes.len() as u32, at, link: LinkType::Ethernet };
+        let frame = capture::Frame {
+            bytes,
+            wire_len: bytes.len() as u32,
+            at,
+            link: LinkType::Ethernet,
+            ..capture::Frame::default()
+        };
         out.frame(&frame).expect("memory");
     }
     folder.write(name, out.finish().expect("memory"))

@@ -216,6 +216,7 @@ elements! {
         304 selectorAlgorithm Unsigned16,
         305 samplingPacketInterval Unsigned32,
         306 samplingPacketSpace Unsigned32,
+        311 samplingProbability Float64,
         322 observationTimeSeconds DateTimeSeconds,
         323 observationTimeMilliseconds DateTimeMilliseconds,
         324 observationTimeMicroseconds DateTimeMicroseconds,
@@ -225,6 +226,7 @@ elements! {
         344 informationElementSemantics Unsigned8,
         346 privateEnterpriseNumber Unsigned32,
         351 layer2SegmentId Unsigned64,
+        390 flowSelectorAlgorithm Unsigned16,
     }
     /// CESNET, PEN 8057.
     cesnet(CESNET) {

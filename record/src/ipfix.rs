@@ -26,7 +26,7 @@ pub use header::{Cause, Error, Header};
 pub use list::{BasicList, Semantic, SubTemplateList, SubTemplateMultiList};
 pub use lz4::{Lz4Error, Lz4Reader, Lz4Writer};
 pub use message::{Fate, Holds, Message};
-pub use options::Statement;
+pub use options::{Selection, Statement};
 pub use packer::{AddError, Family, Packer, PackerConfig};
 pub use record::{DataRecord, Decoded, FieldRef};
 pub use sink::DataSink;

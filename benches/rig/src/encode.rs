@@ -23,7 +23,7 @@ impl Default for Ipfix {
 impl Ipfix {
     /// Messages of so many bytes at the most. A flow that every plugin has something to say of does not fit into one of the usual size.
     pub fn with_messages_of(mtu: u16) -> Self {
-        Ipfix { encoder: Encoder::new(PackerConfig { mtu, ..PackerConfig::default() }, 0), bytes: 0 }
+        Ipfix { encoder: Encoder::new(PackerConfig { mtu, ..PackerConfig::default() }, None), bytes: 0 }
     }
 
     pub fn batch(&mut self, batch: &Batch) {

@@ -84,5 +84,6 @@ pub(crate) fn push(source: &mut MemorySource, at: Nanos, bytes: &[u8]) {
         wire_len: bytes.len() as u32,
         at: Time(benches::EPOCH + at),
         link: LinkType::Ethernet,
+        ..capture::Frame::default()
     });
 }

@@ -2,7 +2,8 @@
 use super::tape::{Tape, route, route6, talk};
 use super::{Case, Flows, clean};
 use crate::SECOND;
-use crate::dialog::{Datagrams, Ending, Side, TcpSession, Turn};
+use crate::dialog::dns::{Message, rtype};
+use crate::dialog::{Carrier, Datagrams, Ending, Side, TcpSession, Turn, icmp};
 
 pub(super) const CASES: &[Case] = &[
     clean(
@@ -68,6 +69,32 @@ pub(super) const CASES: &[Case] = &[
             let pauses = [0, 29, 31, 90, 1];
             let beats = pauses.map(|pause| Turn::filler(Side::Client, 100).after(pause * SECOND)).to_vec();
             tape.play(0, Datagrams::udp(route(40001, 7000), beats));
+            tape.plain()
+        },
+    ),
+    clean(
+        "timeouts_by_state",
+        "silences of flows by protocol and state: SYNs that nobody answers, a connection, datagrams, DNS, pings",
+        (21, 2000),
+        Flows::new(6, 9),
+        || {
+            let mut tape = Tape::new();
+            for second in [0, 3, 9] {
+                let syn = TcpSession::new(route(40001, 8001), Vec::new()).ending(Ending::Unanswered);
+                tape.play(second * SECOND, syn);
+            }
+            let late = vec![Turn::filler(Side::Client, 100), Turn::filler(Side::Server, 100).after(35 * SECOND)];
+            tape.play(0, TcpSession::new(route(40002, 8001), late));
+            let beats = |pauses: &[u64]| {
+                pauses.iter().map(|pause| Turn::filler(Side::Client, 100).after(pause * SECOND)).collect()
+            };
+            tape.play(0, Datagrams::udp(route(40003, 7000), beats(&[0, 8, 12])));
+            let query = Message::query(7, "www.example.org", rtype::A);
+            let queries = [0, 3].map(|pause| Turn::client(query.bytes()).after(pause * SECOND));
+            tape.play(0, Datagrams::udp(route(40004, 53), queries.to_vec()));
+            let mut pings = icmp::ping(false, 7, 2);
+            pings[2] = pings[2].clone().after(6 * SECOND);
+            tape.play(0, Datagrams::new(route(0, 0), Carrier::Icmp, pings));
             tape.plain()
         },
     ),

@@ -7,7 +7,7 @@ mod spread;
 
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
-use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Observed, Poll};
 use record::Time;
 use std::io;
 use std::os::fd::AsFd;
@@ -137,6 +137,11 @@ impl PacketSource {
         Ok(members)
     }
 
+    /// The kernel's number of the interface.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
     /// Waits for the ring, the end of patience, or news of the interface.
     #[cold]
     fn wait(&mut self) -> Result<Poll, CaptureError> {
@@ -198,7 +203,8 @@ impl CaptureSource for PacketSource {
         let (mut frames, mut count, link) = ([Frame::default(); BURST], 0, self.link);
         let taken = self.ring.lend(self.limit, |packet| {
             let at = Time(u64::from(packet.secs) * 1_000_000_000 + u64::from(packet.nanos));
-            frames[count] = Frame { bytes: packet.bytes, wire_len: packet.wire_len, at, link };
+            let observed = if packet.outgoing { Observed::EGRESS } else { Observed::INGRESS };
+            frames[count] = Frame { bytes: packet.bytes, wire_len: packet.wire_len, at, link, observed };
             count += 1;
         });
         if taken == 0 {

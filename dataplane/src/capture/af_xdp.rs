@@ -20,7 +20,7 @@ mod spread;
 
 use super::filter::{self, Filter};
 use super::live::{CaptureDrop, IDLE, LiveError};
-use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Observed, Poll};
 use apart::Lease;
 use change::Shape;
 use ebpf::{EbpfError, Ended, Mode, Offload, Policy, Program, Watch};
@@ -205,6 +205,11 @@ enum State {
 }
 
 impl XdpSource {
+    /// The kernel's number of the interface.
+    pub fn index(&self) -> u32 {
+        self.index
+    }
+
     /// Why this backend should not be taken unasked: packets that it takes, the stack does not see.
     pub fn unfit(name: &str) -> Option<&'static str> {
         let used = sys::has_address(name).unwrap_or(false);
@@ -289,7 +294,13 @@ impl CaptureSource for XdpSource {
             let packet = packet.get(..snaplen).unwrap_or(packet);
             let stamp = stamp.filter(|nanos| *nanos > 0);
             stamped += usize::from(stamp.is_some());
-            frames[count] = Frame { bytes: packet, wire_len, at: stamp.map_or(now, Time), link: LinkType::Ethernet };
+            frames[count] = Frame {
+                bytes: packet,
+                wire_len,
+                at: stamp.map_or(now, Time),
+                link: LinkType::Ethernet,
+                observed: Observed::INGRESS,
+            };
             count += 1;
         });
         if self.stamps == Stamps::All && stamped < taken {

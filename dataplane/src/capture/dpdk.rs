@@ -4,7 +4,7 @@
 //! A queue is polled. When it is empty for some hundred times the thread naps, so that a core that is shared is not taken away from the
 //! others; a nap is far shorter than what the descriptors hold at line rate. There is no end of a port: stop by count, time or signal.
 use super::live::{CaptureDrop, Drops, IDLE, LiveError};
-use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Observed, Poll};
 use record::Time;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -253,7 +253,13 @@ impl DpdkSource {
             let mut count = 0;
             for (frame, received) in frames.iter_mut().zip(burst.frames()) {
                 let at = Time(unit.time(received.stamp, now));
-                *frame = Frame { bytes: received.bytes, wire_len: received.wire_len, at, link: LinkType::Ethernet };
+                *frame = Frame {
+                    bytes: received.bytes,
+                    wire_len: received.wire_len,
+                    at,
+                    link: LinkType::Ethernet,
+                    observed: Observed::INGRESS,
+                };
                 self.stats.bytes += u64::from(received.wire_len);
                 count += 1;
             }

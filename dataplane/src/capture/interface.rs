@@ -1,8 +1,8 @@
 //! An interface of a pcapng section: link type and clock. Format: draft-ietf-opsawg-pcapng, section 4.2.
 use super::LinkType;
+use super::options::Options;
 use record::Time;
 
-const END_OF_OPTIONS: u16 = 0;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
@@ -31,16 +31,11 @@ enum Tick {
 impl Interface {
     /// From the fields and the options of an Interface Description Block. Options that are cut off or have a wrong length are as if
     /// absent: the frames can be read without them.
-    pub(super) fn new<const BIG: bool>(link: u16, snaplen: u32, mut options: &[u8]) -> Interface {
+    pub(super) fn new<const BIG: bool>(link: u16, snaplen: u32, options: &[u8]) -> Interface {
         let mut interface =
             Interface { link: LinkType::from_number(link.into()), snaplen, tick: Tick::Multiply(1_000), offset_s: 0 };
-        // Each turn takes at least 4 bytes of a bounded block.
-        while let Some((head, rest)) = options.split_first_chunk::<4>() {
-            let number = |low: [u8; 2]| if BIG { u16::from_be_bytes(low) } else { u16::from_le_bytes(low) };
-            let (code, len) = (number([head[0], head[1]]), usize::from(number([head[2], head[3]])));
-            let Some(value) = rest.get(..len) else { break };
+        for (code, value) in Options::<BIG>::of(options) {
             match (code, value) {
-                (END_OF_OPTIONS, _) => break,
                 (IF_TSRESOL, &[resolution]) => interface.tick = Tick::new(resolution),
                 (IF_TSOFFSET, value) => {
                     if let Ok(bytes) = <[u8; 8]>::try_from(value) {
@@ -49,7 +44,6 @@ impl Interface {
                 }
                 _ => {}
             }
-            options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
         interface
     }

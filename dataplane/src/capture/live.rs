@@ -103,6 +103,17 @@ impl AnySource {
     pub fn is_live(&self) -> bool {
         !matches!(self, AnySource::File(_))
     }
+
+    /// The kernel's number of its interface; 0 of what is none of the kernel's.
+    pub fn interface_index(&self) -> u32 {
+        match self {
+            AnySource::Packet(source) => source.index(),
+            AnySource::Xdp(source) => source.index(),
+            AnySource::File(_) => 0,
+            #[cfg(feature = "dpdk")]
+            AnySource::Dpdk(_) => 0,
+        }
+    }
 }
 
 impl CaptureSource for AnySource {

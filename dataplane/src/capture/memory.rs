@@ -1,5 +1,5 @@
 //! Frames in memory, lent again and again: for benches and tests, where neither file nor kernel shall have a part in the numbers.
-use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Poll};
+use super::{BURST, CaptureError, CaptureSource, CaptureStats, Frame, LinkType, Observed, Poll};
 use record::Time;
 
 /// Frames that stand one after the other in one piece of memory.
@@ -22,6 +22,7 @@ struct Kept {
     len: u32,
     wire_len: u32,
     link: LinkType,
+    observed: Observed,
 }
 
 impl MemorySource {
@@ -41,7 +42,14 @@ impl MemorySource {
         self.bytes.resize(self.bytes.len().next_multiple_of(64), 0);
         let (offset, len) = (self.bytes.len() as u64, frame.bytes.len() as u32);
         self.bytes.extend_from_slice(frame.bytes);
-        self.frames.push(Kept { at: frame.at, offset, len, wire_len: frame.wire_len, link: frame.link });
+        self.frames.push(Kept {
+            at: frame.at,
+            offset,
+            len,
+            wire_len: frame.wire_len,
+            link: frame.link,
+            observed: frame.observed,
+        });
     }
 
     /// Begins anew; the counters go on, and so does time: the frames come again later by the length of the capture.
@@ -69,7 +77,13 @@ impl CaptureSource for MemorySource {
         let mut frames = [Frame::default(); BURST];
         for (frame, k) in frames.iter_mut().zip(kept) {
             let bytes = &self.bytes[k.offset as usize..][..k.len as usize];
-            *frame = Frame { bytes, wire_len: k.wire_len, at: Time(k.at.0 + self.later), link: k.link };
+            *frame = Frame {
+                bytes,
+                wire_len: k.wire_len,
+                at: Time(k.at.0 + self.later),
+                link: k.link,
+                observed: k.observed,
+            };
             self.stats.bytes += u64::from(k.wire_len);
         }
         self.stats.packets += kept.len() as u64;

@@ -178,7 +178,7 @@ impl Form {
     #[inline(always)]
     fn frame<'w, const BIG: bool>(self, head: &[u8; RECORD_HEAD_LEN], bytes: &'w [u8]) -> Frame<'w> {
         let at = u64::from(word::<BIG>(head, 0)) * 1_000_000_000 + u64::from(word::<BIG>(head, 4)) * self.unit_ns;
-        Frame { bytes, wire_len: word::<BIG>(head, 12), at: Time(at), link: self.link }
+        Frame { bytes, wire_len: word::<BIG>(head, 12), at: Time(at), link: self.link, ..Frame::default() }
     }
 }
 

@@ -5,7 +5,9 @@
 //! which is an allocation and a copy too many. Tests compare with editcap and with that crate.
 use super::decode::{CAPLEN_MAX, Place, Step, Then};
 use super::interface::Interface;
-use super::{CaptureError, CaptureStats, Frame};
+use super::observed::INTERFACES_MAX;
+use super::options::Options;
+use super::{CaptureError, CaptureStats, FlowDirection, Frame, Observed};
 use record::Time;
 use sys::prefetch_bytes;
 
@@ -17,7 +19,14 @@ pub(super) const BLOCK_MAX: usize = 1 << 20;
 /// (tests/capture_rate.rs); between 2 and 8 KiB it is all the same.
 const AHEAD: usize = 4_096;
 /// Interfaces in a section; what tools write stays far below.
-const INTERFACES_MAX: usize = 4_096;
+const DECLARED_MAX: usize = 4_096;
+const _: () = assert!(DECLARED_MAX <= INTERFACES_MAX as usize);
+
+/// Option of a packet (section 4.3.1): its two lowest bits say the direction. Number and bits are the same in the obsolete block.
+const EPB_FLAGS: u16 = 2;
+const DIRECTION: u32 = 0b11;
+const INBOUND: u32 = 0b01;
+const OUTBOUND: u32 = 0b10;
 
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
@@ -184,7 +193,8 @@ impl Pcapng {
         interface: impl Fn(&[u8]) -> u32,
     ) -> Result<Packet<'w>, Stop> {
         let (head, data) = body.split_first_chunk::<20>().ok_or_else(|| too_short(body, 20))?;
-        let interface = self.declared(interface(head))?;
+        let number = interface(head);
+        let interface = self.declared(number)?;
         let captured = word::<BIG>(head, 12);
         let Some(bytes) = data.get(..captured as usize).filter(|_| captured <= CAPLEN_MAX) else {
             let room = data.len().min(CAPLEN_MAX as usize);
@@ -194,8 +204,12 @@ impl Pcapng {
         let at = interface.time(ticks);
         let link = interface.link.unwrap_or_default();
         let known = interface.link.is_some();
+        // Many writers give no options.
+        let options = data.get(bytes.len().next_multiple_of(4)..).unwrap_or_default();
+        let direction = if options.is_empty() { FlowDirection::Unknown } else { direction::<BIG>(options) };
+        let observed = Observed::new(number as u16, direction);
         self.now = at;
-        Ok(Packet { frame: Frame { bytes, wire_len: word::<BIG>(head, 16), at, link }, known })
+        Ok(Packet { frame: Frame { bytes, wire_len: word::<BIG>(head, 16), at, link, observed }, known })
     }
 
     /// Simple Packet Block: belongs to the first interface, has no time (that of the frame before it is used, so that no flow begins
@@ -212,7 +226,7 @@ impl Pcapng {
             )));
         }
         let link = interface.link.unwrap_or_default();
-        let frame = Frame { bytes: &data[..captured], wire_len, at: self.now, link };
+        let frame = Frame { bytes: &data[..captured], wire_len, at: self.now, link, observed: Observed::default() };
         Ok(Packet { frame, known: interface.link.is_some() })
     }
 
@@ -226,8 +240,8 @@ impl Pcapng {
 
     fn interface<const BIG: bool>(&mut self, body: &[u8]) -> Result<(), Stop> {
         let (head, options) = body.split_first_chunk::<8>().ok_or_else(|| too_short(body, 8))?;
-        if self.interfaces.len() == INTERFACES_MAX {
-            return Err(Stop::Broken(format!("the section declares more than {INTERFACES_MAX} interfaces")));
+        if self.interfaces.len() == DECLARED_MAX {
+            return Err(Stop::Broken(format!("the section declares more than {DECLARED_MAX} interfaces")));
         }
         let interface = Interface::new::<BIG>(half::<BIG>(head, 0), word::<BIG>(head, 4), options);
         self.interfaces.push(interface);
@@ -261,6 +275,22 @@ impl Pcapng {
         self.interfaces.clear();
         Ok(Block { len: len.into(), packet: None })
     }
+}
+
+/// Which way a packet went, by its options.
+#[inline]
+fn direction<const BIG: bool>(options: &[u8]) -> FlowDirection {
+    for (code, value) in Options::<BIG>::of(options) {
+        if let (EPB_FLAGS, &[a, b, c, d]) = (code, value) {
+            let flags = if BIG { u32::from_be_bytes([a, b, c, d]) } else { u32::from_le_bytes([a, b, c, d]) };
+            return match flags & DIRECTION {
+                INBOUND => FlowDirection::Ingress,
+                OUTBOUND => FlowDirection::Egress,
+                _ => FlowDirection::Unknown,
+            };
+        }
+    }
+    FlowDirection::Unknown
 }
 
 /// The body of the block at the front of `rest`, between its two lengths, once it is there as a whole.

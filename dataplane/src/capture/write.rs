@@ -65,7 +65,14 @@ mod tests {
     #[test]
     fn bytes_are_those_of_the_format() {
         let mut file = PcapWriter::new(Vec::new(), LinkType::RawIp, true).unwrap();
-        file.frame(&Frame { bytes: b"abc", wire_len: 60, at: Time(7_000_000_009), link: LinkType::RawIp }).unwrap();
+        file.frame(&Frame {
+            bytes: b"abc",
+            wire_len: 60,
+            at: Time(7_000_000_009),
+            link: LinkType::RawIp,
+            ..Frame::default()
+        })
+        .unwrap();
         let bytes = file.finish().unwrap();
         let head = b"\x4d\x3c\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\x04\0\x65\0\0\0";
         assert_eq!(bytes[..24], head[..]);

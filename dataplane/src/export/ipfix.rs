@@ -4,6 +4,7 @@ use crate::export::spool::SpoolConfig;
 use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
 use crate::lane::Share;
 use numbers::Numbers;
+pub use record::ipfix::Selection;
 use record::ipfix::{AddError, Fate, Message, PackerConfig};
 use wire::Wire;
 
@@ -32,8 +33,8 @@ pub struct IpfixConfig {
     pub flushes_all: bool,
     /// Observation domain.
     pub domain: u32,
-    /// Value of ingressInterface in every record.
-    pub dir: u32,
+    /// Value of ingressInterface in every record, without a direction; `None`: what each flow knows of both.
+    pub dir: Option<u32>,
     /// Seconds after which templates are sent again, UDP only; 0 = only once.
     pub template_refresh_secs: u32,
     /// Seconds between attempts to reach a collector that is down.
@@ -60,7 +61,7 @@ impl Default for IpfixConfig {
             sends_alone: true,
             flushes_all: false,
             domain: 1,
-            dir: 0,
+            dir: None,
             template_refresh_secs: 600,
             retry_secs: 60,
             spool: None,
@@ -79,6 +80,7 @@ impl Default for IpfixConfig {
 pub struct Options {
     /// One packet in so many was seen; 1 is not told.
     pub sampling: u32,
+    pub selection: Selection,
     pub interfaces: Vec<Interface>,
 }
 

@@ -31,24 +31,39 @@ pub struct NetflowConfig {
     pub mtu: u16,
     /// Source id of version 9; its lowest byte is the engine id of version 5.
     pub domain: u32,
-    /// Interface that flows come in by, in every record; version 5 has 16 bits for it.
-    pub dir: u32,
+    /// Interface that flows come in by, in every record; `None`: what each flow knows. Version 5 has 16 bits for it.
+    pub dir: Option<u32>,
     /// Seconds after which templates are sent again (version 9); 0 = only once.
     pub template_refresh_secs: u32,
     /// One packet in so many was seen, 1 for all; told to the collector, which multiplies. Version 5 has 14 bits for it.
     pub sampling: u32,
+    /// Whether they were chosen at random.
+    pub random: bool,
 }
 
 impl NetflowConfig {
     /// Version 9 with its defaults.
     pub fn to(peer: Peer) -> NetflowConfig {
         let version = Version::V9;
-        NetflowConfig { peer, version, mtu: 1458, domain: 1, dir: 0, template_refresh_secs: 600, sampling: 1 }
+        NetflowConfig {
+            peer,
+            version,
+            mtu: 1458,
+            domain: 1,
+            dir: None,
+            template_refresh_secs: 600,
+            sampling: 1,
+            random: false,
+        }
     }
 }
 
 /// Smallest mtu: room for one record with every field that has a place.
 pub const MTU_MIN: u16 = 256;
+/// Ways of sampling, as both versions number them: one in every N, and random.
+const EVERY_NTH: u8 = 1;
+const RANDOM: u8 = 2;
+
 /// Largest sampling that version 5 can tell.
 pub const V5_SAMPLING_MAX: u32 = (1 << 14) - 1;
 
@@ -81,9 +96,10 @@ impl NetflowExporter {
         if config.sampling == 0 || config.version == Version::V5 && config.sampling > V5_SAMPLING_MAX {
             return wrong(format!("sampling {} cannot be told, use 1 to {V5_SAMPLING_MAX}", config.sampling));
         }
+        let algorithm = if config.random { RANDOM } else { EVERY_NTH };
         let form = match config.version {
-            Version::V5 => Form::V5(V5::new(&config)),
-            Version::V9 => Form::V9(Box::new(V9::new(&config))),
+            Version::V5 => Form::V5(V5::new(&config, algorithm)),
+            Version::V9 => Form::V9(Box::new(V9::new(&config, algorithm))),
         };
         let datagrams = Datagrams::new(udp(&config.peer)?, format!("udp {}", config.peer));
         Ok(NetflowExporter { config, form, way: Way { datagrams, books: Books::default() }, now_secs })
@@ -91,7 +107,8 @@ impl NetflowExporter {
 
     fn record(&mut self, batch: &Batch, flow: &FlowRecord) {
         let (way, now) = (&mut self.way, self.now_secs);
-        let basic = flow.basic();
+        let mut basic = flow.basic();
+        basic.ingress_interface = self.config.dir.unwrap_or(basic.ingress_interface);
         let records = u64::from(basic.packets > 0) + u64::from(basic.packets_rev > 0);
         let taken = match &mut self.form {
             Form::V5(form) => form.add(&basic, now, &mut |packet, records| way.send(packet, records)),

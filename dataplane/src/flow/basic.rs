@@ -1,4 +1,5 @@
 //! What every flow says, whatever it carried, and the live flow it is made from.
+use crate::capture::FlowDirection;
 use crate::flow::FlowKey;
 use crate::flow::key::Endpoint;
 use crate::flow::offload::Standing;
@@ -37,7 +38,7 @@ record! {
         src_port: u16, ipfix iana::sourceTransportPort, unirec "SRC_PORT";
         /// Destination port.
         dst_port: u16, ipfix iana::destinationTransportPort, unirec "DST_PORT";
-        /// Number of the interface of observation, set by the exporter (option `dir`).
+        /// Number of the interface by which the first packet came: the kernel's of a live one; for the drop-in set by its option `dir`.
         ingress_interface: u32, ipfix iana::ingressInterface, shown Never;
         /// Source address: the sender of the flow's first packet.
         src_ip: IpAddr, ipfix iana::sourceIPv4Address | iana::sourceIPv6Address, unirec "SRC_IP";
@@ -53,6 +54,14 @@ record! {
         odid: u32, unirec "ODID", shown Never;
         /// Direction of observation, set by the exporter (option `dir`).
         dir_bit_field: u8, unirec "DIR_BIT_FIELD", shown Never;
+    }
+}
+
+record! {
+    /// Which way a flow went where it was observed; only of flows of which that is known, and never in the drop-in.
+    pub struct Heading = "direction" {
+        /// Of the first packet: 0 it came in by the interface, 1 it left by it.
+        direction: u8, ipfix iana::flowDirection;
     }
 }
 
@@ -95,6 +104,9 @@ pub struct Flow {
     pub(crate) standing: Standing,
     /// Plugins that want to see more packets.
     pub(crate) interest: PluginSet,
+    /// Number of the interface of the first packet, and which way that went.
+    pub interface: u32,
+    pub heading: FlowDirection,
 }
 
 const _: () = assert!(size_of::<Flow>() == 128 && std::mem::offset_of!(Flow, tail) == 64);
@@ -117,6 +129,8 @@ impl Default for Flow {
             eager: false,
             standing: Standing::default(),
             interest: 0,
+            interface: 0,
+            heading: FlowDirection::Unknown,
         }
     }
 }

@@ -3,10 +3,9 @@
 //! The order of steps for a packet is that of the original (spec/exporter.md 9.4), so that `Face::Ipfixprobe` gives its records;
 //! keys are compared in full and bursts are prefetched, which is ours. Time comes from the packets.
 use crate::batch::Batch;
-use crate::capture::{BURST, Frame};
-use crate::face::Face;
+use crate::capture::{BURST, Frame, Observed};
 use crate::flow::offload::{Lending, OffloadStats};
-use crate::flow::table::{Shape, Slot, Table, WAYS};
+use crate::flow::table::{Slot, Table, WAYS};
 use crate::flow::{EndReason, Flow};
 use crate::packet::{Direction, Packet, PacketView};
 use crate::plugin::Context;
@@ -14,6 +13,7 @@ use crate::registry::{self, Hook, PluginSet, Plugins, Wish};
 use record::Time;
 use std::io;
 
+pub use config::CacheConfig;
 use ends::{quiet_reason, restarts, surely_goes_on};
 pub use stats::CacheStats;
 
@@ -29,22 +29,6 @@ const LINE: usize = 64;
 /// Flows that end together, whose memory is asked for ahead.
 const ENDING: usize = 8;
 
-#[derive(Clone, Copy, Debug)]
-pub struct CacheConfig {
-    pub shape: Shape,
-    /// Longest life of a record before it is cut, seconds.
-    pub active_secs: u64,
-    /// Quiet time after which a flow has ended, seconds.
-    pub inactive_secs: u64,
-    pub face: Face,
-}
-
-impl Default for CacheConfig {
-    fn default() -> Self {
-        CacheConfig { shape: Shape::default(), active_secs: 300, inactive_secs: 30, face: Face::Native }
-    }
-}
-
 /// The live flows of one lane.
 pub struct Cache {
     table: Table,
@@ -56,11 +40,15 @@ pub struct Cache {
     lending: Option<Box<Lending>>,
     lent_before: OffloadStats,
     sweep_debt: usize,
+    /// Of the packet at hand, if it may begin a flow.
+    observed: Observed,
     /// Seconds from the beginning of one round of the sweep to that of the next, at the least.
     sweep_pause: u64,
     /// Differences of time below which the timeouts, which compare whole seconds, cannot have been reached.
     active_sure_ns: u64,
     quiet_sure_ns: u64,
+    /// Timeout of quiet flows, the shortest if there are several; seconds.
+    inactive_least_secs: u64,
 }
 
 impl Cache {
@@ -69,6 +57,8 @@ impl Cache {
         let idle = Vec::with_capacity(table.capacity());
         // Two times that are less than n - 1 seconds apart lie in seconds that are less than n apart.
         let sure = |secs: u64| secs.saturating_sub(1).saturating_mul(1_000_000_000);
+        let (inactive_least_secs, active_least_secs) =
+            config.timeouts.map_or((config.inactive_secs, config.active_secs), |all| all.shortest());
         Ok(Cache {
             table,
             plugins,
@@ -78,10 +68,12 @@ impl Cache {
             lending: None,
             lent_before: OffloadStats::default(),
             sweep_debt: 0,
+            observed: Observed::default(),
             // A quiet flow lives on by so much at the most. The original's reasons of last records depend on its pace ([`Cache::flush`]).
-            sweep_pause: if config.face.is_original() { 1 } else { (config.inactive_secs / SWEEP_PART).max(1) },
-            active_sure_ns: sure(config.active_secs),
-            quiet_sure_ns: sure(config.inactive_secs),
+            sweep_pause: if config.face.is_original() { 1 } else { (inactive_least_secs / SWEEP_PART).max(1) },
+            active_sure_ns: sure(active_least_secs),
+            quiet_sure_ns: sure(inactive_least_secs),
+            inactive_least_secs,
         })
     }
 
@@ -154,6 +146,7 @@ impl Cache {
                     others += 1;
                     // No flow has no key: without one a packet comes here.
                     if !packet.key.is_none() {
+                        self.observed = frames.get(at).map_or_else(Observed::default, |frame| frame.observed);
                         self.packet(PacketView { packet, bytes: bytes_of(at) }, batch);
                     }
                 }
@@ -274,14 +267,14 @@ impl Cache {
 
     pub(crate) fn sweep_lines(&mut self, lines: usize, now: Time, batch: &mut Batch) {
         // Times in tag lines wrap after 65536 s; longer timeouts are found by the exact comparison below.
-        let coarse = self.config.inactive_secs.min(0x8000) as u16;
+        let coarse = self.inactive_least_secs.min(0x8000) as u16;
         let mut idle = std::mem::take(&mut self.idle);
         self.table.sweep(lines, now.secs(), coarse, self.sweep_pause, &mut idle);
         for group in idle.chunks(ENDING) {
             self.warm(group);
             for slot in group {
                 let flow = self.table.flow(*slot);
-                if now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs {
+                if self.is_quiet(flow, now) {
                     if flow.standing.is_lent() {
                         self.ask_back(*slot);
                         continue;
@@ -315,7 +308,7 @@ impl Cache {
             self.warm(group);
             for slot in group {
                 let flow = self.table.flow(*slot);
-                let quiet = now.secs().saturating_sub(flow.last.secs()) >= self.config.inactive_secs;
+                let quiet = self.is_quiet(flow, now);
                 let reason =
                     if quiet && !self.config.face.is_original() { quiet_reason(flow) } else { EndReason::Forced };
                 self.end(*slot, reason as u8, true, batch);
@@ -335,12 +328,22 @@ impl Cache {
         if restarts(flow, p) {
             return Some(EndReason::EndOfFlow);
         }
-        let now = p.at.secs();
         // One that is lent only looks quiet.
-        if now.saturating_sub(flow.last.secs()) >= self.config.inactive_secs && !flow.standing.is_lent() {
+        if self.is_quiet(flow, p.at) && !flow.standing.is_lent() {
             return Some(quiet_reason(flow));
         }
-        (now.saturating_sub(flow.first.secs()) >= self.config.active_secs).then_some(EndReason::Active)
+        let active_secs = self.config.timeouts.as_ref().map_or(self.config.active_secs, |all| all.active_secs(flow));
+        (p.at.secs().saturating_sub(flow.first.secs()) >= active_secs).then_some(EndReason::Active)
+    }
+
+    /// Whether a flow has been quiet for its timeout.
+    #[inline(always)]
+    fn is_quiet(&self, flow: &Flow, now: Time) -> bool {
+        let timeout = match &self.config.timeouts {
+            None => self.config.inactive_secs,
+            Some(all) => all.inactive_secs(flow),
+        };
+        now.secs().saturating_sub(flow.last.secs()) >= timeout
     }
 
     fn open(&mut self, view: PacketView<'_, '_>, batch: &mut Batch) {
@@ -353,7 +356,15 @@ impl Cache {
             }
         };
         let (src_mac, dst_mac) = view.macs();
-        let flow = Flow { first: p.at, src_mac, dst_mac, reversed: p.reversed, ..Flow::of(p.key) };
+        let flow = Flow {
+            first: p.at,
+            src_mac,
+            dst_mac,
+            reversed: p.reversed,
+            interface: self.config.interface.wrapping_add(self.observed.interface().into()),
+            heading: self.observed.direction(),
+            ..Flow::of(p.key)
+        };
         self.table.insert(slot, p.hash, flow);
         self.stats.opened += 1;
         self.count(slot, p, Direction::Forward);
@@ -491,6 +502,7 @@ fn shown(flow: &Flow, p: &Packet) -> PluginSet {
     present & if flow.eager { !0 } else { p.content }
 }
 
+mod config;
 mod ends;
 mod offload;
 mod stats;

@@ -233,7 +233,8 @@ mod tests {
     }
 
     fn resolve(cache: &mut FragmentCache, bytes: &[u8], at: u64, split: bool) -> Packet {
-        let frame = Frame { bytes, wire_len: bytes.len() as u32, at: Time(at), link: LinkType::RawIp };
+        let frame =
+            Frame { bytes, wire_len: bytes.len() as u32, at: Time(at), link: LinkType::RawIp, ..Frame::default() };
         let mut packet = Packet::default();
         decode(&frame, &DecodeConfig { split, ..DecodeConfig::default() }, &mut packet).expect("a sound fragment");
         cache.resolve(&mut packet, bytes, split);

@@ -23,6 +23,7 @@ pub(super) fn config(plugins: &[PluginId], face: Face, split: bool) -> LaneConfi
         packets_max: 0,
         share: Share::WHOLE,
         duplicates: None,
+        sampling: None,
     }
 }
 

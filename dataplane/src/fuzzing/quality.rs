@@ -16,7 +16,13 @@ pub(super) fn fuzz_quality(data: &[u8]) {
         let packets = packets(data, origin);
         let frames: Vec<Frame<'_>> = packets
             .iter()
-            .map(|(at, bytes)| Frame { bytes, wire_len: bytes.len() as u32, at: *at, link: LinkType::Ethernet })
+            .map(|(at, bytes)| Frame {
+                bytes,
+                wire_len: bytes.len() as u32,
+                at: *at,
+                link: LinkType::Ethernet,
+                ..Frame::default()
+            })
             .collect();
         books::run(&config, &mut Frames::new(&frames, 7))
     };

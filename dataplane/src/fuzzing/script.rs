@@ -133,7 +133,13 @@ fn sorted(mut records: Vec<String>) -> Vec<String> {
 fn run(config: &LaneConfig, packets: &[(Time, Vec<u8>)]) -> Vec<String> {
     let frames: Vec<Frame<'_>> = packets
         .iter()
-        .map(|(at, bytes)| Frame { bytes, wire_len: bytes.len() as u32, at: *at, link: LinkType::Ethernet })
+        .map(|(at, bytes)| Frame {
+            bytes,
+            wire_len: bytes.len() as u32,
+            at: *at,
+            link: LinkType::Ethernet,
+            ..Frame::default()
+        })
         .collect();
     books::run(config, &mut Frames::new(&frames, 7))
 }

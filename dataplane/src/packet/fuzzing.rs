@@ -15,7 +15,7 @@ pub const FACES: [Face; 2] = [Face::Native, Face::Ipfixprobe];
 /// Any bytes as a frame of every link type, in both faces.
 pub fn fuzz_decode(data: &[u8]) {
     for link in LINKS {
-        check_frame(&Frame { bytes: data, wire_len: data.len() as u32, at: Time(1), link });
+        check_frame(&Frame { bytes: data, wire_len: data.len() as u32, at: Time(1), link, ..Frame::default() });
     }
 }
 
@@ -63,7 +63,7 @@ pub fn fuzz_fragments(data: &[u8]) {
         now += u64::from(wait) * 10_000_000;
         let bytes = ipv4_header(kind % 3, id, host);
         let mut packet = Packet::default();
-        let frame = Frame { bytes: &bytes, wire_len: 40, at: Time(now), link: LinkType::RawIp };
+        let frame = Frame { bytes: &bytes, wire_len: 40, at: Time(now), link: LinkType::RawIp, ..Frame::default() };
         let config = DecodeConfig::default();
         decode(&frame, &config, &mut packet).expect("a whole header");
         let before = packet;

@@ -40,6 +40,8 @@ pub struct RingFrame<'r> {
     pub wire_len: u32,
     pub secs: u32,
     pub nanos: u32,
+    /// This machine sent it (PACKET_OUTGOING of packet(7)).
+    pub outgoing: bool,
 }
 
 /// What the kernel has counted since the start.
@@ -97,7 +99,9 @@ const TAG: usize = 4;
 const TAG_AT: usize = 12;
 
 /// What lies between a packet's header and its first byte at least: the sockaddr_ll (tpacket_rcv).
-const HEADER: usize = size_of::<libc::tpacket3_hdr>().next_multiple_of(16) + size_of::<libc::sockaddr_ll>();
+const ADDRESS: usize = size_of::<libc::tpacket3_hdr>().next_multiple_of(16);
+const HEADER: usize = ADDRESS + size_of::<libc::sockaddr_ll>();
+const PACKET_TYPE: usize = ADDRESS + offset_of!(libc::sockaddr_ll, sll_pkttype);
 
 impl PacketRing {
     /// Makes a ring on the interface `index`. It stays empty until [`PacketRing::start`].
@@ -306,10 +310,11 @@ impl PacketRing {
         if offset + HEADER > self.block_bytes || !offset.is_multiple_of(8) {
             return None;
         }
-        // SAFETY: the header lies inside the block by the check above, is aligned to 8, and is ours: the kernel does not write it.
-        let (place, header) = unsafe {
+        // SAFETY: the header with its address lies inside the block by the check above, is aligned to 8, and is ours: the kernel does not
+        // write it.
+        let (place, header, packet_type) = unsafe {
             let place = self.map.as_ptr().add(self.block * self.block_bytes + offset);
-            (place, std::ptr::read(place.cast::<libc::tpacket3_hdr>()))
+            (place, std::ptr::read(place.cast::<libc::tpacket3_hdr>()), std::ptr::read(place.add(PACKET_TYPE)))
         };
         let (start, length) = (usize::from(header.tp_mac), header.tp_snaplen as usize);
         if start < HEADER || offset + start + length > self.block_bytes {
@@ -338,7 +343,8 @@ impl PacketRing {
         // SAFETY: the bytes lie inside the block by the check above, were written by the kernel, and are written by nobody until `release`,
         // which needs the ring alone: `lend` ties `'r` to such a borrow.
         let bytes = unsafe { std::slice::from_raw_parts(place.add(start), length) };
-        Some((RingFrame { bytes, wire_len, secs: header.tp_sec, nanos: header.tp_nsec }, next))
+        let outgoing = packet_type == libc::PACKET_OUTGOING;
+        Some((RingFrame { bytes, wire_len, secs: header.tp_sec, nanos: header.tp_nsec, outgoing }, next))
     }
 }
 

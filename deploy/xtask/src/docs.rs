@@ -5,7 +5,7 @@ use control::config::reference;
 use control::metrics::rules;
 use dataplane::capture::CaptureDrop;
 use dataplane::export::RecordDrop;
-use dataplane::flow::Basic;
+use dataplane::flow::{Basic, Heading};
 use dataplane::packet::PacketDrop;
 use dataplane::registry::PluginId;
 use detect::modules::reflection_detector;
@@ -71,7 +71,7 @@ const MADE: &str =
 const MADE_YAML: &str = "# Made by `cargo xtask docs` from control/src/metrics/rules.rs. Change that, not this file.\n";
 
 fn fields() -> String {
-    let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA];
+    let mut schemas: Vec<&Schema> = vec![Basic::SCHEMA, Heading::SCHEMA];
     schemas.extend(PluginId::ALL.iter().map(|plugin| plugin.schema()));
     let head = "# Fields\n\n\
         What a flow record says: the basic record, which every flow has, then one section for each process plugin. Names are those of\n\

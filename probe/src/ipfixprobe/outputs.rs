@@ -49,7 +49,7 @@ pub(super) fn output(
 
 /// One output for each host, unless they stand in for each other.
 fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
-    let mut config = IpfixConfig { sends_alone: false, ..IpfixConfig::default() };
+    let mut config = IpfixConfig { dir: Some(0), sends_alone: false, ..IpfixConfig::default() };
     let (mut hosts, mut port, mut udp, mut file) = ("127.0.0.1".to_string(), None, false, None);
     let (mut certificate, mut key) = (None, None);
     let (mut mode, mut folder, mut spool_mib) = (Collectors::default(), None, 1024u64);
@@ -60,7 +60,7 @@ fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
         "mtu" => put(&mut config.mtu, within(value, 17..=65535)),
         "udp" => put(&mut udp, Some(true)),
         "id" => put(&mut config.domain, within(value, 0..=u32::MAX as u64)),
-        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64)),
+        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64).map(Some)),
         "template" => put(&mut config.template_refresh_secs, within(value, 0..=u32::MAX as u64)),
         "verbose" => put(&mut config.verbose, Some(true)),
         "tls-ca" => put(&mut config.tls.authority, Some(Some(PathBuf::from(value)))),
@@ -115,7 +115,8 @@ fn host_of(text: &str, port: u16) -> Result<Peer, String> {
 }
 
 fn netflow(args: &PluginArgs<'_>) -> Result<NetflowConfig, String> {
-    let mut config = NetflowConfig::to(Peer { host: "127.0.0.1".into(), port: NETFLOW_PORT });
+    let peer = Peer { host: "127.0.0.1".into(), port: NETFLOW_PORT };
+    let mut config = NetflowConfig { dir: Some(0), ..NetflowConfig::to(peer) };
     args.each(NETFLOW, |name, value| match name {
         "host" => put(&mut config.peer.host, Some(value.into())),
         "port" => put(&mut config.peer.port, within(value, 1..=65535)),
@@ -125,7 +126,7 @@ fn netflow(args: &PluginArgs<'_>) -> Result<NetflowConfig, String> {
         }
         "mtu" => put(&mut config.mtu, within(value, 1..=65535)),
         "id" => put(&mut config.domain, within(value, 0..=u32::MAX as u64)),
-        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64)),
+        "dir" => put(&mut config.dir, within(value, 0..=u32::MAX as u64).map(Some)),
         "template" => put(&mut config.template_refresh_secs, within(value, 0..=u32::MAX as u64)),
         _ => put(&mut config.sampling, within(value, 1..=u64::from(V5_SAMPLING_MAX))),
     })?;

@@ -33,6 +33,7 @@ pub(super) fn no_offload(args: &Args) -> Option<String> {
         _ if args.input.filter.is_some() => behind("--filter"),
         _ if args.input.count > 0 => behind("--count"),
         _ if args.input.dedup.is_some() => behind("--dedup"),
+        _ if args.input.sample.is_some() => behind("--sample"),
         _ => None,
     }
 }
@@ -55,6 +56,7 @@ pub(super) fn interface_lanes(
     if !args.telemetry.quiet {
         eprintln!("{}", opened.how);
     }
+    let index = opened.sources.first().map_or(0, AnySource::interface_index);
     let lanes = opened.sources.into_iter().enumerate();
     let mut readers: Vec<Reader> = lanes.map(|(lane, source)| Reader::new(source, cpus.get(lane).copied())).collect();
     if let (Some(control), Some(_)) = (opened.control, &args.input.prefilter) {
@@ -63,7 +65,11 @@ pub(super) fn interface_lanes(
         if beside.no_offload.is_none() && (prefilter.policy.offload || prefilter.file.is_some()) {
             let (lendings, end) = offload(args.input.lanes, &threshold);
             let table = control.offload().ok_or("the table of offloaded flows is in use already")?;
-            match Counter::new(table, end, Duration::from_secs(args.storage.inactive)) {
+            // As soon as the first of them may have ended.
+            let inactive = args.storage.inactive;
+            let inactive =
+                args.storage.timeout.map_or(inactive, |rules| rules.over(inactive, args.storage.active).shortest().0);
+            match Counter::new(table, end, Duration::from_secs(inactive)) {
                 Ok(counter) => {
                     readers.iter_mut().zip(lendings).for_each(|(reader, lending)| reader.lending = Some(lending));
                     let name = interface.to_string();
@@ -78,7 +84,7 @@ pub(super) fn interface_lanes(
         }
         beside.ruled.push(Ruled { interface: interface.to_string(), control, threshold });
     }
-    Ok(Source { name: interface.to_string(), readers })
+    Ok(Source { name: interface.to_string(), interface: index, readers })
 }
 
 /// What the options ask of each interface.
@@ -130,9 +136,11 @@ pub(super) fn dpdk_ports(args: &Args, cpus: &[usize]) -> Result<Vec<Source>, Str
     // As many processors for each port as it has lanes.
     let mut own = cpus.iter().copied();
     let mut reader = |source| Reader::new(source, own.next());
-    let mut source = |(name, queues): (String, Vec<AnySource>)| Source {
+    // The kernel has no numbers for them: they count from 1 as they are named.
+    let mut source = |((name, interface), queues): ((String, u32), Vec<AnySource>)| Source {
         name,
+        interface,
         readers: queues.into_iter().map(&mut reader).collect(),
     };
-    Ok(args.input.interfaces.iter().cloned().zip(ports).map(&mut source).collect())
+    Ok(args.input.interfaces.iter().cloned().zip(1..).zip(ports).map(&mut source).collect())
 }

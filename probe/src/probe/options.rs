@@ -8,6 +8,8 @@ use dataplane::capture::RssConfig;
 use dataplane::export::Peer;
 use dataplane::export::ipfix::Target;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
+use dataplane::flow::TimeoutRules;
+use dataplane::lane::Sampling;
 use dataplane::registry::{Layer, PluginId};
 use std::path::PathBuf;
 
@@ -98,12 +100,19 @@ pub(super) struct Input {
     /// Memory of each lane's ring on an interface; without it 64 with af_packet, and 20 ms of the card's speed for each queue with af_xdp
     #[arg(long, value_name = "MIB", requires = "interfaces", conflicts_with = "files", value_parser = clap::value_parser!(u32).range(1..=4095))]
     pub(super) ring: Option<u32>,
+    /// Number of the interface in flow records of capture files, from which the interfaces of a pcapng file count on; a live one has the kernel's
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "interfaces")]
+    pub(super) interface_index: u32,
     /// Only packets that match this expression (pcap-filter(7))
     #[arg(short = 'F', long, value_name = "EXPR")]
     pub(super) filter: Option<String>,
     /// Drop a packet of which a copy was seen within this time, as mirrored ports show them; TTL, DSCP, MAC addresses and tags may differ
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(1..=DEDUP_MAX))]
     pub(super) dedup: Option<u32>,
+    /// Keep one packet in N, told to collectors as it is: systematic, each Nth; random, with a probability of 1/N; flow, one flow in N with
+    /// all its packets. What is left out is counted as sampled
+    #[arg(long, value_name = "N[:HOW]")]
+    pub(super) sample: Option<Sampling>,
     /// Stop each input after this many decoded packets
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(super) count: u64,
@@ -125,6 +134,10 @@ pub(super) struct Storage {
     /// Seconds of silence after which a flow has ended
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(super) inactive: u64,
+    /// Timeouts of some flows in place of both: CLASS=INACTIVE[/ACTIVE],... in seconds. Classes are tcp, udp, icmp, other; dns (udp at port 53);
+    /// tcp-syn, while the source has sent a SYN alone; tcp-closed, by FIN of both sides or RST. What is not named has those of udp, of tcp, or of all
+    #[arg(long, value_name = "RULES")]
+    pub(super) timeout: Option<TimeoutRules>,
     /// One record for each direction instead of biflows
     #[arg(long)]
     pub(super) uniflow: bool,
@@ -185,7 +198,7 @@ pub(super) struct Output {
     /// no IPv6
     #[arg(long, value_name = "COLLECTOR", value_parser = netflow)]
     pub(super) netflow: Vec<(Version, Peer)>,
-    /// One packet in N reaches this probe: told to collectors, some of which multiply
+    /// One packet in N reaches this probe: told to collectors, some of which multiply; with --sample they are told both together
     #[arg(long, value_name = "N", default_value_t = 1, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..=i64::from(V5_SAMPLING_MAX)))]
     pub(super) sampling: u32,
     /// Send flows alone as IPFIX; without it options records tell the sampling, the interfaces' names, the types of private elements, and

@@ -2,24 +2,28 @@
 use super::Args;
 use super::options::Values;
 use crate::outputs::{self, LZ4_MTUS};
-use crate::run::unix_secs;
-use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Target, TlsFiles};
+use crate::run::{Source, unix_secs};
+use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Selection, Target, TlsFiles};
 use dataplane::export::json::JsonExporter;
 use dataplane::export::netflow::{NetflowConfig, NetflowExporter};
 use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
 use dataplane::export::{Exporter, OpenError};
+use dataplane::lane::Selector;
 use dataplane::registry::PluginId;
 use trap::{Place, Stop};
 
-pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError> {
+pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, OpenError> {
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
-    for config in ipfix(args)? {
+    let dir = dir(args);
+    for config in ipfix(args, inputs)? {
         exporters.push(Box::new(IpfixExporter::open(config, unix_secs())?));
     }
     for (version, peer) in &args.output.netflow {
-        let (version, mtu, domain, sampling) = (*version, args.output.mtu, args.output.domain, args.output.sampling);
-        let config = NetflowConfig { version, mtu, domain, sampling, ..NetflowConfig::to(peer.clone()) };
+        let (version, mtu, domain) = (*version, args.output.mtu, args.output.domain);
+        let (sampling, selection) = sampling(args)?;
+        let random = selection != Selection::Systematic;
+        let config = NetflowConfig { version, mtu, domain, dir, sampling, random, ..NetflowConfig::to(peer.clone()) };
         exporters.push(Box::new(NetflowExporter::open(config, unix_secs())?));
     }
     if !args.output.unirec.is_empty() {
@@ -42,20 +46,23 @@ pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, O
 /// # Errors
 /// The option that cannot be used, and why.
 pub(super) fn check(args: &Args) -> Result<(), OpenError> {
-    ipfix(args)?;
+    ipfix(args, &[])?;
+    sampling(args)?;
     args.output.unirec.iter().try_for_each(|text| interface(text).map(drop))
 }
 
 /// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
-fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
+fn ipfix(args: &Args, inputs: &[Source]) -> Result<Vec<IpfixConfig>, OpenError> {
     let (mtu, domain) = (args.output.mtu, args.output.domain);
     let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu));
-    let options = (!args.output.no_options && args.output.compat == Values::Correct).then(|| options(args));
+    let wanted = !args.output.no_options && args.output.compat == Values::Correct;
+    let options = if wanted { Some(options(args, inputs)?) } else { None };
     let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
     let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
+    let dir = dir(args);
     let config = |target| {
         let (options, tls) = (options.clone(), tls.clone());
-        IpfixConfig { target, mtu, domain, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
+        IpfixConfig { target, mtu, domain, dir, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
     };
     let mut configs = outputs::collectors(args.output.collectors, &args.output.ipfix, config)
         .map_err(|e| OpenError::Config(format!("--collectors: {e}")))?;
@@ -66,12 +73,35 @@ fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
     Ok(configs)
 }
 
-/// All flows come in by the one number, whatever interfaces there are.
-fn options(args: &Args) -> Options {
-    let name = args.input.interfaces.join(",");
-    let interface = Interface { index: IpfixConfig::default().dir, description: name.clone(), name };
-    let interfaces = if args.input.interfaces.is_empty() { Vec::new() } else { vec![interface] };
-    Options { sampling: args.output.sampling, interfaces }
+/// The number that the original writes for all interfaces, where its values are wanted.
+fn dir(args: &Args) -> Option<u32> {
+    (args.output.compat == Values::Ipfixprobe).then_some(0)
+}
+
+/// What is told of live interfaces; files have no names for theirs.
+fn options(args: &Args, inputs: &[Source]) -> Result<Options, OpenError> {
+    let live = inputs.iter().filter(|input| input.readers.iter().any(|reader| reader.source.is_live()));
+    let told = |input: &Source| {
+        let (index, name) = (input.interface, input.name.clone());
+        Interface { index, description: name.clone(), name }
+    };
+    let (sampling, selection) = sampling(args)?;
+    Ok(Options { sampling, selection, interfaces: live.map(told).collect() })
+}
+
+/// How many packets each one stands for, by what did not reach the probe and what it leaves out, and how they were chosen.
+fn sampling(args: &Args) -> Result<(u32, Selection), OpenError> {
+    let before = args.output.sampling;
+    let Some(own) = args.input.sample else { return Ok((before, Selection::Systematic)) };
+    let interval = before.checked_mul(own.one_in).ok_or_else(|| {
+        OpenError::Config(format!("--sampling {before} and --sample {own}: one packet in so many cannot be told"))
+    })?;
+    let selection = match own.selector {
+        Selector::Systematic => Selection::Systematic,
+        Selector::Random => Selection::Random,
+        Selector::Flow => Selection::Flows { one_in: own.one_in },
+    };
+    Ok((interval, selection))
 }
 
 /// `SPEC` or `PLUGIN[,PLUGIN]=SPEC`: a specifier begins with a letter and a colon, so a `=` before the first colon ends the plugins.

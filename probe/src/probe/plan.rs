@@ -10,7 +10,7 @@ use dataplane::cpus;
 use dataplane::export::ipfix::MTU_MIN;
 use dataplane::flow::CacheConfig;
 use dataplane::flow::table::Shape;
-use dataplane::lane::LaneConfig;
+use dataplane::lane::{LaneConfig, Selector};
 use dataplane::registry::{Layer, PluginId};
 use std::time::Duration;
 
@@ -34,11 +34,14 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
             shape: Shape { size_exp: size_exp(args.storage.flows)?, ..Shape::default() },
             active_secs: args.storage.active,
             inactive_secs: args.storage.inactive,
+            timeouts: args.storage.timeout.map(|rules| rules.over(args.storage.inactive, args.storage.active)),
             face,
+            ..CacheConfig::default()
         },
         split: args.storage.uniflow,
         plugins: plugins(args)?,
         packets_max: args.input.count,
+        sampling: args.input.sample,
         duplicates: args.input.dedup.map(|micros| Duration::from_micros(micros.into())),
         ..LaneConfig::default()
     };
@@ -62,6 +65,15 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
             "--count is for one lane with --dedup, because lanes do not know of each other's copies: leave out --lanes"
                 .into(),
         );
+    }
+    if let Some(sampling) = args.input.sample {
+        let by_flow = sampling.selector == Selector::Flow;
+        if by_flow && args.input.lanes > 1 && args.input.count > 0 {
+            return Err("--count is for one lane with --sample N:flow, because lanes do not know of each other's flows: leave out --lanes".into());
+        }
+        if !by_flow && args.input.dedup.is_some() {
+            return Err("--dedup has to see all packets, or copies look like first ones: use --sample N:flow, or leave out one of them".into());
+        }
     }
     if args.privileges.isolate && args.input.backend != Backend::AfXdp {
         return Err("--isolate is for --backend af_xdp: say so, or leave it out".into());

@@ -4,7 +4,7 @@ mod values;
 use self::values::{Input, Owned, POOL};
 use crate::ipfix::{
     AddError, DataRecord, DataSink, Decoded, Decoder, Event, Family, Fate, FieldRef, Framer, Header, Holds, Limits,
-    Message, Packer, PackerConfig, Statement, json as ipfixcol2,
+    Message, Packer, PackerConfig, Selection, Statement, json as ipfixcol2,
 };
 use crate::schema::Schema;
 use crate::{json, text};
@@ -54,7 +54,7 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
     let mut packer = Packer::new(config);
     let about = |n: u64| Statement::Exported { domain: 7, messages: n, flow_records: 2 * n, octets: 3 * n };
     if announces {
-        packer.announce(Statement::Sampling { domain: 7, interval: 9 });
+        packer.announce(Statement::Sampling { domain: 7, interval: 9, selection: Selection::Systematic });
     }
     let shapes: Vec<Vec<&'static Schema>> = (0..4).map(|_| input.shape()).collect();
     let mut peer = Peer { withdraws, alone_max: alone_max.into(), ..Peer::new(mtu) };

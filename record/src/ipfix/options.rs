@@ -19,12 +19,25 @@ pub enum Statement {
     },
     /// Metering process statistics (section 4.1): what was exported of an observation domain before this.
     Exported { domain: u32, messages: u64, flow_records: u64, octets: u64 },
-    /// One packet in `interval` was seen in an observation domain (RFC 5477; also by the deprecated element that most collectors know).
-    Sampling { domain: u32, interval: u32 },
+    /// One packet in `interval` was seen in an observation domain (RFC 5477, RFC 7014; also by the deprecated element that most collectors
+    /// know).
+    Sampling { domain: u32, interval: u32, selection: Selection },
     /// An interface by its number in flow records. Of its name 32 bytes are told, of the description 64.
     Interface { index: u32, name: String, description: String },
     /// The type and the name of an enterprise's element (RFC 5610).
     Type(Element),
+}
+
+/// How packets were chosen that were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selection {
+    /// One, then none of the next.
+    #[default]
+    Systematic,
+    /// Each with the same probability.
+    Random,
+    /// Flows with the same probability, one in `one_in`; the rest of the interval is packets that did not come so far.
+    Flows { one_in: u32 },
 }
 
 /// Ids of our options templates; those of data templates are below.
@@ -32,8 +45,10 @@ pub(super) const OPTIONS_FIRST_ID: u16 = 65_000;
 
 const NAME: u16 = 32;
 const DESCRIPTION: u16 = 64;
-/// selectorAlgorithm: systematic count-based sampling (IANA, psamp-parameters).
+/// selectorAlgorithm: systematic count-based and uniform probabilistic sampling (IANA, psamp-parameters); flowSelectorAlgorithm has the second by
+/// the same number (IANA, ipfix).
 const SYSTEMATIC: u16 = 1;
+const UNIFORM: u16 = 4;
 /// informationElementSemantics: default.
 const DEFAULT_SEMANTICS: u8 = 0;
 
@@ -43,8 +58,8 @@ struct Layout {
     fields: &'static [(Element, u16)],
 }
 
-/// In the order of [`Statement`].
-const LAYOUTS: [Layout; 5] = [
+/// In the order of [`Statement`]; sampling has further ones behind.
+const LAYOUTS: [Layout; 7] = [
     Layout {
         scopes: 1,
         fields: &[
@@ -93,6 +108,24 @@ const LAYOUTS: [Layout; 5] = [
             (iana::informationElementName, VARIABLE),
         ],
     },
+    Layout {
+        scopes: 1,
+        fields: &[
+            (iana::observationDomainId, 4),
+            (iana::samplingInterval, 4),
+            (iana::selectorAlgorithm, 2),
+            (iana::samplingProbability, 8),
+        ],
+    },
+    Layout {
+        scopes: 1,
+        fields: &[
+            (iana::observationDomainId, 4),
+            (iana::samplingInterval, 4),
+            (iana::flowSelectorAlgorithm, 2),
+            (iana::samplingProbability, 8),
+        ],
+    },
 ];
 
 impl Statement {
@@ -100,9 +133,11 @@ impl Statement {
         match self {
             Statement::Reliability { .. } => 0,
             Statement::Exported { .. } => 1,
-            Statement::Sampling { .. } => 2,
+            Statement::Sampling { selection: Selection::Systematic, .. } => 2,
             Statement::Interface { .. } => 3,
             Statement::Type(_) => 4,
+            Statement::Sampling { selection: Selection::Random, .. } => 5,
+            Statement::Sampling { selection: Selection::Flows { .. }, .. } => 6,
         }
     }
 
@@ -120,12 +155,20 @@ impl Statement {
                 put(&domain.to_be_bytes());
                 [messages, flow_records, octets].iter().for_each(|n| put(&n.to_be_bytes()));
             }
-            Statement::Sampling { domain, interval } => {
+            Statement::Sampling { domain, interval, selection } => {
                 put(&domain.to_be_bytes());
                 put(&interval.to_be_bytes());
-                put(&SYSTEMATIC.to_be_bytes());
-                put(&1u32.to_be_bytes());
-                put(&interval.saturating_sub(1).to_be_bytes());
+                let one_in = match selection {
+                    Selection::Systematic => {
+                        put(&SYSTEMATIC.to_be_bytes());
+                        put(&1u32.to_be_bytes());
+                        return put(&interval.saturating_sub(1).to_be_bytes());
+                    }
+                    Selection::Random => interval,
+                    Selection::Flows { one_in } => one_in,
+                };
+                put(&UNIFORM.to_be_bytes());
+                put(&(1.0 / f64::from((*one_in).max(1))).to_be_bytes());
             }
             Statement::Interface { index, name, description } => {
                 put(&index.to_be_bytes());
@@ -271,9 +314,11 @@ mod tests {
         let statements = [
             Statement::Reliability { process: 1, not_sent_flows: 2, first_secs: 3, last_secs: 4 },
             Statement::Exported { domain: 1, messages: 2, flow_records: 3, octets: 4 },
-            Statement::Sampling { domain: 1, interval: 10 },
+            Statement::Sampling { domain: 1, interval: 10, selection: Selection::Systematic },
             Statement::Interface { index: 1, name: "n".repeat(100), description: "\u{e9}".repeat(100) },
             Statement::Type(element),
+            Statement::Sampling { domain: 1, interval: 10, selection: Selection::Random },
+            Statement::Sampling { domain: 1, interval: 10, selection: Selection::Flows { one_in: 5 } },
         ];
         for (layout, statement) in statements.iter().enumerate() {
             assert_eq!(usize::from(statement.layout()), layout);

@@ -1,6 +1,6 @@
 use super::*;
 use crate::element::{cesnet, iana, reverse};
-use crate::ipfix::{Decoder, Event, Limits};
+use crate::ipfix::{Decoder, Event, Limits, Selection};
 use crate::schema::Record;
 use crate::{List, Mac, Text, Time, record};
 use std::net::IpAddr;
@@ -394,12 +394,12 @@ fn ids_are_withdrawn_before_they_are_used_again() {
 fn options_are_told_with_the_templates_and_again_in_each_session() {
     let mut p = Packer::new(PackerConfig::default());
     let mut sent = Sent::new();
-    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    p.announce(Statement::Sampling { domain: 1, interval: 10, selection: Selection::Systematic });
     p.announce(Statement::Interface { index: 3, name: "eth3".into(), description: "uplink".into() });
     add_basic(&mut p, Family::V4, &mut sent).unwrap();
     p.flush(7, &mut |m| keep(&mut sent, m));
     // Said already.
-    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    p.announce(Statement::Sampling { domain: 1, interval: 10, selection: Selection::Systematic });
     p.announce(Statement::Type(cesnet::TLSSNI));
     let total = Statement::Exported { domain: 1, messages: 3, flow_records: 1, octets: 500 };
     p.tell(&[total], 8, &mut |m| keep(&mut sent, m));
@@ -412,10 +412,10 @@ fn options_are_told_with_the_templates_and_again_in_each_session() {
     let mut again = Sent::new();
     p.flush(9, &mut |m| keep(&mut again, m));
     let (said, sequence) = events(&again);
-    assert_eq!((said.len(), sequence), (2 + 5 + 3, 3));
+    assert_eq!((said.len(), sequence), (2 + 7 + 3, 3));
     // And by age.
     let mut p = Packer::new(PackerConfig { refresh_secs: 600, ..Default::default() });
-    p.announce(Statement::Sampling { domain: 1, interval: 10 });
+    p.announce(Statement::Sampling { domain: 1, interval: 10, selection: Selection::Systematic });
     let sent = |p: &mut Packer, now| {
         let mut sent = Sent::new();
         p.flush(now, &mut |m| keep(&mut sent, m));

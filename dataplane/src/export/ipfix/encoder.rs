@@ -1,7 +1,7 @@
 //! Flow records to IPFIX messages: the templates a flow needs, and its fields in their order.
 use crate::batch::{Batch, FlowRecord, Link};
-use crate::flow::Basic;
-use crate::registry::PluginSet;
+use crate::flow::{Basic, Heading};
+use crate::registry::{PluginId, PluginSet};
 use record::element::{IANA, REVERSE};
 use record::ipfix::{AddError, DataSink, Fate, Message, Packer, PackerConfig, Statement};
 use record::{Record, Schema};
@@ -9,8 +9,8 @@ use record::{Record, Schema};
 /// A [`Packer`] of flow records.
 pub struct Encoder {
     packer: Packer,
-    /// Value of ingressInterface in every record.
-    dir: u32,
+    /// Value of ingressInterface in every record, and no direction in any; otherwise each says its own.
+    dir: Option<u32>,
     /// The record types of each set of extensions that has occurred, sorted by the set; and the place asked for last.
     schemas: Vec<(PluginSet, Vec<&'static Schema>)>,
     last: usize,
@@ -18,11 +18,15 @@ pub struct Encoder {
     tells_types: bool,
 }
 
+/// Stands in the set of a flow that says its direction: templates are told apart by sets.
+const HEADING: PluginSet = 1 << 63;
+const _: () = assert!(PluginId::COUNT < 64);
+
 /// Sets of extensions remembered; past them all are looked up again.
 const SETS_MAX: usize = 4096;
 
 impl Encoder {
-    pub fn new(config: PackerConfig, dir: u32) -> Encoder {
+    pub fn new(config: PackerConfig, dir: Option<u32>) -> Encoder {
         Encoder { packer: Packer::new(config), dir, schemas: Vec::new(), last: 0, tells_types: false }
     }
 
@@ -35,24 +39,29 @@ impl Encoder {
         now_secs: u32,
         emit: &mut impl FnMut(Message<'_>) -> Fate,
     ) -> Result<usize, AddError> {
-        let dir = self.dir;
-        let basic = |family| Basic { ingress_interface: dir, ..flow.basic_in(family) };
-        if flow.extensions == 0 {
+        let (heading, interface) = match self.dir {
+            None => (flow.heading().element_value(), flow.interface()),
+            Some(dir) => (None, dir),
+        };
+        let basic = |family| Basic { ingress_interface: interface, ..flow.basic_in(family) };
+        let set = flow.extensions | if heading.is_some() { HEADING } else { 0 };
+        if set == 0 {
             // Most flows of most networks: code of its own for them has all values in registers.
             let fill = |sink: &mut DataSink<'_>| sink.fixed(basic);
             return self.packer.add(0, flow.family(), &[Basic::SCHEMA], now_secs, fill, emit).map(|()| 0);
         }
         let links = batch.links(flow);
-        if self.schemas.get(self.last).is_none_or(|(set, _)| *set != flow.extensions) {
-            self.last = self.place(flow.extensions, links);
+        if self.schemas.get(self.last).is_none_or(|(known, _)| *known != set) {
+            self.last = self.place(set, links);
         }
         let schemas = &self.schemas[self.last].1;
         let fill = |sink: &mut DataSink<'_>| {
             sink.fixed(basic);
+            heading.into_iter().for_each(|direction| sink.fixed(|_| Heading { direction }));
             last_of_each(links).for_each(|link| batch.visit(link, sink));
         };
-        self.packer.add(flow.extensions, flow.family(), schemas, now_secs, fill, emit)?;
-        Ok(links.len() + 1 - schemas.len())
+        self.packer.add(set, flow.family(), schemas, now_secs, fill, emit)?;
+        Ok(links.len() + 1 + usize::from(heading.is_some()) - schemas.len())
     }
 
     /// Says something in each session, and the types of all private elements as they occur.
@@ -77,11 +86,11 @@ impl Encoder {
     }
 
     #[cold]
-    fn place(&mut self, extensions: PluginSet, links: &[Link]) -> usize {
-        if let Ok(at) = self.schemas.binary_search_by_key(&extensions, |(set, _)| *set) {
+    fn place(&mut self, set: PluginSet, links: &[Link]) -> usize {
+        if let Ok(at) = self.schemas.binary_search_by_key(&set, |(known, _)| *known) {
             return at;
         }
-        let schemas = schemas_of(links);
+        let schemas = schemas_of(set, links);
         if self.tells_types {
             let elements = schemas.iter().flat_map(|s| s.fields).filter_map(|field| field.ipfix);
             let private = elements.filter(|element| ![IANA, REVERSE].contains(&element.pen));
@@ -90,15 +99,18 @@ impl Encoder {
         if self.schemas.len() >= SETS_MAX {
             self.schemas.clear();
         }
-        let at = self.schemas.partition_point(|(set, _)| *set < extensions);
-        self.schemas.insert(at, (extensions, schemas));
+        let at = self.schemas.partition_point(|(known, _)| *known < set);
+        self.schemas.insert(at, (set, schemas));
         at
     }
 }
 
-/// Basic, then each extension type that occurs, in order.
-fn schemas_of(links: &[Link]) -> Vec<&'static Schema> {
+/// Basic, the direction if it is said, then each extension type that occurs, in order.
+fn schemas_of(set: PluginSet, links: &[Link]) -> Vec<&'static Schema> {
     let mut schemas = vec![Basic::SCHEMA];
+    if set & HEADING != 0 {
+        schemas.push(Heading::SCHEMA);
+    }
     schemas.extend(last_of_each(links).map(|link| link.id.schema()));
     schemas
 }

@@ -60,7 +60,8 @@ impl Numbers {
 
 /// What is said in each session.
 pub(super) fn lasting(options: &Options, domain: u32) -> impl Iterator<Item = Statement> + '_ {
-    let sampling = (options.sampling > 1).then_some(Statement::Sampling { domain, interval: options.sampling });
+    let (interval, selection) = (options.sampling, options.selection);
+    let sampling = (interval > 1).then_some(Statement::Sampling { domain, interval, selection });
     let interfaces = options.interfaces.iter().map(|Interface { index, name, description }| Statement::Interface {
         index: *index,
         name: name.clone(),

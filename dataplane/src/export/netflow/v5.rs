@@ -9,8 +9,8 @@ const HEADER: usize = 24;
 const RECORD: usize = 48;
 /// Records in a packet at the most.
 const RECORDS_MAX: usize = 30;
-/// Sampling mode "one in every N packets", in the two upper bits of the sampling word.
-const EVERY_NTH: u16 = 1 << 14;
+/// Bits of the sampling word below its mode.
+const MODE_AT: u32 = 14;
 
 pub(super) struct V5 {
     /// Header, still to be filled, and records.
@@ -21,7 +21,6 @@ pub(super) struct V5 {
     /// Records sent before this packet.
     sequence: u32,
     engine: u8,
-    interface: u16,
     sampling: u16,
 }
 
@@ -37,7 +36,7 @@ struct Side {
 }
 
 impl V5 {
-    pub(super) fn new(config: &NetflowConfig) -> V5 {
+    pub(super) fn new(config: &NetflowConfig, algorithm: u8) -> V5 {
         let room = usize::from(config.mtu).saturating_sub(HEADER) / RECORD;
         V5 {
             packet: vec![0; HEADER],
@@ -46,8 +45,7 @@ impl V5 {
             uptime: Uptime::default(),
             sequence: 0,
             engine: config.domain as u8,
-            interface: u16::try_from(config.dir).unwrap_or(u16::MAX),
-            sampling: if config.sampling > 1 { EVERY_NTH | config.sampling as u16 } else { 0 },
+            sampling: if config.sampling > 1 { u16::from(algorithm) << MODE_AT | config.sampling as u16 } else { 0 },
         }
     }
 
@@ -81,7 +79,7 @@ impl V5 {
         for side in [there, back] {
             for (packets, bytes) in parts(side.packets, side.bytes) {
                 let since = self.place(basic, now_secs, emit)?;
-                self.write(&Side { packets, bytes, ..side }, basic.protocol, since);
+                self.write(&Side { packets, bytes, ..side }, basic, since);
                 records += 1;
             }
         }
@@ -123,20 +121,20 @@ impl V5 {
         }
     }
 
-    fn write(&mut self, side: &Side, protocol: u8, since: Since) {
+    fn write(&mut self, side: &Side, basic: &Basic, since: Since) {
         let packet = &mut self.packet;
         packet.extend_from_slice(&side.src.octets());
         packet.extend_from_slice(&side.dst.octets());
         // No next hop and no interface to go out by: a probe does not route.
         packet.extend_from_slice(&[0; 4]);
-        put(packet, [self.interface, 0]);
+        put(packet, [u16::try_from(basic.ingress_interface).unwrap_or(u16::MAX), 0]);
         // `parts` has cut them to 32 bits.
         for number in [side.packets as u32, side.bytes as u32, since.first, since.last] {
             packet.extend_from_slice(&number.to_be_bytes());
         }
         put(packet, [side.src_port, side.dst_port]);
         // Padding, flags, protocol, ToS; no AS numbers and masks.
-        packet.extend_from_slice(&[0, side.tcp_flags, protocol, 0]);
+        packet.extend_from_slice(&[0, side.tcp_flags, basic.protocol, 0]);
         packet.extend_from_slice(&[0; 8]);
         self.records += 1;
     }

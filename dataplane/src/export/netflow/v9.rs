@@ -19,7 +19,7 @@ const OPTIONS_ID: u16 = 256;
 const FIRST_ID: u16 = 258;
 /// Sets of extensions at the most.
 const PAIRS_MAX: usize = 2048;
-/// Scope "system", SAMPLING_INTERVAL and SAMPLING_ALGORITHM (section 8); the algorithm is 1, one in every N.
+/// Scope "system", SAMPLING_INTERVAL and SAMPLING_ALGORITHM (section 8).
 const SCOPE_SYSTEM: u16 = 1;
 const SAMPLING_INTERVAL: u16 = 34;
 const SAMPLING_ALGORITHM: u16 = 35;
@@ -34,6 +34,7 @@ pub(super) struct V9 {
     sequence: u32,
     mtu: usize,
     config: NetflowConfig,
+    algorithm: u8,
     /// When all templates were sent last, Unix seconds.
     told_at_secs: u64,
     /// Records of the two directions of a flow.
@@ -57,7 +58,7 @@ struct Packet {
 }
 
 impl V9 {
-    pub(super) fn new(config: &NetflowConfig) -> V9 {
+    pub(super) fn new(config: &NetflowConfig, algorithm: u8) -> V9 {
         V9 {
             pairs: Vec::new(),
             last: 0,
@@ -66,6 +67,7 @@ impl V9 {
             sequence: 0,
             mtu: config.mtu.into(),
             config: config.clone(),
+            algorithm,
             told_at_secs: 0,
             there: Vec::new(),
             back: Vec::new(),
@@ -167,7 +169,6 @@ impl V9 {
             record.clear();
             record.resize(layout.bytes, 0);
         }
-        let basic = Basic { ingress_interface: self.config.dir, ..basic.clone() };
         let mut sink = layout.fill(&mut self.there, &mut self.back, since);
         basic.visit(&mut sink);
         last_of_each(batch.links(flow)).for_each(|link| batch.visit(link, &mut sink));
@@ -180,7 +181,7 @@ impl V9 {
         }
         self.told_at_secs = now_secs;
         let mut packet = vec![0; HEADER];
-        let records = sampling(&mut packet, self.config.sampling);
+        let records = sampling(&mut packet, self.config.sampling, self.algorithm);
         self.finish_packet(&mut packet, records, now_secs);
         emit(&packet, 0);
         for at in 0..self.pairs.len() {
@@ -251,14 +252,14 @@ fn end(packet: &mut Vec<u8>, at: usize) {
 
 /// The options template and record that say how packets were sampled (section 6.1), also that they were not: some collectors want to
 /// know. Answers how many records that is.
-fn sampling(packet: &mut Vec<u8>, interval: u32) -> u16 {
+fn sampling(packet: &mut Vec<u8>, interval: u32, algorithm: u8) -> u16 {
     let set = begin(packet, OPTIONS_TEMPLATE_SET);
     put(packet, [OPTIONS_ID, 4, 8, SCOPE_SYSTEM, 4, SAMPLING_INTERVAL, 4, SAMPLING_ALGORITHM, 1]);
     end(packet, set);
     let set = begin(packet, OPTIONS_ID);
     packet.extend_from_slice(&[0; 4]);
     packet.extend_from_slice(&interval.to_be_bytes());
-    packet.push(1);
+    packet.push(algorithm);
     end(packet, set);
     2
 }

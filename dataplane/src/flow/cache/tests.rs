@@ -1,4 +1,5 @@
 use super::*;
+use crate::face::Face;
 use crate::flow::table::Shape;
 use crate::packet::Direction::{Forward, Reverse};
 use crate::packet::protocol::TCP;

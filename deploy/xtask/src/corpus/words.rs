@@ -107,8 +107,16 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
     ),
 ];
 /// Step lists differ from any other bytes only in what they do, so a few random ones are as good as any.
-const MODELS: &[&str] =
-    &["ipfix_encode", "record_json", "fragments", "flow_table", "flow_cache", "flow_offload", "tcp_quality"];
+const MODELS: &[&str] = &[
+    "ipfix_encode",
+    "record_json",
+    "fragments",
+    "flow_table",
+    "flow_cache",
+    "flow_timeouts",
+    "flow_offload",
+    "tcp_quality",
+];
 
 /// Configurations and small languages of modules.
 const MODULES: &[(&str, &str)] = &[

@@ -28,6 +28,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ring", "128"),
     ("filter", r#""tcp port 443""#),
     ("dedup", "1000"),
+    ("sample", r#""10:flow""#),
+    ("timeout", r#""tcp=60,tcp-closed=2,udp=10""#),
     ("cpus", r#""0,1""#),
     ("ipfix", r#"["tcp://collector.example"]"#),
     ("spool", r#""/var/spool/sonda""#),

@@ -1,0 +1,77 @@
+//! Where a frame was observed: an interface of its source and the way it went there (RFC 7011 section 2, "Observation Point").
+
+/// Which way a packet passed the interface, where the source knows it: flowDirection (IANA element 61).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FlowDirection {
+    #[default]
+    Unknown,
+    Ingress,
+    Egress,
+}
+
+impl FlowDirection {
+    /// Value of flowDirection; none if it is not known.
+    #[inline(always)]
+    pub fn element_value(self) -> Option<u8> {
+        (self as u8).checked_sub(1)
+    }
+}
+
+/// The interface's number within the source, and the direction: two bytes, which have room in a [`Frame`](super::Frame) that is there anyhow.
+/// The default is the only interface of a source that knows no direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observed(u16);
+
+/// Bits of the interface's number.
+const INTERFACE_BITS: u32 = 14;
+
+/// Interfaces that a source can have.
+pub(super) const INTERFACES_MAX: u16 = 1 << INTERFACE_BITS;
+
+impl Observed {
+    pub const INGRESS: Observed = Observed::new(0, FlowDirection::Ingress);
+    pub const EGRESS: Observed = Observed::new(0, FlowDirection::Egress);
+
+    /// `interface` counts from 0, below [`INTERFACES_MAX`]: higher ones are cut.
+    #[inline(always)]
+    pub const fn new(interface: u16, direction: FlowDirection) -> Observed {
+        Observed((direction as u16) << INTERFACE_BITS | interface & (INTERFACES_MAX - 1))
+    }
+
+    #[inline(always)]
+    pub fn interface(self) -> u16 {
+        self.0 & (INTERFACES_MAX - 1)
+    }
+
+    #[inline(always)]
+    pub fn direction(self) -> FlowDirection {
+        match self.0 >> INTERFACE_BITS {
+            1 => FlowDirection::Ingress,
+            2 => FlowDirection::Egress,
+            _ => FlowDirection::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::Frame;
+
+    #[test]
+    fn both_parts_come_back_and_a_frame_stays_small() {
+        for direction in [FlowDirection::Unknown, FlowDirection::Ingress, FlowDirection::Egress] {
+            for interface in [0, 1, 4095, INTERFACES_MAX - 1] {
+                let observed = Observed::new(interface, direction);
+                assert_eq!((observed.interface(), observed.direction()), (interface, direction));
+            }
+        }
+        assert_eq!(Observed::default(), Observed::new(0, FlowDirection::Unknown));
+        assert_eq!(
+            [FlowDirection::Ingress, FlowDirection::Egress].map(FlowDirection::element_value),
+            [Some(0), Some(1)]
+        );
+        assert_eq!(size_of::<Frame>(), 32);
+    }
+}
