@@ -1,7 +1,7 @@
 //! What options ask for, checked as far as that goes before anything is opened: `sonda check` asks the same as a run.
 use super::Args;
 use super::interfaces::{live_config, no_offload};
-use super::options::Values;
+use super::options::{Entered, Values};
 use super::outputs;
 use crate::live::Backend;
 use dataplane::Face;
@@ -40,8 +40,12 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
         plugins: plugins(args)?,
         packets_max: args.input.count,
         duplicates: args.input.dedup.map(|micros| Duration::from_micros(micros.into())),
+        tunnels: args.process.tunnels.into(),
         ..LaneConfig::default()
     };
+    if face.is_original() && args.process.tunnels != Entered::Ip {
+        return Err("--compat ipfixprobe enters the tunnels that ipfixprobe enters: leave out --tunnels".into());
+    }
     let cpus = args.input.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
     cpus::check(&cpus)?;
     let lanes = args.input.lanes as usize * args.input.interfaces.len().max(1);
