@@ -17,6 +17,7 @@ mod services;
 mod sessions;
 mod tape;
 mod timing;
+mod tunnels;
 
 /// One capture and what must come out of it.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +39,7 @@ pub struct Case {
 /// Flow records with default timeouts (300 s, 30 s) and no process plugin that flushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flows {
-    /// Biflows by the innermost addresses, fragments joined to their datagram.
+    /// Biflows by the innermost addresses, as far as tunnels are entered by default (not those in UDP), fragments joined to their datagram.
     pub biflows: u32,
     /// The same with directions apart.
     pub uniflows: u32,
@@ -66,7 +67,7 @@ const fn clean(
 
 /// All cases, simple ones first.
 pub fn cases() -> &'static [Case] {
-    const LISTS: [&[Case]; 15] = [
+    const LISTS: [&[Case]; 16] = [
         timing::CASES,
         layers::CASES,
         protocols::CASES,
@@ -82,6 +83,7 @@ pub fn cases() -> &'static [Case] {
         clear::CASES,
         certificates::CASES,
         files::CASES,
+        tunnels::CASES,
     ];
     const COUNT: usize = {
         let (mut count, mut list) = (0, 0);

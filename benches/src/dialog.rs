@@ -19,9 +19,11 @@ pub mod smtp;
 pub mod ssh;
 mod tcp;
 pub mod tls;
+mod tunnel;
 
 pub use datagrams::{Carrier, Datagrams};
 pub use tcp::{Ending, TcpSession};
+pub use tunnel::Tunnel;
 
 use std::net::IpAddr;
 
@@ -179,6 +181,7 @@ pub enum Wrap {
         key: Option<u32>,
         checksum: bool,
     },
+    Tunnel(Tunnel),
 }
 
 /// The two ends and everything around their packets.
@@ -252,6 +255,7 @@ impl Route {
                     ip(frame, source, destination, 62, 0, &[])
                 }
                 Wrap::Gre { key, checksum } => frame.gre(key, None, checksum),
+                Wrap::Tunnel(tunnel) => tunnel.put(side, frame),
             };
         }
         ip(frame, from.ip, to.ip, from.ttl, self.ip_id, self.ip_options);

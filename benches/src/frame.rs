@@ -21,6 +21,7 @@ mod ip;
 mod link;
 mod seal;
 mod transport;
+mod tunnel;
 
 pub use ip::{Ipv4, Ipv6};
 pub use transport::{Tcp, flags, option};
@@ -156,6 +157,7 @@ enum Mark {
     Pppoe(usize),
     Ipv4(usize),
     Ipv6(usize),
+    Gtp(usize),
     /// GRE with its optional checksum.
     GreSum(usize),
     Tcp(usize),

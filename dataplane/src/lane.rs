@@ -10,16 +10,18 @@ use crate::flow::key::HashSeed;
 use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::{Cache, CacheConfig, CacheStats, FlowKey};
 use crate::packet::decode::{DecodeConfig, decode_layers, decode_usual, warm};
-use crate::packet::{Fragment, Packet, PacketDrop};
+use crate::packet::{Fragment, Packet, PacketDrop, Tunnels};
 use crate::plugin::OptionError;
 use crate::registry::{PluginId, Plugins};
 use record::{Ledger, Time};
 use std::time::Duration;
 
 mod duplicates;
+mod inside;
 mod sampling;
 mod share;
 use duplicates::Duplicates;
+use inside::Inside;
 use sampling::Sampler;
 pub use sampling::{Sampling, Selector};
 pub use share::Share;
@@ -45,6 +47,8 @@ pub struct LaneConfig {
     pub duplicates: Option<Duration>,
     /// Leave packets out; `None`: none.
     pub sampling: Option<Sampling>,
+    /// Whose addresses a packet in a tunnel has; the face of the original has its own mind.
+    pub tunnels: Tunnels,
 }
 
 impl LaneConfig {
@@ -64,6 +68,7 @@ impl Default for LaneConfig {
             share: Share::WHOLE,
             duplicates: None,
             sampling: None,
+            tunnels: Tunnels::default(),
         }
     }
 }
@@ -96,6 +101,8 @@ pub enum LaneError {
 pub struct LaneReport {
     /// Identity I4 and I5: every packet taken from the source was decoded or dropped for a reason.
     pub packets: Ledger<PacketDrop>,
+    /// With [`Tunnels::Both`] the packets inside of tunnels, which are counted besides the frame's outer one: taken = decoded + dropped here too.
+    pub inside: Ledger<PacketDrop>,
     /// Wire bytes of the decoded packets.
     pub decoded_bytes: u64,
     pub cache: CacheStats,
@@ -114,6 +121,7 @@ impl LaneReport {
     /// Adds the books of another lane, which had another share of the same capture or another source.
     pub fn merge(&mut self, other: &LaneReport) {
         self.packets.merge(&other.packets);
+        self.inside.merge(&other.inside);
         self.decoded_bytes += other.decoded_bytes;
         self.cache.merge(&other.cache);
         self.fragments.merge(&other.fragments);
@@ -138,9 +146,10 @@ impl LaneReport {
             }
         };
         must("packets taken = decoded + dropped", self.packets.taken, self.packets.kept + self.packets.dropped_total());
+        must("packets inside = decoded + dropped", self.inside.taken, self.inside.kept + self.inside.dropped_total());
         must(
-            "packets decoded + offloaded = counted into flows",
-            self.packets.kept + self.offload.packets,
+            "packets decoded + inside + offloaded = counted into flows",
+            self.packets.kept + self.inside.kept + self.offload.packets,
             c.packets + c.uncounted,
         );
         must("packets counted = packets exported", c.packets, c.exported_packets);
@@ -164,6 +173,8 @@ pub struct Lane {
     share: Share,
     duplicates: Option<Duplicates>,
     sampler: Option<Sampler>,
+    /// With [`Tunnels::Both`]: the second packets of frames.
+    inside: Option<Box<Inside>>,
     /// Packets decoded, those of other lanes included.
     seen: u64,
     /// Time of the newest packet, whoever's it was: a flow that is quiet at the end is quiet for the capture.
@@ -191,7 +202,7 @@ impl Lane {
             plugins.enable(*id, &options, config.face(), flows)?;
         }
         Ok(Lane {
-            decode: DecodeConfig { face: config.face(), split: config.split, seed },
+            decode: DecodeConfig { face: config.face(), split: config.split, seed, tunnels: config.tunnels },
             cache: Cache::new(config.cache, plugins).map_err(|cause| LaneError::Memory { flows, cause })?,
             fragments: config.fragments.map(|f| FragmentCache::new(f.slots, f.timeout_secs, seed)),
             books: Ledger::default(),
@@ -200,6 +211,7 @@ impl Lane {
             share: config.share,
             duplicates: config.duplicates.map(|window| Duplicates::new(window, seed)),
             sampler: config.sampling.map(|sampling| Sampler::new(sampling, seed)),
+            inside: (config.tunnels == Tunnels::Both && !config.face().is_original()).then(Default::default),
             seen: 0,
             now: Time(0),
             batch: Batch::default(),
@@ -285,6 +297,7 @@ impl Lane {
         }
         LaneReport {
             packets,
+            inside: self.inside.as_ref().map_or_else(Default::default, |inside| inside.books().clone()),
             decoded_bytes: self.decoded_bytes,
             cache: *self.cache.stats(),
             fragments: self.fragments.as_ref().map_or_else(Default::default, |f| f.stats()),
@@ -323,7 +336,7 @@ impl Lane {
         // Frames kept so far, and the last one left out: when it came, in frames kept before it, and its time.
         let (mut kept, mut left) = (0, None);
         for frame in frames {
-            if self.share.leaves(frame, self.decode.face) {
+            if self.share.leaves(frame, &self.decode) {
                 left = Some((kept, self.decode.face.time(frame.at)));
             } else {
                 own[kept] = *frame;
@@ -345,6 +358,10 @@ impl Lane {
     /// Counts the packets of a burst into their flows. Answers how many are packets, and the number of frames up to the last of them.
     fn count(&mut self, frames: &[Frame<'_>]) -> (usize, usize) {
         let answer = self.decode_all(frames);
+        if self.inside.as_ref().is_some_and(|inside| inside.has_any()) {
+            self.count_both(frames);
+            return answer;
+        }
         let packets = &mut self.packets[..frames.len()];
         packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
         self.cache.look(packets, frames);
@@ -353,6 +370,27 @@ impl Lane {
             self.cache.offer(packets);
         }
         answer
+    }
+
+    /// Counts the packets of a burst in which some frames are two: in their order, so that a flow which is the inside of one frame and the outside
+    /// of another one sees no time go back.
+    #[cold]
+    #[inline(never)]
+    fn count_both(&mut self, frames: &[Frame<'_>]) {
+        let Some(inside) = &mut self.inside else { return };
+        let mut rest = 0;
+        while rest < frames.len() {
+            let mut own = [Frame::default(); BURST];
+            let (from, both) = (rest, inside.merge(&self.packets[..frames.len()], &mut rest));
+            for (own, at) in own.iter_mut().zip(both.frames) {
+                *own = frames[usize::from(*at)];
+            }
+            debug_assert!(rest > from, "each turn takes a frame");
+            let own = &own[..both.packets.len()];
+            both.packets.iter().for_each(|packet| self.cache.prefetch_tags(packet.hash));
+            self.cache.look(both.packets, own);
+            self.cache.burst(both.packets, own, 0, &mut self.batch);
+        }
     }
 
     /// Ends quiet flows, in step with the packets `seen` of which `kept` are this lane's.
@@ -373,6 +411,9 @@ impl Lane {
         let mut kept = frames.len();
         let mut bytes = frames.iter().map(|frame| u64::from(frame.wire_len)).sum::<u64>();
         let mut left = decode_usual(frames, &self.decode, &mut self.packets, self.ahead);
+        if let Some(inside) = &mut self.inside {
+            inside.clear();
+        }
         while left != 0 {
             let at = left.trailing_zeros() as usize;
             if !self.decode_unusual(&frames[at], at) {
@@ -406,6 +447,9 @@ impl Lane {
             self.books.drop(PacketDrop::Duplicate, copies);
             (seen, kept, bytes) = (seen - copies as usize, kept - copies as usize, bytes - of_bytes);
         }
+        if let Some(inside) = &mut self.inside {
+            inside.book(self.duplicates.as_mut(), frames);
+        }
         self.seen += seen as u64;
         self.books.keep(kept as u64);
         self.decoded_bytes += bytes;
@@ -415,6 +459,16 @@ impl Lane {
     /// A frame that the fast path left: a packet, perhaps a fragment of one, or none. Answers whether it is a packet.
     #[inline(never)]
     fn decode_unusual(&mut self, frame: &Frame<'_>, at: usize) -> bool {
+        if !self.decode_outer(frame, at) {
+            return false;
+        }
+        if let Some(inside) = &mut self.inside {
+            inside.decode(frame, at, &self.decode, self.share, self.fragments.as_mut());
+        }
+        true
+    }
+
+    fn decode_outer(&mut self, frame: &Frame<'_>, at: usize) -> bool {
         let packet = &mut self.packets[at];
         if let Err(why) = decode_layers(frame, &self.decode, packet) {
             self.books.drop(why, u64::from(self.share.is_first()));

@@ -1,20 +1,30 @@
 //! A decoded packet: offsets into a borrowed frame, checked once, so that accessors cannot go out of bounds.
 //! [`decode`] makes it: a short fast path for the usual frame, and one file for each layer behind it.
 mod ether;
+mod geneve;
+mod gtp;
 mod ipv4;
 mod ipv6;
+mod l2tp;
 mod mpls;
+mod outer;
 pub mod peek;
+mod ppp;
 mod pppoe;
+mod teredo;
 mod transport;
 mod trill;
 mod tunnel;
+mod udp_tunnel;
 mod vlan;
+mod vxlan;
 mod walk;
 
 pub mod decode;
 pub mod fuzzing;
 pub mod tcp;
+
+pub use outer::{Tunnel, TunnelKind, TunnelMark, Tunnels};
 
 use crate::flow::FlowKey;
 use crate::registry::PluginSet;
@@ -125,6 +135,8 @@ pub struct Packet {
     pub reversed: bool,
     /// Not the decoder's: plugins that the payload is worth a look to (`Cache::look`).
     pub content: PluginSet,
+    /// The tunnels around the packet. The fast path leaves what is here: [`Packet::tunnel`] knows when it means something.
+    pub tunnel: TunnelMark,
 }
 
 pub mod protocol {
@@ -140,6 +152,7 @@ pub mod protocol {
     pub const GRE: u8 = 47;
     pub const ESP: u8 = 50;
     pub const AH: u8 = 51;
+    pub const L2TP: u8 = 115;
     pub const ICMPV6: u8 = 58;
     pub const NO_NEXT_HEADER: u8 = 59;
     pub const DESTINATION_OPTIONS: u8 = 60;

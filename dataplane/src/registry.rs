@@ -456,6 +456,7 @@ plugins! {
     tlsserver: crate::l7::tlsserver::TlsServer = 2,
     communityid: crate::stat::communityid::CommunityId,
     tcpquality: crate::stat::tcpquality::TcpQuality,
+    tunnel: crate::stat::tunnel::TunnelStat,
     application: crate::stat::application::Application,
 }
 

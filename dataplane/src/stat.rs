@@ -13,4 +13,5 @@ pub mod phists;
 pub mod pstats;
 pub mod ssadetector;
 pub mod tcpquality;
+pub mod tunnel;
 pub mod vlan;

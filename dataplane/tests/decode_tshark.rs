@@ -5,7 +5,7 @@ use dataplane::Face;
 use dataplane::capture::{Frame, LinkType};
 use dataplane::packet::decode::{DecodeConfig, decode};
 use dataplane::packet::{Fragment, Packet, PacketDrop, PacketView, protocol};
-use decode_frames::{Sample, WIRE_LABEL, catalogue};
+use decode_frames::{Sample, WIRE_LABEL, catalogue, is_without_tshark, pcap};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn the_catalogue() {
     {
         let samples: Vec<&Sample> = all.iter().filter(|s| s.link == link).collect();
         let path = dir.path().join(format!("{link:?}.pcap"));
-        std::fs::write(&path, pcap(link, &samples)).expect("a capture");
+        std::fs::write(&path, pcap(link, samples.iter().map(|s| &s.bytes[..]))).expect("a capture");
         let frames: Vec<(&str, &[u8])> = samples.iter().map(|s| (s.name.as_str(), &s.bytes[..])).collect();
         compared += compare(&path, link, &frames);
     }
@@ -69,16 +69,6 @@ fn the_shared_captures() {
         compared += n;
     }
     assert!(compared > 1000, "only {compared} frames");
-}
-
-fn is_without_tshark() -> bool {
-    if std::env::var_os("SONDA_SKIP_TOOLS").is_some_and(|v| v == "1") {
-        println!("SONDA_SKIP_TOOLS=1: nothing compared");
-        return true;
-    }
-    let found = Command::new("tshark").arg("--version").output();
-    assert!(found.is_ok(), "tshark is missing: install the Debian package tshark, or set SONDA_SKIP_TOOLS=1");
-    false
 }
 
 const FIELDS: [&str; 22] = [
@@ -255,27 +245,6 @@ fn tshark(path: &Path) -> String {
     let output = command.output().expect("tshark runs");
     assert!(output.status.success(), "tshark: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("fields are text")
-}
-
-/// A classic capture (magic, version 2.4, no zone, snapshot length, link type; then time and lengths for each frame).
-fn pcap(link: LinkType, samples: &[&Sample]) -> Vec<u8> {
-    let link: u32 = match link {
-        LinkType::Ethernet => 1,
-        LinkType::LinuxSll => 113,
-        LinkType::LinuxSll2 => 276,
-        LinkType::RawIp => 101,
-        LinkType::Null => 0,
-        LinkType::Loop => 108,
-    };
-    let words = |file: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|w| file.extend_from_slice(&w.to_le_bytes()));
-    let mut file = Vec::new();
-    words(&mut file, &[0xa1b2_c3d4, 0x0004_0002, 0, 0, 0x4_0000, link]);
-    for (n, sample) in samples.iter().enumerate() {
-        let len = sample.bytes.len() as u32;
-        words(&mut file, &[n as u32, 0, len, len]);
-        file.extend_from_slice(&sample.bytes);
-    }
-    file
 }
 
 fn read_pcap(file: &[u8]) -> Option<(LinkType, Vec<&[u8]>)> {

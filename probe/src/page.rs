@@ -280,6 +280,8 @@ impl Meter {
             report.offload.lent,
             report.offload.packets,
             report.offload.bytes,
+            report.inside.kept,
+            report.inside.dropped_total(),
         ];
         let refused = end.refused().flat_map(|books| REFUSED.map(|why| books.dropped(why)));
         let all = fixed.into_iter().chain(cache.ended);

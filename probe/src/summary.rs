@@ -37,6 +37,10 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
             }
         }
         let _ = writeln!(out, "  packets {}", books(&r.packets, "decoded"));
+        if r.inside.taken > 0 {
+            let _ =
+                writeln!(out, "  inside  {}", books(&r.inside, "decoded in tunnels, counted besides their outside"));
+        }
         let o = &r.offload;
         if o.lent + o.refused > 0 {
             let _ = write!(out, "  offload {} packets, {} bytes were counted in the XDP program", o.packets, o.bytes);

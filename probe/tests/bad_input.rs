@@ -149,6 +149,10 @@ fn wrong_usage() {
         (&["--unirec", "x:y"], &["--unirec x:y"]),
         (&["--unirec", "gopher=f:x"], &["there is no plugin 'gopher'"]),
         (&["--ipfix", "127.0.0.1:9", "--mtu", "20"], &["mtu 20 is too small"]),
+        (
+            &["--compat", "ipfixprobe", "--tunnels", "both"],
+            &["the tunnels that ipfixprobe enters: leave out --tunnels"],
+        ),
     ] {
         run(["probe", capture].iter().chain(args)).must(1).says(says);
     }

@@ -17,6 +17,9 @@ use support::{Folder, flows, tools};
 const APART: &[(&str, &str)] = &[
     ("fragments", "tshark has an id for IPv6 fragments of their own, without ports"),
     ("fragments_reordered", "fragments before the first are flows of ports 0 here"),
+    ("tunnels", "tshark goes by the inside of tunnels in UDP, we do so if asked"),
+    ("tunnels_nested", "as tunnels"),
+    ("tunnels_not", "tshark takes some of these for tunnels, and text for addresses"),
 ];
 
 #[test]

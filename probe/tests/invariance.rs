@@ -11,12 +11,14 @@ use dataplane::capture::{
 use dataplane::flow::TimeoutRules;
 use dataplane::flow::table::Shape;
 use dataplane::lane::{Lane, LaneConfig, LaneReport, Share};
+use dataplane::packet::{PacketDrop, Tunnels};
 use dataplane::registry::PluginId;
 use proptest::prelude::*;
 use record::json::FlowWriter;
 use serde_json::Value;
 use std::io::{Cursor, Write};
 use std::process::Stdio;
+use std::time::Duration;
 use support::{Folder, Summary, assert_same, bytes_of, flows, json_lines, mixture, run, sonda};
 
 /// Lends frames a few at a time, as a slow source would.
@@ -107,6 +109,57 @@ fn the_size_of_a_burst_does_not_matter() {
         let (whole, _) = through_lane((case.build)(), &config, BURST);
         let (flows, _) = through_lane((case.build)(), &config, 1);
         assert_same(&format!("{} with timeouts by state", case.name), &text(&flows), &text(&whole));
+    }
+}
+
+/// Whichever tunnels are entered: frames of two packets fill a burst sooner, and are counted in their order.
+#[test]
+fn neither_do_bursts_and_lanes_to_packets_in_tunnels() {
+    for name in ["tunnels", "tunnels_nested", "tunnels_not", "tunnels_broken", "gre", "ipip", "fragments"] {
+        for tunnels in Tunnels::ALL {
+            let capture = bytes_of(name);
+            let mut config = LaneConfig { tunnels, ..config(PluginId::ALL, Face::Native) };
+            config.cache.shape.size_exp = 14;
+            let (whole, books) = through_lane(capture.clone(), &config, BURST);
+            for at_a_time in [1, 3] {
+                let (flows, report) = through_lane(capture.clone(), &config, at_a_time);
+                assert_same(&format!("{name} ({tunnels:?}) by {at_a_time}"), &text(&flows), &text(&whole));
+                assert_eq!((report.packets.kept, report.inside.kept), (books.packets.kept, books.inside.kept));
+            }
+            for lanes in [2, 4] {
+                let what = format!("{name} ({tunnels:?}) by {lanes} lanes");
+                let (flows, sum) = through_lanes(&capture, &config, lanes);
+                let mut whole = whole.clone();
+                whole.sort_by_cached_key(Value::to_string);
+                assert_same(&what, &text(&flows), &text(&whole));
+                let counts = |l: &LaneReport| [&l.packets, &l.inside].map(|b| (b.taken, b.kept, b.dropped_total()));
+                assert_eq!(counts(&sum), counts(&books), "{what}");
+                assert_eq!(sum.cache, books.cache, "{what}");
+            }
+        }
+    }
+}
+
+/// A mirrored port shows each frame twice, and each is two packets: the copies of both are dropped, each in the books of its own.
+#[test]
+fn copies_are_copies_outside_and_inside() {
+    let once = bytes_of("tunnels");
+    let (head, mut rest) = once.split_at(24);
+    let mut twice = head.to_vec();
+    while let Some(header) = rest.first_chunk::<16>() {
+        let len = 16 + u32::from_le_bytes([header[8], header[9], header[10], header[11]]) as usize;
+        let (record, behind) = rest.split_at(len);
+        twice.extend([record, record].concat());
+        rest = behind;
+    }
+    let both = LaneConfig { tunnels: Tunnels::Both, ..config(PluginId::ALL, Face::Native) };
+    let (flows, books) = through_lane(once, &both, BURST);
+    let dedup = LaneConfig { duplicates: Some(Duration::from_micros(50)), ..both.clone() };
+    let (left, of_twice) = through_lane(twice, &dedup, BURST);
+    assert_same("without copies", &text(&left), &text(&flows));
+    assert_eq!((books.packets.kept, books.inside.kept), (42, 42));
+    for ledger in [&of_twice.packets, &of_twice.inside] {
+        assert_eq!((ledger.taken, ledger.kept, ledger.dropped(PacketDrop::Duplicate)), (84, 42, 42));
     }
 }
 

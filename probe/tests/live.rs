@@ -285,3 +285,52 @@ fn the_drop_in_reads_interfaces_too() {
     let (blocks, no) = ("raw;ifc=v0;blocks=1;pkts=0", "invalid argument for option pkts");
     outcome(&mut ns.sonda(["ipfixprobe", "-i", blocks, "-o", "text"])).must(1).says(&[no]);
 }
+
+/// Packets that Linux itself puts into VXLAN: each is a flow of its inside, of its outside, or of both.
+#[test]
+fn vxlan_of_the_kernel_is_entered_as_wished() {
+    let ns = Netns::new(1);
+    let vxlan = "link add vx0 type vxlan id 77 local 10.9.0.1 remote 10.9.0.2 dstport 4789 dev";
+    for line in [
+        &format!("addr add 10.9.0.1/24 dev {THERE}"),
+        // Nobody is there to ask.
+        &format!("neigh add 10.9.0.2 lladdr 02:00:00:00:00:99 dev {THERE}"),
+        &format!("{vxlan} {THERE}"),
+        "addr add 10.8.0.1/24 dev vx0",
+        "link set vx0 up",
+        "neigh add 10.8.0.2 lladdr 02:00:00:00:00:98 dev vx0",
+    ] {
+        ns.must("ip", &line.split(' ').collect::<Vec<_>>());
+    }
+    for (tunnels, inside, outside) in [("inner", 3, 0), ("outer", 0, 3), ("both", 3, 3)] {
+        let args = ["--l7", "none", "--stats", "tunnel", "--tunnels", tunnels];
+        let run = captured(&ns, &args, |_| {
+            (0..3).for_each(|_| drop(ns.must("bash", &["-c", "echo hello > /dev/udp/10.8.0.2/7000"])));
+        });
+        assert_eq!(books(&run), (3, 3, 0), "{}", run.stderr);
+        let flows = json_lines(&run.stdout);
+        let packets = |port: u64| -> u64 {
+            let of_port = flows.iter().filter(|flow| flow["dst_port"] == port);
+            of_port.map(|flow| flow["packets"].as_u64().expect("a number")).sum()
+        };
+        assert_eq!((packets(7000), packets(4789)), (inside, outside), "{tunnels}: {}", run.stdout);
+        for flow in &flows {
+            let ends = (flow["src_ip"].as_str(), flow["dst_ip"].as_str());
+            if flow["dst_port"] == 4789 {
+                assert_eq!(ends, (Some("10.9.0.1"), Some("10.9.0.2")));
+                assert!(flow["tunnel"].is_null(), "{flow}");
+            } else {
+                let tunnel = &flow["tunnel"];
+                assert_eq!(ends, (Some("10.8.0.1"), Some("10.8.0.2")));
+                assert_eq!((tunnel["kind"].as_u64(), tunnel["id"].as_u64()), (Some(7), Some(77)), "{flow}");
+                assert_eq!(
+                    (tunnel["src_ip"].as_str(), tunnel["dst_ip"].as_str()),
+                    (Some("10.9.0.1"), Some("10.9.0.2"))
+                );
+                assert_eq!(tunnel["dst_port"].as_u64(), Some(4789));
+            }
+        }
+        let told = run.stderr.contains("  inside  3 = 3 decoded in tunnels");
+        assert_eq!(told, tunnels == "both", "{}", run.stderr);
+    }
+}

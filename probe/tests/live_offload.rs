@@ -306,6 +306,9 @@ fn what_cannot_be_is_said() {
     let with = |rules: &str, args: &[&str]| probe(&[&["--prefilter", rules], args].concat());
     with("offload", &["--uniflow"]).must(1).says(&["--uniflow", "leave one of them out"]);
     with("offload", &["--filter", "tcp"]).must(1).says(&["--filter cannot see packets"]);
+    for tunnels in ["inner", "both"] {
+        with("offload", &["--tunnels", tunnels]).must(1).says(&["--tunnels cannot see packets"]);
+    }
     with("offload", &["--backend", "af_packet"]).must(1).says(&["--prefilter is for --backend af_xdp"]);
     let wrong = folder.write("wrong.rules", "drop port 1\n# comment; with more\noffload after all\n");
     let at = format!("@{}", wrong.display());

@@ -37,7 +37,7 @@ fn capture_of(fixtures: &Path, plugin: &str, ending: &str) -> PathBuf {
 }
 
 /// Plugins that the original has not.
-const OURS: [&str; 21] = [
+const OURS: [&str; 22] = [
     "ssh",
     "rdp",
     "smb",
@@ -58,6 +58,7 @@ const OURS: [&str; 21] = [
     "tlsserver",
     "communityid",
     "tcpquality",
+    "tunnel",
     "application",
 ];
 

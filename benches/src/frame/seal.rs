@@ -16,6 +16,8 @@ impl Frame {
                     self.sum(at + 10, &[], at, header);
                 }
                 Mark::Ipv6(at) => self.put16(at + 4, (end - at - 40) as u16),
+                // What follows the fixed part.
+                Mark::Gtp(at) => self.put16(at + 2, (end - at - 8) as u16),
                 Mark::GreSum(at) | Mark::Icmp(at) => {
                     let field = if matches!(self.marks[index], Mark::Icmp(_)) { at + 2 } else { at + 4 };
                     self.sum(field, &[], at, end);

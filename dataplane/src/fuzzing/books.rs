@@ -7,6 +7,7 @@ use crate::flow::CacheConfig;
 use crate::flow::key::HashSeed;
 use crate::flow::table::Shape;
 use crate::lane::{FragmentConfig, Lane, LaneConfig, LaneReport, Share};
+use crate::packet::Tunnels;
 use crate::registry::PluginId;
 use record::fuzzing::assert_json;
 use record::ipfix::{AddError, Decoder, Event, Fate, Limits, Packer, PackerConfig};
@@ -24,6 +25,7 @@ pub(super) fn config(plugins: &[PluginId], face: Face, split: bool) -> LaneConfi
         share: Share::WHOLE,
         duplicates: None,
         sampling: None,
+        tunnels: if split { Tunnels::Both } else { Tunnels::Inner },
     }
 }
 

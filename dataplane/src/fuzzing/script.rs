@@ -8,12 +8,12 @@ use crate::capture::{Frame, LinkType};
 use crate::face::Face;
 use crate::lane::LaneConfig;
 use crate::packet::fuzzing::FACES;
-use crate::packet::{Direction, protocol, tcp};
+use crate::packet::{Direction, Tunnels, protocol, tcp};
 use crate::registry::PluginId;
 use record::Time;
 
 /// Protocol and server port that a script's first byte [chooses](service). The client's port is [`CLIENT_PORT`].
-pub const SERVICES: [(u8, u16); 48] = [
+pub const SERVICES: [(u8, u16); 53] = [
     (protocol::TCP, 80),
     (protocol::TCP, 443),
     (protocol::TCP, 25),
@@ -62,6 +62,11 @@ pub const SERVICES: [(u8, u16); 48] = [
     (protocol::UDP, 6881),
     (protocol::UDP, 16384),
     (protocol::TCP, 993),
+    (protocol::UDP, 4789),
+    (protocol::UDP, 2152),
+    (protocol::UDP, 1701),
+    (protocol::UDP, 6081),
+    (protocol::UDP, 3544),
 ];
 /// Services that the first byte tells apart.
 const PAGE: usize = 32;
@@ -113,10 +118,13 @@ pub(crate) fn fuzz_plugin(plugin: PluginId, script: &[u8]) {
     let Some((head, _)) = script.split_first() else { return };
     let alone = packets(script, false);
     for face in FACES {
-        let config = books::config(&[plugin], face, false);
+        // What is inside of tunnels has addresses that the script chose: it may be of any conversation.
+        let enters = plugin == PluginId::tunnel;
+        let tunnels = if enters { Tunnels::Both } else { Tunnels::Ip };
+        let config = LaneConfig { tunnels, ..books::config(&[plugin], face, false) };
         let records = run(&config, &alone);
         // The original's face drops a plugin's last word by how a flow ended, which is a matter of when the sweep came by.
-        if head & DECOY != 0 && face == Face::Native {
+        if head & DECOY != 0 && face == Face::Native && !enters {
             let mut among = run(&config, &packets(script, true));
             among.retain(|record| record.contains("\"10.0.0.1\""));
             assert_eq!(sorted(records), sorted(among), "a conversation beside it shows");

@@ -1,8 +1,8 @@
 //! Which packets of a capture are a lane's, when several lanes read the same one; and which flows are a collector's of several.
 use crate::capture::Frame;
-use crate::face::Face;
 use crate::flow::FlowKey;
 use crate::flow::key::HashSeed;
+use crate::packet::decode::DecodeConfig;
 use crate::packet::peek;
 
 /// One of so many equal shares of a capture or of its flows, told by the pair of addresses alone.
@@ -42,8 +42,8 @@ impl Share {
 
     /// Whether a frame is surely another lane's packet.
     #[inline]
-    pub(super) fn leaves(self, frame: &Frame<'_>, face: Face) -> bool {
-        self.of > 1 && peek::addresses(frame, face).is_some_and(|key| !self.has(&key))
+    pub(super) fn leaves(self, frame: &Frame<'_>, config: &DecodeConfig) -> bool {
+        self.of > 1 && peek::addresses(frame, config).is_some_and(|key| !self.has(&key))
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@
 //! path without loops. Everything else, and everything malformed, walks layer by layer. Both give the same packet (tests/decode.rs).
 use super::transport;
 use super::walk::{Next, Walk, be16};
-use super::{Fragment, MacForm, Packet, PacketDrop, ether, ipv4, ipv6, protocol, tcp};
+use super::{Fragment, MacForm, Packet, PacketDrop, Tunnels, ether, ipv4, ipv6, protocol, tcp, udp_tunnel};
 use crate::capture::{BURST, Frame, LinkType};
 use crate::face::Face;
 use crate::flow::FlowKey;
@@ -20,6 +20,16 @@ pub struct DecodeConfig {
     pub split: bool,
     /// Secret of the lane's hash.
     pub seed: HashSeed,
+    /// Which tunnels are entered; the face of the original has its own mind.
+    pub tunnels: Tunnels,
+}
+
+impl DecodeConfig {
+    /// Whether UDP packets on the ports of tunnels are more than what the fast path takes them for.
+    #[inline(always)]
+    pub(crate) fn looks_into_udp(&self) -> bool {
+        self.tunnels.looks_into_udp() && !self.face.is_original()
+    }
 }
 
 /// Decodes one frame into `packet`. After an error its contents mean nothing.
@@ -32,20 +42,29 @@ pub fn decode(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> 
         (true, true) => usual::<true, true>,
     };
     match usual(frame, config.seed, packet) {
-        Some(()) => Ok(()),
-        None => decode_layers(frame, config, packet),
+        Some(()) if !config.looks_into_udp() || !udp_tunnel::may_be(packet) => Ok(()),
+        _ => decode_layers(frame, config, packet),
     }
 }
 
 /// [`decode`] for a burst, as far as the fast path goes: answers which frames are left, one bit each, for [`decode_layers`]. Meanwhile it
 /// asks for the first line of what stands `ahead` of each frame ([`CaptureSource::ahead`](crate::capture::CaptureSource::ahead)).
 pub fn decode_usual(frames: &[Frame<'_>], config: &DecodeConfig, packets: &mut [Packet; BURST], ahead: usize) -> u64 {
-    match (config.face.is_original(), config.split) {
+    let left = match (config.face.is_original(), config.split) {
         (false, false) => all_usual::<false, false>(frames, config.seed, packets, ahead),
         (false, true) => all_usual::<false, true>(frames, config.seed, packets, ahead),
         (true, false) => all_usual::<true, false>(frames, config.seed, packets, ahead),
         (true, true) => all_usual::<true, true>(frames, config.seed, packets, ahead),
-    }
+    };
+    if config.looks_into_udp() { left | perhaps_tunnels(&packets[..frames.len().min(BURST)]) } else { left }
+}
+
+/// The packets on ports of tunnels, one bit each. Behind the fast path, so that it costs those nothing who did not ask.
+#[cold]
+#[inline(never)]
+fn perhaps_tunnels(packets: &[Packet]) -> u64 {
+    let may_be = packets.iter().enumerate().filter(|(_, packet)| udp_tunnel::may_be(packet));
+    may_be.fold(0, |left, (at, _)| left | 1 << at)
 }
 
 /// A loop of its own, without a call, and one for each configuration, so that everything it needs stays in registers.
@@ -73,12 +92,29 @@ pub fn warm(burst: &[Frame<'_>]) {
     burst.iter().for_each(|frame| sys::prefetch_head(frame.bytes));
 }
 
-/// [`decode`] without the fast path.
+/// [`decode`] without the fast path. With [`Tunnels::Both`] the packet is the outer one.
 #[cold]
 #[inline(never)]
 pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Result<(), PacketDrop> {
+    let tunnels = if config.tunnels == Tunnels::Both { Tunnels::Outer } else { config.tunnels };
+    layers(frame, config, tunnels, packet)
+}
+
+/// The packet inside the tunnels of a frame that [`decode_layers`] takes for a packet as a whole. `None` if it has no tunnel.
+///
+/// # Errors
+/// Why what is inside is no packet, though a tunnel is there.
+#[cold]
+#[inline(never)]
+pub fn decode_inner(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Packet) -> Option<Result<(), PacketDrop>> {
+    let found = layers(frame, config, Tunnels::Inner, packet);
+    // The outside is sound, so what failed stands behind it.
+    (found.is_err() || packet.tunnel().is_some()).then_some(found)
+}
+
+fn layers(frame: &Frame<'_>, config: &DecodeConfig, tunnels: Tunnels, packet: &mut Packet) -> Result<(), PacketDrop> {
     *packet = Packet { at: config.face.time(frame.at), ..Packet::default() };
-    let mut walk = Walk::new(packet, frame.bytes, frame.wire_len as usize, !config.face.is_original());
+    let mut walk = Walk::new(packet, frame.bytes, frame.wire_len as usize, !config.face.is_original(), tunnels);
     let mut next = ether::link(&mut walk, frame.link);
     loop {
         next = match next {
@@ -86,20 +122,14 @@ pub fn decode_layers(frame: &Frame<'_>, config: &DecodeConfig, packet: &mut Pack
             Ok(Next::Type(ethertype)) => ether::by_type(&mut walk, ethertype),
             Ok(Next::Ipv4) => ipv4::step(&mut walk),
             Ok(Next::Ipv6) => ipv6::step(&mut walk),
-            Ok(Next::Transport) => {
-                transport::finish(&mut walk, config.split)?;
-                packet.hash = packet.key.hash(config.seed);
-                return Ok(());
-            }
-            Err(PacketDrop::NotIp) => match walk.outer.take() {
-                Some(outer) => {
-                    *walk.packet = outer;
-                    walk.at = outer.l4.into();
-                    Ok(Next::Transport)
+            Ok(Next::Transport) => match walk.fits().and_then(|()| transport::finish(&mut walk, config.split)) {
+                Ok(()) => {
+                    packet.hash = packet.key.hash(config.seed);
+                    return Ok(());
                 }
-                None => return Err(PacketDrop::NotIp),
+                Err(why) => Err(why),
             },
-            Err(why) => return Err(why),
+            Err(why) => Ok(walk.back(why)?),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Harnesses: one function each, run as property test, fuzz target and replay of a corpus (RELIABILITY.md F1 to F4). They panic where
 //! a property does not hold.
-use super::decode::{DecodeConfig, decode, decode_layers};
-use super::{Fragment, MacForm, Packet, PacketDrop, PacketView, tcp};
+use super::decode::{DecodeConfig, decode, decode_inner, decode_layers};
+use super::{Fragment, MacForm, Packet, PacketDrop, PacketView, Tunnels, tcp};
 use crate::capture::{Frame, LinkType};
 use crate::face::Face;
 use crate::flow::frag::{FragmentCache, FragmentStats, RING};
@@ -20,11 +20,16 @@ pub fn fuzz_decode(data: &[u8]) {
 }
 
 /// F1 for one frame: offsets lie inside it; both paths agree; each of its prefixes decodes to the same with less payload, or ends as
-/// Truncated, never to more.
+/// Truncated, never to more. Whichever tunnels are entered.
 pub fn check_frame(frame: &Frame<'_>) {
-    for face in FACES {
-        for split in [false, true] {
-            let config = DecodeConfig { face, split, ..DecodeConfig::default() };
+    let native = Tunnels::ALL.map(|tunnels| (Face::Native, tunnels));
+    for (face, tunnels) in
+        native.into_iter().chain([(Face::Ipfixprobe, Tunnels::Ip), (Face::Ipfixprobe, Tunnels::Both)])
+    {
+        // A direction more is no other way through the layers.
+        let splits = if tunnels == Tunnels::default() { &[false, true][..] } else { &[false] };
+        for split in splits {
+            let config = DecodeConfig { face, split: *split, tunnels, ..DecodeConfig::default() };
             let whole = decoded(frame, &config);
             for end in 0..frame.bytes.len() {
                 let wire_len = frame.wire_len.max(frame.bytes.len() as u32);
@@ -32,6 +37,30 @@ pub fn check_frame(frame: &Frame<'_>) {
                 check_prefix(&whole, &decoded(&cut, &config), end);
             }
         }
+    }
+    check_tunnels(frame);
+}
+
+/// The ways to enter tunnels, held against each other: who goes by the outside has the same packet whatever is inside; who looks into UDP loses
+/// no packet that others have, unless the capture cut it; both is outer and inner.
+fn check_tunnels(frame: &Frame<'_>) {
+    let [ip, inner, outer, both] =
+        Tunnels::ALL.map(|tunnels| decoded(frame, &DecodeConfig { tunnels, ..DecodeConfig::default() }));
+    assert_eq!(both, outer);
+    if let Ok(outer) = &outer {
+        assert!(outer.tunnel().is_none());
+        let mut packet = Packet::default();
+        let config = DecodeConfig { tunnels: Tunnels::Both, ..DecodeConfig::default() };
+        let inside = decode_inner(frame, &config, &mut packet).map(|found| found.map(|()| packet));
+        match (&inside, &inner) {
+            (None, Ok(inner)) => assert_eq!(inner, outer, "no tunnel, one packet"),
+            (Some(inside), inner) => assert_eq!(inside, inner),
+            (None, Err(why)) => panic!("{why:?} without a tunnel around it"),
+        }
+    }
+    if ip.is_ok() {
+        let is_cut = frame.wire_len as usize > frame.bytes.len();
+        assert!(inner.is_ok() || is_cut && inner == Err(PacketDrop::Truncated), "{inner:?} loses {ip:?}");
     }
 }
 
@@ -124,6 +153,12 @@ fn check_packet(p: &Packet, bytes: &[u8], config: &DecodeConfig) {
     assert_eq!((p.key.ip_version(), p.key.protocol(), p.key.vlan()), (p.ip_version, p.protocol, p.vlan));
     assert!(!(config.split && p.reversed));
     assert_eq!(bytes[l3] >> 4, p.ip_version);
+    if let Some(tunnel) = view.tunnel() {
+        assert!(!config.face.is_original() && config.tunnels != Tunnels::Outer && tunnel.depth() >= 1);
+        let (src, dst) = tunnel.addresses();
+        assert_eq!(src.is_ipv4(), dst.is_ipv4());
+        let _ = (tunnel.kind().name(), tunnel.ports(), tunnel.id(), tunnel.inner_id(), tunnel.segment());
+    }
 }
 
 fn check_prefix(whole: &Result<Packet, PacketDrop>, cut: &Result<Packet, PacketDrop>, end: usize) {

@@ -2,14 +2,14 @@
 //!
 //! What is answered here decodes, and has these addresses: the frames of the fast path, judged as that one judges them
 //! (`packet::decode`, tests below). For all others the answer is `None`, and the decoder has to tell.
-use super::{protocol, tcp};
+use super::decode::DecodeConfig;
+use super::{protocol, tcp, udp_tunnel};
 use crate::capture::{Frame, LinkType};
-use crate::face::Face;
 use crate::flow::FlowKey;
 
 /// A key of the frame's addresses alone.
 #[inline]
-pub fn addresses(frame: &Frame<'_>, face: Face) -> Option<FlowKey> {
+pub fn addresses(frame: &Frame<'_>, config: &DecodeConfig) -> Option<FlowKey> {
     let bytes = frame.bytes;
     if frame.link != LinkType::Ethernet || bytes.len() > u16::MAX as usize {
         return None;
@@ -20,13 +20,13 @@ pub fn addresses(frame: &Frame<'_>, face: Face) -> Option<FlowKey> {
     match [h[0], h[1]] {
         [0x08, 0x00] if h[2] == 0x45 && u16::from_be_bytes([h[8], h[9]]) & 0x3fff == 0 => {
             let payload_len = usize::from(u16::from_be_bytes([h[4], h[5]])).checked_sub(20)?;
-            is_whole(bytes, l3 + 20, h[11], payload_len, face)?;
+            is_whole(bytes, l3 + 20, h[11], payload_len, config)?;
             let (src, dst) = (h[14..18].first_chunk()?, h[18..22].first_chunk()?);
             Some(FlowKey::v4(*src, *dst, 0, 0, 0, 0, true).0)
         }
         [0x86, 0xdd] if h[2] >> 4 == 6 => {
             bytes.get(l3 + 40..)?.first_chunk::<14>()?;
-            is_whole(bytes, l3 + 40, h[8], u16::from_be_bytes([h[6], h[7]]).into(), face)?;
+            is_whole(bytes, l3 + 40, h[8], u16::from_be_bytes([h[6], h[7]]).into(), config)?;
             let (src, dst) = (h[10..26].first_chunk()?, h[26..42].first_chunk()?);
             Some(FlowKey::v6(*src, *dst, 0, 0, 0, 0, true).0)
         }
@@ -36,8 +36,12 @@ pub fn addresses(frame: &Frame<'_>, face: Face) -> Option<FlowKey> {
 
 /// Whether a TCP or UDP header stands at `l4` that was captured whole, fits into the packet and is one that the face accepts.
 #[inline]
-fn is_whole(bytes: &[u8], l4: usize, protocol: u8, payload_len: usize, face: Face) -> Option<()> {
+fn is_whole(bytes: &[u8], l4: usize, protocol: u8, payload_len: usize, config: &DecodeConfig) -> Option<()> {
     let header_len = match protocol {
+        // What is inside has other addresses.
+        protocol::UDP if config.looks_into_udp() && udp_tunnel::on_its_port(bytes.get(l4..)?.first_chunk()?) => {
+            return None;
+        }
         protocol::UDP => 8,
         protocol::TCP => usize::from(bytes.get(l4 + 12)? >> 4) * 4,
         _ => return None,
@@ -46,7 +50,7 @@ fn is_whole(bytes: &[u8], l4: usize, protocol: u8, payload_len: usize, face: Fac
         return None;
     }
     let is_refused = header_len > 20
-        && face.is_original()
+        && config.face.is_original()
         && !bytes.get(l4 + 20..l4 + header_len).is_some_and(tcp::accepted_by_original);
     (!is_refused).then_some(())
 }
@@ -54,9 +58,11 @@ fn is_whole(bytes: &[u8], l4: usize, protocol: u8, payload_len: usize, face: Fac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::face::Face;
     use crate::flow::key::HashSeed;
     use crate::packet::Packet;
-    use crate::packet::decode::{DecodeConfig, decode};
+    use crate::packet::Tunnels;
+    use crate::packet::decode::decode;
 
     const SEED: HashSeed = HashSeed::fixed([1, 2, 3, 4]);
 
@@ -95,12 +101,18 @@ mod tests {
                     frame
                 });
             for bytes in cuts.chain(changed).chain([whole.clone()]) {
-                for face in [Face::Native, Face::Ipfixprobe] {
+                let modes = [
+                    (Face::Native, Tunnels::Ip),
+                    (Face::Native, Tunnels::Inner),
+                    (Face::Native, Tunnels::Outer),
+                    (Face::Ipfixprobe, Tunnels::Ip),
+                ];
+                for (face, tunnels) in modes {
+                    let config = DecodeConfig { face, tunnels, ..DecodeConfig::default() };
                     let frame = Frame { bytes: &bytes, wire_len: bytes.len() as u32, ..Frame::default() };
-                    let Some(key) = addresses(&frame, face) else { continue };
+                    let Some(key) = addresses(&frame, &config) else { continue };
                     let mut packet = Packet::default();
-                    decode(&frame, &DecodeConfig { face, split: false, ..DecodeConfig::default() }, &mut packet)
-                        .expect("a packet, if it was told");
+                    decode(&frame, &config, &mut packet).expect("a packet, if it was told");
                     assert_eq!(packet.key.hash_of_addresses(SEED), key.hash_of_addresses(SEED), "{bytes:02x?}");
                     told += 1;
                 }

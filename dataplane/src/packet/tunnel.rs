@@ -1,13 +1,15 @@
 //! What stands behind an IP header: a tunnel that is followed, or the transport layer.
 //!
 //! GRE (RFC 2784, 2.1; RFC 2890), with Ethernet in it (RFC 7637) and ERSPAN (draft-foschiano-erspan-03, 4); IP in IP (RFC 2003), 6in4
-//! (RFC 4213), IPv6 in IPv6 and 4in6 (RFC 2473). The inner packet replaces the outer one. The original follows GRE on IPv4 only, and
+//! (RFC 4213), IPv6 in IPv6 and 4in6 (RFC 2473): their numbers say what they are. L2TP and the tunnels in UDP are told by ports and content,
+//! and entered if that was asked for ([`Tunnels`]). The inner packet replaces the outer one. The original follows GRE on IPv4 only, and
 //! loses what it does not know inside; its other tunnels are flows of their protocol number. Natively a GRE packet without IP inside
 //! is a flow of protocol 47.
 use super::ether::ethertype as ty;
-use super::ipv6;
+use super::outer::TunnelKind;
 use super::walk::{Next, Place, Walk, be16};
-use crate::packet::{Fragment, PacketDrop, protocol};
+use super::{ipv6, l2tp, udp_tunnel};
+use crate::packet::{Fragment, PacketDrop, Tunnels, protocol};
 
 mod gre {
     pub(super) const CHECKSUM: u16 = 0x8000;
@@ -34,13 +36,27 @@ pub(super) fn behind_ip(walk: &mut Walk<'_, '_>) -> Result<Next, PacketDrop> {
         }
     }
     walk.packet.l4 = walk.at as u16;
+    if !walk.native {
+        return if walk.packet.protocol == protocol::GRE && walk.packet.ip_version == 4 && !is_later {
+            gre(walk)
+        } else {
+            Ok(Next::Transport)
+        };
+    }
     match walk.packet.protocol {
-        _ if is_later => Ok(Next::Transport),
-        protocol::GRE if walk.native || walk.packet.ip_version == 4 => gre(walk),
-        protocol::IPV4 if walk.native => Ok(Next::Ipv4),
-        protocol::IPV6 if walk.native => Ok(Next::Ipv6),
+        _ if is_later || walk.tunnels == Tunnels::Outer => Ok(Next::Transport),
+        protocol::GRE => gre(walk),
+        protocol::IPV4 => ip_in_ip(walk, Next::Ipv4),
+        protocol::IPV6 => ip_in_ip(walk, Next::Ipv6),
+        protocol::UDP if walk.tunnels.looks_into_udp() => udp_tunnel::step(walk),
+        protocol::L2TP if walk.tunnels.looks_into_udp() => l2tp::over_ip(walk),
         _ => Ok(Next::Transport),
     }
+}
+
+fn ip_in_ip(walk: &mut Walk<'_, '_>, next: Next) -> Result<Next, PacketDrop> {
+    walk.enter(TunnelKind::IpInIp, walk.at);
+    Ok(next)
 }
 
 fn gre(walk: &mut Walk<'_, '_>) -> Result<Next, PacketDrop> {
@@ -51,20 +67,30 @@ fn gre(walk: &mut Walk<'_, '_>) -> Result<Next, PacketDrop> {
         return Ok(Next::Transport);
     }
     walk.descend()?;
+    let header_at = walk.at;
     let optional = [gre::CHECKSUM, gre::KEY, gre::SEQUENCE].iter().filter(|f| flags & **f != 0).count();
     walk.skip(4 + optional * 4)?;
     walk.place = Place::Gre;
     if !walk.native {
         return Ok(Next::Type(carried));
     }
-    walk.outer = Some(*walk.packet);
+    walk.save();
     match carried {
-        gre::ETHERNET => {}
-        gre::ERSPAN if flags & gre::SEQUENCE == 0 => {} // type I has no header of its own
-        gre::ERSPAN => walk.skip(8)?,
-        gre::ERSPAN_III => return erspan_3(walk),
-        ty::IPV4 => return Ok(Next::Ipv4),
-        _ => return Ok(Next::Type(carried)),
+        gre::ETHERNET => walk.enter(TunnelKind::GreEthernet, header_at),
+        // Type I has no header of its own.
+        gre::ERSPAN if flags & gre::SEQUENCE == 0 => walk.enter(TunnelKind::Erspan1, header_at),
+        gre::ERSPAN => {
+            walk.enter(TunnelKind::Erspan2, walk.at);
+            walk.skip(8)?;
+        }
+        gre::ERSPAN_III => {
+            walk.enter(TunnelKind::Erspan3, walk.at);
+            return erspan_3(walk);
+        }
+        _ => {
+            walk.enter(TunnelKind::Gre, header_at);
+            return Ok(if carried == ty::IPV4 { Next::Ipv4 } else { Next::Type(carried) });
+        }
     }
     walk.place = Place::Pseudowire;
     Ok(Next::Ethernet)

@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 use dataplane::capture::LinkType;
 
+pub mod tunnels;
+
 pub const SRC4: [u8; 4] = [192, 0, 2, 1];
 pub const DST4: [u8; 4] = [198, 51, 100, 7];
 pub const SRC6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
@@ -320,4 +322,37 @@ pub fn catalogue() -> Vec<Sample> {
         add(LinkType::Loop, "loop", family(false));
     }
     all
+}
+
+// --- judged by tshark
+
+/// A classic capture (magic, version 2.4, no zone, snapshot length, link type; then time and lengths for each frame).
+pub fn pcap<'f>(link: LinkType, frames: impl Iterator<Item = &'f [u8]>) -> Vec<u8> {
+    let link: u32 = match link {
+        LinkType::Ethernet => 1,
+        LinkType::LinuxSll => 113,
+        LinkType::LinuxSll2 => 276,
+        LinkType::RawIp => 101,
+        LinkType::Null => 0,
+        LinkType::Loop => 108,
+    };
+    let words = |file: &mut Vec<u8>, words: &[u32]| words.iter().for_each(|w| file.extend_from_slice(&w.to_le_bytes()));
+    let mut file = Vec::new();
+    words(&mut file, &[0xa1b2_c3d4, 0x0004_0002, 0, 0, 0x4_0000, link]);
+    for (n, bytes) in frames.enumerate() {
+        let len = bytes.len() as u32;
+        words(&mut file, &[n as u32, 0, len, len]);
+        file.extend_from_slice(bytes);
+    }
+    file
+}
+
+pub fn is_without_tshark() -> bool {
+    if std::env::var_os("SONDA_SKIP_TOOLS").is_some_and(|v| v == "1") {
+        println!("SONDA_SKIP_TOOLS=1: nothing compared");
+        return true;
+    }
+    let found = std::process::Command::new("tshark").arg("--version").output();
+    assert!(found.is_ok(), "tshark is missing: install the Debian package tshark, or set SONDA_SKIP_TOOLS=1");
+    false
 }

@@ -1,5 +1,6 @@
 //! Live inputs of the probe: what the options ask of interfaces and ports, and the readers that come of it.
 use super::Args;
+use super::options::Entered;
 use crate::dpdk::{self, PortsConfig};
 use crate::live::{self, LiveConfig};
 use crate::prefilter::{Ruled, threshold};
@@ -34,6 +35,8 @@ pub(super) fn no_offload(args: &Args) -> Option<String> {
         _ if args.input.count > 0 => behind("--count"),
         _ if args.input.dedup.is_some() => behind("--dedup"),
         _ if args.input.sample.is_some() => behind("--sample"),
+        // The program goes by the outside of a packet: it would count what is inside into the outer flow alone.
+        _ if matches!(args.process.tunnels, Entered::Inner | Entered::Both) => behind("--tunnels"),
         _ => None,
     }
 }

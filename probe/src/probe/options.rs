@@ -10,6 +10,7 @@ use dataplane::export::ipfix::Target;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
 use dataplane::flow::TimeoutRules;
 use dataplane::lane::Sampling;
+use dataplane::packet::Tunnels;
 use dataplane::registry::{Layer, PluginId};
 use std::path::PathBuf;
 
@@ -156,6 +157,9 @@ pub(super) struct Process {
     /// Statistics and header fields to add, or none; options as with --l7: 'pstats;includezeroes'
     #[arg(long, value_delimiter = ',', value_name = "LIST", default_value = "none")]
     pub(super) stats: Vec<String>,
+    /// Whose addresses a packet in a tunnel has; what is around it is exported by --stats tunnel
+    #[arg(long, value_enum, default_value_t = Entered::Ip)]
+    pub(super) tunnels: Entered,
 }
 
 // Where flows go. No doc comment: clap would take it for that of the program.
@@ -276,6 +280,29 @@ pub(super) enum WhenFull {
     Wait,
     /// Drop records, counted as queue_full
     Drop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Entered {
+    /// The inner ones in GRE, ERSPAN and IP in IP; other tunnels are not looked for
+    Ip,
+    /// The inner ones, in VXLAN, GENEVE, GTP-U, L2TP and Teredo too
+    Inner,
+    /// The outer ones
+    Outer,
+    /// It counts in a flow of the outer ones and in one of the inner ones
+    Both,
+}
+
+impl From<Entered> for Tunnels {
+    fn from(entered: Entered) -> Tunnels {
+        match entered {
+            Entered::Ip => Tunnels::Ip,
+            Entered::Inner => Tunnels::Inner,
+            Entered::Outer => Tunnels::Outer,
+            Entered::Both => Tunnels::Both,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

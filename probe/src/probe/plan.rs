@@ -1,7 +1,7 @@
 //! What options ask for, checked as far as that goes before anything is opened: `sonda check` asks the same as a run.
 use super::Args;
 use super::interfaces::{live_config, no_offload};
-use super::options::Values;
+use super::options::{Entered, Values};
 use super::outputs;
 use crate::live::Backend;
 use dataplane::Face;
@@ -43,8 +43,12 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
         packets_max: args.input.count,
         sampling: args.input.sample,
         duplicates: args.input.dedup.map(|micros| Duration::from_micros(micros.into())),
+        tunnels: args.process.tunnels.into(),
         ..LaneConfig::default()
     };
+    if face.is_original() && args.process.tunnels != Entered::Ip {
+        return Err("--compat ipfixprobe enters the tunnels that ipfixprobe enters: leave out --tunnels".into());
+    }
     let cpus = args.input.cpus.as_deref().map(cpus::parse).transpose()?.unwrap_or_default();
     cpus::check(&cpus)?;
     let lanes = args.input.lanes as usize * args.input.interfaces.len().max(1);
@@ -68,6 +72,9 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
     }
     if let Some(sampling) = args.input.sample {
         let by_flow = sampling.selector == Selector::Flow;
+        if by_flow && matches!(args.process.tunnels, Entered::Both) {
+            return Err("--sample N:flow goes by one flow of a packet, --tunnels both by two: sample by packets, or enter inner or outer ones".into());
+        }
         if by_flow && args.input.lanes > 1 && args.input.count > 0 {
             return Err("--count is for one lane with --sample N:flow, because lanes do not know of each other's flows: leave out --lanes".into());
         }

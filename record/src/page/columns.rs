@@ -64,7 +64,7 @@ const fn gauge(name: &'static str, metric: &'static str, help: &'static str) -> 
 pub const BEATS: &str = "beats";
 
 /// The counters of a lane before those of [`LANE_FAMILIES`].
-pub const LANE: [Column; 21] = [
+pub const LANE: [Column; 23] = [
     gauge("ended", "sonda_lane_ended", "1 when the lane has read all of its input, 0 while it works"),
     gauge(
         BEATS,
@@ -105,6 +105,16 @@ pub const LANE: [Column; 21] = [
         "offload.bytes",
         "sonda_offload_credited_bytes_total",
         "IP bytes that came back from the XDP program to flows",
+    ),
+    counter(
+        "inside.packets",
+        "sonda_inside_packets_total",
+        "Packets inside of tunnels that were counted into a flow besides their outside (--tunnels both)",
+    ),
+    counter(
+        "inside.dropped",
+        "sonda_inside_dropped_packets_total",
+        "Packets inside of tunnels that could not be counted besides their outside: truncated, malformed, copies",
     ),
 ];
 

@@ -75,6 +75,9 @@ fn export(capture: &[u8], folder: &Path) -> Result<Said, String> {
     Ok(said)
 }
 
+/// Ports of tunnels in UDP: L2TP, GTP-U, Teredo, VXLAN and its generic form, GENEVE.
+const TUNNELS: [u16; 6] = [1701, 2152, 3544, 4789, 4790, 6081];
+
 #[derive(Default)]
 struct Conversation {
     reversed: bool,
@@ -116,6 +119,10 @@ fn add_scripts(seeds: &mut Seeds, capture: &[u8], said: &Said) {
         let set = said.get(&conversation.ends).copied().unwrap_or(0);
         // A label is put before any of them.
         let set = set | PluginId::mpls.bit();
+        // The target enters tunnels, which the lane that told the set does not.
+        let (number, port) = conversation.service;
+        let is_tunnel = number == protocol::UDP && TUNNELS.contains(&port);
+        let set = if is_tunnel { set | PluginId::tunnel.bit() } else { set };
         for plugin in PluginId::ALL.iter().filter(|plugin| set & plugin.bit() != 0) {
             // With what stands before IP for the plugins that read it; with neighbours for all.
             script[0] |= script::DECOY;
