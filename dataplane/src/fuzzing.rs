@@ -11,7 +11,7 @@ pub mod script;
 mod table;
 
 use crate::capture::fuzzing as capture;
-use crate::export::spool;
+use crate::export::{rule, spool};
 use crate::packet::fuzzing as packet;
 use crate::registry;
 use record::fuzzing::Target;
@@ -19,7 +19,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 11] = [
+const STAGES: [Target; 12] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -31,6 +31,7 @@ const STAGES: [Target; 11] = [
     ("tcp_quality", quality::fuzz_quality),
     ("lane", lane::fuzz_lane),
     ("spool_segment", spool::fuzz_segment),
+    ("rule", rule::fuzzing::fuzz_rule),
 ];
 
 const fn joined() -> [Target; STAGES.len() + registry::TARGETS.len()] {

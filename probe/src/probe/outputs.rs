@@ -1,6 +1,7 @@
 //! The outputs that a command line asks for, opened.
 use super::Args;
 use super::options::Values;
+use super::rules;
 use crate::outputs::{self, LZ4_MTUS};
 use crate::run::unix_secs;
 use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Target, TlsFiles};
@@ -31,6 +32,7 @@ pub(super) fn open(args: &Args, stop: &Stop) -> Result<Vec<Box<dyn Exporter>>, O
     if let Some(path) = &args.output.json {
         exporters.push(Box::new(JsonExporter::open(Some(path.clone()))?));
     }
+    exporters.extend(rules::open(args)?);
     if exporters.is_empty() || args.output.table {
         exporters.push(Box::new(TableExporter::open()?));
     }
@@ -48,22 +50,24 @@ pub(super) fn check(args: &Args) -> Result<(), OpenError> {
 
 /// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
 fn ipfix(args: &Args) -> Result<Vec<IpfixConfig>, OpenError> {
-    let (mtu, domain) = (args.output.mtu, args.output.domain);
-    let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu));
-    let options = (!args.output.no_options && args.output.compat == Values::Correct).then(|| options(args));
-    let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
-    let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
-    let config = |target| {
-        let (options, tls) = (options.clone(), tls.clone());
-        IpfixConfig { target, mtu, domain, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
-    };
+    let config = |target| base(args, target);
     let mut configs = outputs::collectors(args.output.collectors, &args.output.ipfix, config)
         .map_err(|e| OpenError::Config(format!("--collectors: {e}")))?;
     if let Some(folder) = &args.output.spool {
         outputs::spool(&mut configs, folder, args.output.spool_size << 20);
     }
-    configs.extend(args.output.ipfix_file.clone().map(|path| IpfixConfig { lz4: None, ..config(Target::File(path)) }));
+    configs.extend(args.output.ipfix_file.clone().map(|path| config(Target::File(path))));
     Ok(configs)
+}
+
+/// An IPFIX output as the options want all of them.
+pub(super) fn base(args: &Args, target: Target) -> IpfixConfig {
+    let (mtu, domain) = (args.output.mtu, args.output.domain);
+    let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu)).filter(|_| !matches!(target, Target::File(_)));
+    let options = (!args.output.no_options && args.output.compat == Values::Correct).then(|| options(args));
+    let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
+    let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
+    IpfixConfig { target, mtu, domain, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
 }
 
 /// All flows come in by the one number, whatever interfaces there are.

@@ -40,8 +40,16 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
     let (mtu_limits_templates, knobs) = (input.flag(), input.number(1) as u32);
     let (refresh_secs, flushes_all) = (knobs % 4, knobs & 4 == 0);
     let (announces, withdraws) = (knobs & 8 != 0, knobs & 16 != 0);
-    let config =
-        PackerConfig { mtu, domain: 7, mtu_limits_templates, flushes_all, refresh_secs, pairs_max: 3, withdraws };
+    let config = PackerConfig {
+        mtu,
+        domain: 7,
+        mtu_limits_templates,
+        flushes_all,
+        refresh_secs,
+        pairs_max: 3,
+        withdraws,
+        ..PackerConfig::default()
+    };
     let mut packer = Packer::new(config);
     let about = |n: u64| Statement::Exported { domain: 7, messages: n, flow_records: 2 * n, octets: 3 * n };
     if announces {
