@@ -198,8 +198,10 @@ fn plugins_fields_and_lanes() {
         );
         probe(&folder, &capture, &rule);
         let records = records(&out);
-        let of = |r: &Value| {
-            (sum(std::slice::from_ref(r), "flows"), sum(&[r.clone()], "bytes") + sum(&[r.clone()], "bytes_rev"))
+        let of = |record: &Value| {
+            let [flows, bytes, back] =
+                ["flows", "bytes", "bytes_rev"].map(|key| sum(std::slice::from_ref(record), key));
+            (flows, bytes + back)
         };
         let ours: BTreeMap<String, (u64, u64)> = records.iter().map(|r| (text(r, "tls_sni"), of(r))).collect();
         assert_eq!((records.len(), &ours), (expected.len(), &expected), "{lanes} lanes");

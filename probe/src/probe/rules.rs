@@ -98,6 +98,9 @@ pub(super) fn read(table: &DeTable<'_>, at: usize) -> Result<Written, Vec<Fault>
     }
 }
 
+/// Where the words of each list stand.
+type Places = Vec<(&'static str, Vec<usize>)>;
+
 /// A table whose keys are known, and of the right types.
 struct Reading<'t, 'i> {
     table: &'t DeTable<'i>,
@@ -196,12 +199,7 @@ impl<'t, 'i> Reading<'t, 'i> {
     }
 
     /// What is done with flows, and where the words of each list stand.
-    fn does(
-        &self,
-        aggregates: bool,
-        each_direction: bool,
-        faults: &mut Vec<Fault>,
-    ) -> Option<(Does, Vec<(&'static str, Vec<usize>)>)> {
+    fn does(&self, aggregates: bool, each_direction: bool, faults: &mut Vec<Fault>) -> Option<(Does, Places)> {
         let unused: &[&str] =
             if aggregates { &["fields"] } else { &["key", "values", "active", "inactive", "entries"] };
         for name in unused {

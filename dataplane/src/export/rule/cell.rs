@@ -91,6 +91,12 @@ pub(super) const HEAD: usize = 1 + 8;
 /// Joins a value with what the cell has. `time` is that by which first and last are told.
 pub(super) fn join(fold: Fold, kind: Kind, cell: &mut [u8], value: Value<'_>, time: Time, scratch: &mut Vec<u8>) {
     let Some((head, body)) = cell.split_at_mut_checked(HEAD) else { return };
+    // Most values are sums, which begin with the zero that is there.
+    if let (Fold::Sum, Value::Uint(more), Some(sum)) = (fold, value, body.first_chunk_mut()) {
+        *sum = u64::from_le_bytes(*sum).saturating_add(more).to_le_bytes();
+        head[0] = 1;
+        return;
+    }
     let is_set = head[0] != 0;
     let there = Time(u64::from_le_bytes(head[1..].first_chunk().copied().unwrap_or_default()));
     let old = || pull(kind, &mut &*body);
@@ -151,7 +157,7 @@ mod tests {
         match kind {
             Kind::Text => Value::Text(text),
             Kind::Bytes => Value::Bytes(text),
-            Kind::Ip if n % 2 == 0 => Value::Ip(Ipv4Addr::from_bits(wide as u32).into()),
+            Kind::Ip if n.is_multiple_of(2) => Value::Ip(Ipv4Addr::from_bits(wide as u32).into()),
             Kind::Ip => Value::Ip(Ipv6Addr::from_bits(wide).into()),
             Kind::Mac => Value::Mac(wide.to_le_bytes()[..6].try_into().unwrap()),
             Kind::Time => Value::Time(Time(n)),

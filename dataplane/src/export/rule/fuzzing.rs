@@ -12,8 +12,13 @@ pub fn fuzz_rule(input: &[u8]) {
     let values: Vec<Term> = lines.filter_map(|line| Term::value(line).ok()).collect();
     let words = key.len() + values.len();
     let does = Does::Aggregate { key, values, active_secs: 1, inactive_secs: 1, entries: 2 };
-    let config =
-        RuleConfig { name: "fuzz".into(), does, each_direction: input.len() % 2 == 0, template: 300, is_live: false };
+    let config = RuleConfig {
+        name: "fuzz".into(),
+        does,
+        each_direction: input.len().is_multiple_of(2),
+        template: 300,
+        is_live: false,
+    };
     if let Ok(fields) = Plan::names(&config) {
         let own = fields.iter().filter(|name| !name.ends_with("_prefix_length")).count();
         // Both elements of an address are two words and one field.

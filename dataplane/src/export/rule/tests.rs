@@ -19,6 +19,9 @@ fn flows() -> impl Strategy<Value = Vec<Told>> {
     proptest::collection::vec(one, 0..300)
 }
 
+/// Counts, flags, the greatest port, and the source port of the flow that began first.
+type Joined = ([u64; 5], u8, u16, (u64, u16));
+
 /// The seconds of the first packet of all.
 const BEGAN: u64 = 1_600_000_000;
 
@@ -86,7 +89,7 @@ struct EvenSources;
 
 impl FlowFilter for EvenSources {
     fn accepts(&mut self, _batch: &Batch, flow: &FlowRecord) -> bool {
-        flow.basic().src_port % 2 == 0
+        flow.basic().src_port.is_multiple_of(2)
     }
 }
 
@@ -102,8 +105,8 @@ proptest! {
         let config = config(&["SRC_IP/16/4", "DST_PORT:class"], &ALL, 1_000_000, 1000);
         let filter = || filtered.then(|| Box::new(EvenSources) as Box<dyn FlowFilter>);
         let (lines, books) = ran(config, filter(), &all);
-        let mut expected: BTreeMap<String, ([u64; 5], u8, u16, (u64, u16))> = BTreeMap::new();
-        for told in all.iter().filter(|told| !filtered || told.2 % 2 == 0) {
+        let mut expected: BTreeMap<String, Joined> = BTreeMap::new();
+        for told in all.iter().filter(|told| !filtered || told.2.is_multiple_of(2)) {
             let (a, _, src, dst, [there, back], first, _, v6, flags) = *told;
             let net = if v6 { format!("{:x}", u16::from((a + 1) & 0xf0) << 8) } else { String::new() };
             let net = match (v6, net.as_str()) {
