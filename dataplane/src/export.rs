@@ -1,6 +1,7 @@
 //! Where ended flows go. One sink is one file; each keeps its own books and never lets a loss go uncounted.
 use crate::batch::{Batch, FlowRecord};
 use record::{Ledger, reasons};
+use rule::RuleBooks;
 use spool::SpoolBooks;
 
 mod datagrams;
@@ -10,6 +11,7 @@ pub mod lines;
 pub mod netflow;
 mod peer;
 pub mod ring;
+pub mod rule;
 pub mod spool;
 pub mod table;
 pub mod text;
@@ -83,6 +85,8 @@ pub struct Books {
     pub unconfirmed: u64,
     /// Records that went through the spool of this output.
     pub spool: Option<SpoolBooks>,
+    /// What a rule made of its flows.
+    pub rule: Option<RuleBooks>,
     /// Of an output with several collectors in turn: each, and the records that it acknowledged.
     pub collectors: Vec<(String, u64)>,
     /// The latest trouble, in words.
@@ -123,6 +127,8 @@ impl Books {
         self.reconnects += other.reconnects;
         self.unconfirmed += other.unconfirmed;
         self.spool = self.spool.or(other.spool);
+        self.rule = self.rule.or(other.rule);
+        self.collectors.extend(other.collectors.iter().cloned());
         if self.trouble.is_none() {
             self.trouble.clone_from(&other.trouble);
         }

@@ -12,7 +12,7 @@ mod table;
 mod timeouts;
 
 use crate::capture::fuzzing as capture;
-use crate::export::spool;
+use crate::export::{rule, spool};
 use crate::packet::fuzzing as packet;
 use crate::registry;
 use record::fuzzing::Target;
@@ -20,7 +20,7 @@ use record::fuzzing::Target;
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 12] = [
+const STAGES: [Target; 13] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -33,6 +33,7 @@ const STAGES: [Target; 12] = [
     ("tcp_quality", quality::fuzz_quality),
     ("lane", lane::fuzz_lane),
     ("spool_segment", spool::fuzz_segment),
+    ("rule", rule::fuzzing::fuzz_rule),
 ];
 
 const fn joined() -> [Target; STAGES.len() + registry::TARGETS.len()] {

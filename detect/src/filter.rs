@@ -54,6 +54,35 @@ pub struct Expr {
     pub echoed: Vec<u8>,
 }
 
+impl Expr {
+    /// The fields that it asks for, as often as it does.
+    pub fn fields(&self) -> Vec<&str> {
+        let mut fields = Vec::new();
+        named(&self.chain, &mut fields);
+        fields
+    }
+}
+
+/// As deep as brackets are, which is limited.
+fn named<'e>(chain: &'e Chain, fields: &mut Vec<&'e str>) {
+    for operand in std::iter::once(&chain.first).chain(chain.rest.iter().map(|(_, operand)| operand)) {
+        let mut operand = operand;
+        while let Operand::Not(inner) = operand {
+            operand = inner;
+        }
+        match operand {
+            Operand::Bracket(inner) => named(inner, fields),
+            Operand::Term(term) => match &term.subject {
+                Subject::Field(name) => fields.push(name),
+                Subject::Host => fields.extend(["SRC_IP", "DST_IP"]),
+                Subject::Port => fields.extend(["SRC_PORT", "DST_PORT"]),
+                Subject::Protocol => fields.push("PROTOCOL"),
+            },
+            Operand::Bool(_) | Operand::Not(_) => {}
+        }
+    }
+}
+
 /// Operands joined by AND and OR, evaluated from the left.
 #[derive(Clone, Debug, PartialEq)]
 struct Chain {

@@ -5,6 +5,7 @@ use dataplane::batch::Batch;
 use dataplane::capture::{AnySource, CaptureDrop, CaptureSource};
 use dataplane::export::RecordDrop;
 use dataplane::export::ring::{LaneEnd, Output};
+use dataplane::export::rule::RuleBooks;
 use dataplane::lane::Lane;
 use dataplane::packet::PacketDrop;
 use dataplane::registry::PluginId;
@@ -109,9 +110,10 @@ impl PageFile {
         let page = Arc::clone(self);
         let cell = self.layout.output(index);
         let mut values = vec![0; self.layout.output_columns.len()];
-        output.watch = Some(Box::new(move |records| {
+        output.watch = Some(Box::new(move |records, rule| {
             let drops = RecordDrop::ALL.iter().map(|why| records.dropped(*why));
-            let all = [records.taken, records.kept].into_iter().chain(drops);
+            let rule = rule.copied().unwrap_or_default();
+            let all = [records.taken, records.kept].into_iter().chain(drops).chain(rule.fates()).chain(rule.ends());
             values.iter_mut().zip(all).for_each(|(value, n)| *value = n);
             cell.publish(&page.words, now(), &values);
         }));
@@ -174,7 +176,9 @@ fn lane_columns(outputs: usize) -> Vec<String> {
 
 fn output_columns() -> Vec<String> {
     let dropped = RecordDrop::ALL.iter().map(|why| format!("{}.{}", columns::OUTPUT_DROPPED.prefix, why.label()));
-    columns::OUTPUT.iter().map(|column| column.name.to_string()).chain(dropped).collect()
+    let fates = RuleBooks::FATES.iter().map(|fate| format!("{}.{fate}", columns::RULE_FLOWS.prefix));
+    let ends = RuleBooks::ENDS.iter().map(|end| format!("{}.{end}", columns::RULE_ENDED.prefix));
+    columns::OUTPUT.iter().map(|column| column.name.to_string()).chain(dropped).chain(fates).chain(ends).collect()
 }
 
 /// What one lane writes.

@@ -4,6 +4,7 @@ mod interfaces;
 mod options;
 mod outputs;
 mod plan;
+mod rules;
 
 use crate::applets;
 use crate::isolate;

@@ -1,5 +1,7 @@
 //! The end summary of `sonda probe`: what was taken, what was kept, what was lost and why.
 use crate::run::Outcome;
+use dataplane::export::RecordDrop;
+use dataplane::export::rule::RuleBooks;
 use dataplane::export::spool::SpoolBooks;
 use record::{Ledger, Reason};
 use std::fmt::Write;
@@ -103,6 +105,9 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         for (collector, n) in &b.collectors {
             let _ = writeln!(out, "  {n} records acknowledged by {collector}");
         }
+        if let Some(rule) = &b.rule {
+            out.push_str(&rule_books(rule, &b.records));
+        }
         if let Some(spool) = b.spool.filter(|spool| *spool != SpoolBooks::default()) {
             let _ = writeln!(out, "  spool {}", spooled(&spool));
         }
@@ -121,6 +126,29 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let _ = writeln!(out, "interrupted: the {live} flows that were still live have been exported");
     }
     out
+}
+
+/// What a rule made of its flows.
+fn rule_books(rule: &RuleBooks, records: &Ledger<RecordDrop>) -> String {
+    let terms = |names: &[&str], numbers: &[u64]| {
+        let all = names.iter().zip(numbers).filter(|(_, n)| **n > 0);
+        all.map(|(name, n)| format!(" + {n} {}", name.replace('_', " "))).collect::<String>()
+    };
+    let mut text = format!("  flows {} = {} matched", rule.offered, rule.matched);
+    text.push_str(&terms(&RuleBooks::FATES[1..], &rule.fates()[1..]));
+    if rule.opened > 0 {
+        let ends = terms(&RuleBooks::ENDS, &rule.ends());
+        let _ = write!(text, "; aggregates {} = {}", rule.opened, ends.trim_start_matches(" + "));
+    }
+    text.push('\n');
+    // What lanes could not give it was never its own, and one that failed cannot say.
+    let failed = records.dropped(RecordDrop::OutputFailed) > 0;
+    let wrong =
+        if failed { Vec::new() } else { rule.imbalance(records.taken - records.dropped(RecordDrop::QueueFull)) };
+    for wrong in wrong {
+        let _ = writeln!(text, "  LEDGER DOES NOT BALANCE: {wrong}; please report this");
+    }
+    text
 }
 
 /// The records of a spool: identity I13.

@@ -134,6 +134,8 @@ elements! {
         24 postPacketDeltaCount Unsigned64,
         27 sourceIPv6Address Ipv6Address,
         28 destinationIPv6Address Ipv6Address,
+        29 sourceIPv6PrefixLength Unsigned8,
+        30 destinationIPv6PrefixLength Unsigned8,
         31 flowLabelIPv6 Unsigned32,
         32 icmpTypeCodeIPv4 Unsigned16,
         34 samplingInterval Unsigned32,

@@ -80,6 +80,13 @@ pub fn object(out: &mut Vec<u8>, record: &impl Record) {
     out.push(b'}');
 }
 
+/// Appends an object of the fields that `visit` shows.
+pub fn object_of(out: &mut Vec<u8>, visit: impl FnOnce(&mut JsonSink<'_>)) {
+    out.push(b'{');
+    visit(&mut JsonSink { out, first: true });
+    out.push(b'}');
+}
+
 /// Appends one value.
 pub fn value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
@@ -108,7 +115,8 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-struct JsonSink<'o> {
+/// Fields of an object that is open.
+pub struct JsonSink<'o> {
     out: &'o mut Vec<u8>,
     first: bool,
 }

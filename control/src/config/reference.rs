@@ -38,10 +38,13 @@ pub fn commented_of(head: &str, root: &Value) -> String {
         let of = referred(root, property);
         comment(&mut text, property);
         let is_list = property.get("type").and_then(Value::as_str) == Some("array");
-        let _never = writeln!(text, "{}", if is_list { format!("[[{name}]]") } else { format!("[{name}]") });
         let required = of.get("required").or_else(|| of.pointer("/anyOf/0/required"));
         let required: Vec<&str> =
             required.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        // A list whose tables ask for no key by itself is there for who wants it.
+        let mark = if is_list && required.is_empty() { "# " } else { "" };
+        let header = if is_list { format!("[[{name}]]") } else { format!("[{name}]") };
+        let _never = writeln!(text, "{mark}{header}");
         let is_table = |value: &Value| value.get("properties").is_some();
         for (key, value) in properties(of).filter(|(_, value)| !is_table(value)) {
             key_line(&mut text, key, value, required.contains(&key.as_str()));
@@ -72,13 +75,14 @@ fn properties(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::iter)
 }
 
-/// The definition that a property, its items or one of its alternatives refers to.
+/// The definition that a property, its items or one of its alternatives refers to, or the items themselves.
 fn referred<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
     let direct = [Some(property), property.get("items")];
     let any = property.get("anyOf").and_then(Value::as_array).into_iter().flatten();
     let mut links = direct.into_iter().flatten().chain(any).filter_map(|schema| schema.get("$ref")?.as_str());
     let found = links.next().and_then(|link| root.pointer(link.trim_start_matches('#')));
-    found.unwrap_or(property)
+    let inline = property.get("items").filter(|items| items.get("properties").is_some());
+    found.or(inline).unwrap_or(property)
 }
 
 fn comment(text: &mut String, schema: &Value) {

@@ -71,6 +71,8 @@ fn labels_of(family: &Family, is_lane: bool) -> &'static [&'static str] {
         (true, ["plugin"]) => &["probe", "lane", "input", "plugin"],
         (true, ["protocol", "port"]) => &["probe", "lane", "input", "protocol", "port"],
         (true, ["output", "reason"]) => &["probe", "lane", "input", "output", "reason"],
+        (false, ["fate"]) => &["probe", "output", "fate"],
+        (false, ["end"]) => &["probe", "output", "end"],
         (false, ["reason"]) => &["probe", "output", "reason"],
         _ => &[],
     }
@@ -127,6 +129,12 @@ fn sinks(probe: &str, page: &Snapshot, outputs: &[String], families: &mut Famili
             if let Some(column) = OUTPUT.iter().find(|column| column.name == name) {
                 families.add(of_column(column, OUTPUT_LABELS), &outer, &[], value as f64);
             } else if let Some((family, words)) = family_of(&OUTPUT_FAMILIES, name) {
+                // Other outputs have the columns, too.
+                let is_of_rule =
+                    family.prefix == columns::RULE_FLOWS.prefix || family.prefix == columns::RULE_ENDED.prefix;
+                if is_of_rule && !output.starts_with("rule ") {
+                    continue;
+                }
                 families.add(of_family(family, labels_of(family, false)), &outer, &words, value as f64);
             }
         }

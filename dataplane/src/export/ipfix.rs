@@ -4,8 +4,9 @@ use crate::export::spool::SpoolConfig;
 use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
 use crate::lane::Share;
 use numbers::Numbers;
+use record::Schema;
 pub use record::ipfix::Selection;
-use record::ipfix::{AddError, Fate, Message, PackerConfig};
+use record::ipfix::{AddError, DataSink, Family, Fate, Message, PackerConfig};
 use wire::Wire;
 
 mod delivery;
@@ -35,6 +36,8 @@ pub struct IpfixConfig {
     pub domain: u32,
     /// Value of ingressInterface in every record, without a direction; `None`: what each flow knows of both.
     pub dir: Option<u32>,
+    /// Id of the first template; none is the original's, 258.
+    pub first_template: Option<u16>,
     /// Seconds after which templates are sent again, UDP only; 0 = only once.
     pub template_refresh_secs: u32,
     /// Seconds between attempts to reach a collector that is down.
@@ -62,6 +65,7 @@ impl Default for IpfixConfig {
             flushes_all: false,
             domain: 1,
             dir: None,
+            first_template: None,
             template_refresh_secs: 600,
             retry_secs: 60,
             spool: None,
@@ -131,6 +135,7 @@ impl IpfixExporter {
             refresh_secs: refresh,
             // What waits for a collector has templates of its own, and UDP has no order.
             withdraws: matches!((&config.target, &config.spool), (Target::Tcp(_), None) | (Target::File(_), _)),
+            first_id: config.first_template.unwrap_or(PackerConfig::default().first_id),
             ..PackerConfig::default()
         };
         let mut encoder = Encoder::new(packing, config.dir);
@@ -145,11 +150,28 @@ impl IpfixExporter {
         let now = self.now_secs;
         let IpfixExporter { encoder, wire, books, numbers, .. } = self;
         let taken = encoder.add(batch, flow, now as u32, &mut |message| send(wire, books, numbers, message, now));
+        self.books.repeated_extensions += *taken.as_ref().unwrap_or(&0) as u64;
+        self.book(taken.map(|_| ()));
+    }
+
+    /// Says of what record type all that is [put](IpfixExporter::put) will be.
+    pub(super) fn declare(&mut self, schema: &'static Schema) {
+        self.encoder.declare(schema);
+    }
+
+    /// Takes a record that is no flow of a batch, of the declared type.
+    pub(super) fn put(&mut self, family: Family, schema: &'static Schema, fill: impl Fn(&mut DataSink<'_>)) {
+        let now = self.now_secs;
+        let IpfixExporter { encoder, wire, books, numbers, .. } = self;
+        let mut emit = |message: Message<'_>| send(wire, books, numbers, message, now);
+        let taken = encoder.put(family, schema, now as u32, fill, &mut emit);
+        self.book(taken);
+    }
+
+    #[inline]
+    fn book(&mut self, taken: Result<(), AddError>) {
         match taken {
-            Ok(repeated) => {
-                self.books.records.keep(1);
-                self.books.repeated_extensions += repeated as u64;
-            }
+            Ok(()) => self.books.records.keep(1),
             Err(AddError::TooLarge) => self.books.records.drop(RecordDrop::TooLarge, 1),
             Err(AddError::TooManyPairs | AddError::TemplateTooLarge) => {
                 self.books.records.drop(RecordDrop::TooManyTemplates, 1);

@@ -64,7 +64,7 @@ impl<F: Form> Exporter for LineExporter<F> {
 }
 
 /// Buffered lines that know how many records wait in them.
-struct Lines {
+pub(in crate::export) struct Lines {
     out: Box<dyn Write + Send>,
     name: String,
     waiting: Vec<u8>,
@@ -83,7 +83,7 @@ const STANDARD: &str = "standard output";
 
 impl Lines {
     /// `None` or `-` is standard output.
-    fn open(file: Option<PathBuf>) -> Result<Lines, OpenError> {
+    pub(in crate::export) fn open(file: Option<PathBuf>) -> Result<Lines, OpenError> {
         let (out, name): (Box<dyn Write + Send>, String) = match file {
             Some(path) if path.as_os_str() != "-" => {
                 let name = path.display().to_string();
@@ -105,7 +105,12 @@ impl Lines {
         })
     }
 
-    fn add(&mut self, text: &[u8], records: u64) {
+    /// What it leads to.
+    pub(in crate::export) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(in crate::export) fn add(&mut self, text: &[u8], records: u64) {
         self.waiting.extend_from_slice(text);
         self.records += records;
         if self.waiting.len() >= BUFFER {
@@ -113,7 +118,7 @@ impl Lines {
         }
     }
 
-    fn flush(&mut self) {
+    pub(in crate::export) fn flush(&mut self) {
         let outcome = if self.gone {
             Err(io::ErrorKind::BrokenPipe.into())
         } else {
@@ -133,7 +138,7 @@ impl Lines {
     }
 
     /// Moves losses to the books.
-    fn settle(&mut self, books: &mut Books) {
+    pub(in crate::export) fn settle(&mut self, books: &mut Books) {
         let why = if self.gone && self.standard { RecordDrop::ReaderGone } else { RecordDrop::WriteFailed };
         books.records.give_up(why, std::mem::take(&mut self.lost));
         if let Some(trouble) = self.trouble.take() {

@@ -7,6 +7,7 @@
 //! When there is one processor for everything, threads would only take turns: then the lane calls the outputs itself.
 use crate::batch::Batch;
 use crate::cpus;
+use crate::export::rule::RuleBooks;
 use crate::export::{Books, Exporter, RecordDrop};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use record::Ledger;
@@ -43,7 +44,7 @@ pub struct Output {
 }
 
 /// Looks at the books of an output on the output's thread.
-pub type Watch = Box<dyn FnMut(&Ledger<RecordDrop>) + Send>;
+pub type Watch = Box<dyn FnMut(&Ledger<RecordDrop>, Option<&RuleBooks>) + Send>;
 
 /// What the outputs are told at start.
 #[derive(Clone, Debug, Default)]

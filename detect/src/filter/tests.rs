@@ -319,3 +319,13 @@ proptest! {
         fuzzing::fuzz_filter(text.as_bytes());
     }
 }
+
+#[test]
+fn fields_that_are_asked_for() {
+    let fields = |text: &str| {
+        let expr = Expr::parse(text.as_bytes()).unwrap().unwrap();
+        expr.fields().join(" ")
+    };
+    assert_eq!(fields("A == 1 && !(B > 2 || not (C in [1, 2])) || true"), "A B C");
+    assert_eq!(fields("host == 1.2.3.4 || port == 3 || PROTOCOL == TCP"), "SRC_IP DST_IP SRC_PORT DST_PORT PROTOCOL");
+}

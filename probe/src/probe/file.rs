@@ -1,7 +1,7 @@
 //! `sonda probe -c FILE`: all options in one TOML file.
 //!
 //! Contract: a key is an option of the command line, in the table of its heading in the help, with `_` for `-`; a process plugin's options
-//! stand in a table of its own, `[process.PLUGIN]`. The file becomes the words of a command line, which the same code reads, so both mean
+//! stand in a table of its own, `[process.PLUGIN]`; each `[[rule]]` is a `--rule`. The file becomes the words of a command line, which the same code reads, so both mean
 //! the same. Each fault is told with file, line and column. Nothing is opened.
 mod keys;
 mod plugins;
@@ -9,11 +9,12 @@ pub(crate) mod reference;
 
 use super::Args;
 use super::plan::plan;
+use super::rules;
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use control::config::place::{Place, meant};
 use control::config::{BYTES_MAX, Refused, text_of};
-use keys::{Key, Kind, keys, reworded};
+use keys::{Key, Kind, RULE, keys, reworded};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
@@ -41,7 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<Read, Refused> {
 pub(crate) fn has_table(text: &str) -> bool {
     let (root, _) = DeTable::parse_recoverable(text);
     let keys = keys();
-    root.get_ref().keys().any(|name| keys.iter().any(|key| key.table == *name.get_ref()))
+    root.get_ref().keys().any(|name| name.get_ref() == RULE || keys.iter().any(|key| key.table == *name.get_ref()))
 }
 
 fn parse(place: Place<'_>) -> Result<Read, Refused> {
@@ -50,7 +51,14 @@ fn parse(place: Place<'_>) -> Result<Read, Refused> {
         Refused::one(place.line(at, why.message().lines().next().unwrap_or_default()))
     })?;
     let keys = keys();
-    let mut reading = Reading { place, keys: &keys, given: Vec::new(), options: Vec::new(), wrong: Refused::default() };
+    let mut reading = Reading {
+        place,
+        keys: &keys,
+        given: Vec::new(),
+        options: Vec::new(),
+        rules: Vec::new(),
+        wrong: Refused::default(),
+    };
     for (name, value) in in_order(root.get_ref()) {
         reading.table(name, value);
     }
@@ -78,6 +86,13 @@ impl Given<'_> {
     }
 }
 
+/// A rule of the file: where it begins, its name, and its keys as they stand there.
+struct GivenRule {
+    at: usize,
+    name: String,
+    keys: String,
+}
+
 /// A key or the name of a table.
 type Name<'i> = Spanned<Cow<'i, str>>;
 
@@ -87,6 +102,7 @@ struct Reading<'a> {
     given: Vec<Given<'a>>,
     /// Tables of plugins.
     options: Vec<plugins::Options>,
+    rules: Vec<GivenRule>,
     wrong: Refused,
 }
 
@@ -98,12 +114,15 @@ impl<'a> Reading<'a> {
     fn table(&mut self, name: &Name<'_>, value: &Spanned<DeValue<'_>>) {
         let (at, keys) = (name.span().start, self.keys);
         let name = name.get_ref().as_ref();
+        if name == RULE {
+            return self.rules(at, value);
+        }
         if !keys.iter().any(|key| key.table == name) {
             if let Some(key) = keys.iter().find(|key| key.name == name) {
                 return self.fault(at, &format!("{name} stands in the table [{}]", key.table));
             }
             self.fault(at, &format!("there is no table [{name}]"));
-            return self.wrong.lines.extend(meant(name, keys.iter().map(|key| key.table.as_str())));
+            return self.wrong.lines.extend(meant(name, keys.iter().map(|key| key.table.as_str()).chain([RULE])));
         }
         let Some(table) = value.get_ref().as_table() else {
             return self.fault(at, &format!("{name} is a table: write [{name}]"));
@@ -112,6 +131,33 @@ impl<'a> Reading<'a> {
             match (name, value.get_ref()) {
                 ("process", DeValue::Table(options)) => self.plugin(key, options),
                 _ => self.key(name, key.span().start, key.get_ref(), value),
+            }
+        }
+    }
+
+    fn rules(&mut self, at: usize, value: &Spanned<DeValue<'_>>) {
+        let tables = value.get_ref().as_array().into_iter().flatten();
+        let tables: Vec<_> = tables.filter_map(|rule| Some((rule.span().start, rule.get_ref().as_table()?))).collect();
+        if tables.is_empty() {
+            return self.fault(at, "a rule is a table in a list: write [[rule]]");
+        }
+        for (at, table) in tables {
+            match rules::read(table, at) {
+                Ok(_) => {
+                    let text = |value: &Spanned<DeValue<'_>>| self.place.text.get(value.span()).unwrap_or_default();
+                    let keys: Vec<String> = in_order(table)
+                        .iter()
+                        .map(|(key, value)| format!("{} = {}", key.get_ref(), text(value)))
+                        .collect();
+                    let name = table.get("name").and_then(|name| name.get_ref().as_str()).unwrap_or_default().into();
+                    self.rules.push(GivenRule { at, name, keys: keys.join(", ") });
+                }
+                Err(faults) => {
+                    for fault in faults {
+                        self.fault(fault.at, &fault.why);
+                        self.wrong.lines.extend(fault.meant);
+                    }
+                }
             }
         }
     }
@@ -146,7 +192,8 @@ impl<'a> Reading<'a> {
     /// All keys as the words of a command line, and what that says.
     fn together(self) -> Result<Read, Refused> {
         let (behind, front): (Vec<&Given<'_>>, _) = self.given.iter().partition(|given| given.is_positional());
-        let words = words(front.into_iter(), &behind);
+        let rules = self.rules.iter().map(|rule| OsString::from(format!("--rule={}", rule.keys)));
+        let words: Vec<OsString> = rules.chain(words(front.into_iter(), &behind)).collect();
         let args = Args::try_parse_from(line(&words)).map_err(|why| self.clashes(&why, &behind))?;
         match plan(&args) {
             Ok(_) => Ok(Read { args, words }),
@@ -203,6 +250,13 @@ impl<'a> Reading<'a> {
 
     /// A message that names an option, with the place of its key; of a list's values that one which the message names.
     fn placed(&self, why: &str) -> Refused {
+        // The last of those with one name: it is the one that is too many.
+        let of_rule = |rule: &&GivenRule| {
+            why.strip_prefix("--rule ").is_some_and(|rest| rest.starts_with(&format!("{}:", rule.name)))
+        };
+        if let Some(rule) = self.rules.iter().rev().find(of_rule) {
+            return Refused::one(self.place.line(rule.at, why.trim_start_matches("--")));
+        }
         let names = |given: &&Given<'_>| {
             let long = given.key.arg.get_long().map(|long| format!("--{long}"));
             long.and_then(|long| {

@@ -221,6 +221,10 @@ pub(super) struct Output {
     /// Write JSON lines to a file, - is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// A rule: flows joined by fields of your choice, or sent with chosen ones, to outputs of its own (docs/aggregation.md); its keys as in a
+    /// file's [[rule]]: 'name = "nets", key = ["SRC_IP/24/64"], json = "-"'; may be repeated
+    #[arg(long = "rule", id = "rule", value_name = "KEYS", value_parser = super::rules::parse)]
+    pub(super) rules: Vec<super::rules::Written>,
     /// Print the table too when there are other outputs
     #[arg(long)]
     pub(super) table: bool,

@@ -1,6 +1,7 @@
 //! The outputs that a command line asks for, opened.
 use super::Args;
 use super::options::Values;
+use super::rules;
 use crate::outputs::{self, LZ4_MTUS};
 use crate::run::{Source, unix_secs};
 use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Selection, Target, TlsFiles};
@@ -35,6 +36,7 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
     if let Some(path) = &args.output.json {
         exporters.push(Box::new(JsonExporter::open(Some(path.clone()))?));
     }
+    exporters.extend(rules::open(args, inputs)?);
     if exporters.is_empty() || args.output.table {
         exporters.push(Box::new(TableExporter::open()?));
     }
@@ -53,23 +55,14 @@ pub(super) fn check(args: &Args) -> Result<(), OpenError> {
 
 /// The IPFIX outputs, one for each collector unless they stand in for each other, and one for the file.
 fn ipfix(args: &Args, inputs: &[Source]) -> Result<Vec<IpfixConfig>, OpenError> {
-    let (mtu, domain) = (args.output.mtu, args.output.domain);
-    let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu));
-    let wanted = !args.output.no_options && args.output.compat == Values::Correct;
-    let options = if wanted { Some(options(args, inputs)?) } else { None };
-    let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
-    let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
-    let dir = dir(args);
-    let config = |target| {
-        let (options, tls) = (options.clone(), tls.clone());
-        IpfixConfig { target, mtu, domain, dir, lz4, tls, options, retry_secs: 5, ..IpfixConfig::default() }
-    };
+    let options = options(args, inputs)?;
+    let config = |target| base(args, options.as_ref(), target);
     let mut configs = outputs::collectors(args.output.collectors, &args.output.ipfix, config)
         .map_err(|e| OpenError::Config(format!("--collectors: {e}")))?;
     if let Some(folder) = &args.output.spool {
         outputs::spool(&mut configs, folder, args.output.spool_size << 20);
     }
-    configs.extend(args.output.ipfix_file.clone().map(|path| IpfixConfig { lz4: None, ..config(Target::File(path)) }));
+    configs.extend(args.output.ipfix_file.clone().map(|path| config(Target::File(path))));
     Ok(configs)
 }
 
@@ -78,15 +71,37 @@ fn dir(args: &Args) -> Option<u32> {
     (args.output.compat == Values::Ipfixprobe).then_some(0)
 }
 
-/// What is told of live interfaces; files have no names for theirs.
-fn options(args: &Args, inputs: &[Source]) -> Result<Options, OpenError> {
+/// An IPFIX output as the command line wants all of them.
+pub(super) fn base(args: &Args, options: Option<&Options>, target: Target) -> IpfixConfig {
+    let (mtu, domain, dir) = (args.output.mtu, args.output.domain, dir(args));
+    let lz4 = args.output.lz4.then(|| LZ4_MTUS * u32::from(mtu)).filter(|_| !matches!(target, Target::File(_)));
+    let identity = args.output.tls_cert.clone().zip(args.output.tls_key.clone());
+    let tls = TlsFiles { authority: args.output.tls_ca.clone(), identity, name: args.output.tls_name.clone() };
+    IpfixConfig {
+        target,
+        mtu,
+        domain,
+        dir,
+        lz4,
+        tls,
+        options: options.cloned(),
+        retry_secs: 5,
+        ..IpfixConfig::default()
+    }
+}
+
+/// What collectors are told besides flows, if they are to be told anything. Of interfaces the live ones; files have no names for theirs.
+pub(super) fn options(args: &Args, inputs: &[Source]) -> Result<Option<Options>, OpenError> {
+    if args.output.no_options || args.output.compat != Values::Correct {
+        return Ok(None);
+    }
     let live = inputs.iter().filter(|input| input.readers.iter().any(|reader| reader.source.is_live()));
     let told = |input: &Source| {
         let (index, name) = (input.interface, input.name.clone());
         Interface { index, description: name.clone(), name }
     };
     let (sampling, selection) = sampling(args)?;
-    Ok(Options { sampling, selection, interfaces: live.map(told).collect() })
+    Ok(Some(Options { sampling, selection, interfaces: live.map(told).collect() }))
 }
 
 /// How many packets each one stands for, by what did not reach the probe and what it leaves out, and how they were chosen.

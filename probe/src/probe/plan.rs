@@ -3,6 +3,7 @@ use super::Args;
 use super::interfaces::{live_config, no_offload};
 use super::options::{Entered, Values};
 use super::outputs;
+use super::rules;
 use crate::live::Backend;
 use dataplane::Face;
 use dataplane::capture;
@@ -106,6 +107,8 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
         return Err(format!("--mtu {}: mtu {0} is too small, the least is {MTU_MIN}", args.output.mtu).into());
     }
     outputs::check(args)?;
+    let on: Vec<PluginId> = lane.plugins.iter().map(|(plugin, _)| *plugin).collect();
+    rules::check(args, &on)?;
     Ok(Plan { lane, cpus, lanes })
 }
 

@@ -50,6 +50,7 @@ pub fn fuzz_ipfix_encode(data: &[u8]) {
         refresh_secs,
         pairs_max: 3,
         withdraws,
+        ..PackerConfig::default()
     };
     let mut packer = Packer::new(config);
     let about = |n: u64| Statement::Exported { domain: 7, messages: n, flow_records: 2 * n, octets: 3 * n };

@@ -35,6 +35,8 @@ pub struct PackerConfig {
     pub flushes_all: bool,
     /// Age in seconds at which a template is sent again (UDP, RFC 7011 section 8.4); 0 never.
     pub refresh_secs: u32,
+    /// Id of the first template; the others follow. From 256 to 64,998.
+    pub first_id: u16,
     /// Sets of extensions at the most; each costs two buffers of mtu - 16 bytes. At most [`PackerConfig::PAIRS_MAX`].
     pub pairs_max: u16,
     /// Whether a set of extensions that is one too many takes the ids of the one that was not asked for longest, whose templates are withdrawn
@@ -48,6 +50,9 @@ impl PackerConfig {
     pub const MTU_MIN: u16 = 2 * MESSAGE_HEADER as u16;
     /// Ids from 258 to those of options templates, two for each set of extensions.
     pub const PAIRS_MAX: u16 = (OPTIONS_FIRST_ID - FIRST_ID) / 2;
+    /// The least id of a data set (RFC 7011 section 3.4.1), and the last of which a pair has room below options templates.
+    pub const FIRST_ID_MIN: u16 = 256;
+    pub const FIRST_ID_MAX: u16 = OPTIONS_FIRST_ID - 2;
 }
 
 impl Default for PackerConfig {
@@ -60,6 +65,7 @@ impl Default for PackerConfig {
             mtu_limits_templates: false,
             flushes_all: true,
             refresh_secs: 0,
+            first_id: FIRST_ID,
             pairs_max: 2048,
             withdraws: false,
         }
@@ -101,9 +107,11 @@ const FIRST_ID: u16 = 258;
 
 impl Packer {
     pub fn new(config: PackerConfig) -> Packer {
+        let first_id = config.first_id.clamp(PackerConfig::FIRST_ID_MIN, PackerConfig::FIRST_ID_MAX);
         let config = PackerConfig {
             mtu: config.mtu.max(PackerConfig::MTU_MIN),
-            pairs_max: config.pairs_max.min(PackerConfig::PAIRS_MAX),
+            first_id,
+            pairs_max: config.pairs_max.min((OPTIONS_FIRST_ID - first_id) / 2),
             ..config
         };
         let message = Vec::with_capacity(usize::from(config.mtu));
@@ -312,7 +320,7 @@ impl Packer {
         let full = self.pairs.len() >= usize::from(self.config.pairs_max);
         let pair = if full { self.quietest().ok_or(AddError::TooManyPairs)? } else { self.pairs.len() as u16 };
         let set_max = usize::from(self.config.mtu) - MESSAGE_HEADER;
-        let id = FIRST_ID + 2 * pair;
+        let id = self.config.first_id + 2 * pair;
         let v4 = Outgoing::new(id, Family::V4, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
         let v6 = Outgoing::new(id + 1, Family::V6, schemas, set_max).ok_or(AddError::TemplateTooLarge)?;
         if full {
@@ -338,7 +346,7 @@ impl Packer {
         self.flush_which(at..at + 2, now_secs, emit);
         self.pairs.retain(|(_, other)| *other != pair);
         let told: Vec<u16> =
-            (0..2).filter(|n| self.templates[at + n].told).map(|n| FIRST_ID + (at + n) as u16).collect();
+            (0..2).filter(|n| self.templates[at + n].told).map(|n| self.config.first_id + (at + n) as u16).collect();
         if told.is_empty() {
             return;
         }
@@ -357,7 +365,7 @@ impl Packer {
     /// The first id of the templates of a key, if it has some.
     pub(crate) fn id_of(&self, key: u64) -> Option<u16> {
         let at = self.pairs.binary_search_by_key(&key, |p| p.0).ok()?;
-        Some(FIRST_ID + 2 * self.pairs[at].1)
+        Some(self.config.first_id + 2 * self.pairs[at].1)
     }
 
     fn mark_old_templates(&mut self, now_secs: u32) {

@@ -176,7 +176,21 @@ pub const OUTPUT_DROPPED: Family = Family {
     labels: &["reason"],
     help: "Records that did not leave through the output, by reason (docs/drops.md)",
 };
-pub const OUTPUT_FAMILIES: [Family; 1] = [OUTPUT_DROPPED];
+/// What a rule did with the flows that came to it.
+pub const RULE_FLOWS: Family = Family {
+    prefix: "rule.flows",
+    metric: "sonda_rule_flows_total",
+    labels: &["fate"],
+    help: "Flows that came to a rule: taken, refused by its filter, of an address family that it has no fields of",
+};
+/// Aggregates of a rule.
+pub const RULE_ENDED: Family = Family {
+    prefix: "rule.ended",
+    metric: "sonda_rule_aggregates_total",
+    labels: &["end"],
+    help: "Aggregates of a rule that ended, by what ended them; evicted ones made room for others",
+};
+pub const OUTPUT_FAMILIES: [Family; 3] = [OUTPUT_DROPPED, RULE_FLOWS, RULE_ENDED];
 
 /// The books of a lane; a cell is whole, so they balance at any time (RELIABILITY I4, I8).
 pub const LANE_IDENTITIES: [Identity; 2] = [

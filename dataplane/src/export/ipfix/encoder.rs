@@ -3,7 +3,7 @@ use crate::batch::{Batch, FlowRecord, Link};
 use crate::flow::{Basic, Heading};
 use crate::registry::{PluginId, PluginSet};
 use record::element::{IANA, REVERSE};
-use record::ipfix::{AddError, DataSink, Fate, Message, Packer, PackerConfig, Statement};
+use record::ipfix::{AddError, DataSink, Family, Fate, Message, Packer, PackerConfig, Statement};
 use record::{Record, Schema};
 
 /// A [`Packer`] of flow records.
@@ -64,6 +64,27 @@ impl Encoder {
         Ok(links.len() + 1 + usize::from(heading.is_some()) - schemas.len())
     }
 
+    /// Takes a record of the one declared type that this encoder has ([`Encoder::declare`]).
+    pub(super) fn put(
+        &mut self,
+        family: Family,
+        schema: &'static Schema,
+        now_secs: u32,
+        fill: impl Fn(&mut DataSink<'_>),
+        emit: &mut impl FnMut(Message<'_>) -> Fate,
+    ) -> Result<(), AddError> {
+        self.packer.add(0, family, &[schema], now_secs, fill, emit)
+    }
+
+    /// Tells the types of the private elements of a record type.
+    pub(super) fn declare(&mut self, schema: &Schema) {
+        if self.tells_types {
+            let elements = schema.fields.iter().filter_map(|field| field.ipfix);
+            let private = elements.filter(|element| ![IANA, REVERSE].contains(&element.pen));
+            private.for_each(|element| self.packer.announce(Statement::Type(element)));
+        }
+    }
+
     /// Says something in each session, and the types of all private elements as they occur.
     pub(super) fn announce(&mut self, statements: impl IntoIterator<Item = Statement>) {
         self.tells_types = true;
@@ -91,11 +112,7 @@ impl Encoder {
             return at;
         }
         let schemas = schemas_of(set, links);
-        if self.tells_types {
-            let elements = schemas.iter().flat_map(|s| s.fields).filter_map(|field| field.ipfix);
-            let private = elements.filter(|element| ![IANA, REVERSE].contains(&element.pen));
-            private.for_each(|element| self.packer.announce(Statement::Type(element)));
-        }
+        schemas.iter().for_each(|schema| self.declare(schema));
         if self.schemas.len() >= SETS_MAX {
             self.schemas.clear();
         }

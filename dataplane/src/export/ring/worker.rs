@@ -52,7 +52,7 @@ impl Worker {
         if let Some(watch) = &mut self.watch {
             let mut records = self.exporter.books().records.clone();
             records.merge(&self.refused.records);
-            watch(&records);
+            watch(&records, self.exporter.books().rule.as_ref());
         }
     }
 

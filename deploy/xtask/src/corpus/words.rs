@@ -54,6 +54,14 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
             b"999.1.1.1",
         ],
     ),
+    (
+        "rule",
+        &[
+            b"SRC_IP/24/64\nDST_PORT:service\ntls.sni\n\nflows\nbytes\nmax(TCP_FLAGS)",
+            b"sourceIPv4Address/8\nsourceIPv6Address/9\niana:protocolIdentifier\n\noctetDeltaCount@reverse\nfirst(DNS_NAME)",
+            b"SRC_PORT:class\nDST_PORT\n\nsum(PACKETS)\nlast(http.host)\nor(TCP_FLAGS_REV)\nmin(TIME_FIRST)",
+        ],
+    ),
     // Two blocks with their checksums; the second one cut.
     (
         "spool_segment",

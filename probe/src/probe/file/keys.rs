@@ -38,10 +38,17 @@ pub(super) struct Key {
     pub(super) arg: Arg,
 }
 
+/// The option whose values are tables of their own, `[[rule]]`.
+pub(super) const RULE: &str = "rule";
+
 /// All keys in the order of help: each option that has a heading, which is its table.
 pub(super) fn keys() -> Vec<Key> {
     let command = Args::command();
     let key = |arg: &Arg| {
+        // A rule is a table.
+        if arg.get_id() == RULE {
+            return None;
+        }
         let table = arg.get_help_heading()?.to_lowercase();
         let name = arg.get_long().unwrap_or(arg.get_id().as_str()).replace('-', "_");
         let kind = match arg.get_action() {

@@ -1,6 +1,7 @@
 //! The JSON Schema of a probe's file and its commented reference, from the declared options.
-use super::keys::{Key, Kind, keys, plugins, reworded};
+use super::keys::{Key, Kind, RULE, keys, plugins, reworded};
 use super::plugins::with_options;
+use crate::probe::rules;
 use control::config::reference::commented_of;
 use dataplane::plugin::{PluginOption, Takes};
 use dataplane::registry::PluginId;
@@ -72,6 +73,7 @@ fn value() -> Value {
         let about = format!("Options of {}.", plugin.name());
         tables["process"]["properties"][plugin.name()] = table(&about, options);
     }
+    tables.insert(RULE.into(), rules::keys::schema());
     tables["input"]["anyOf"] = json!([{"required": ["files"]}, {"required": ["interface"]}]);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",

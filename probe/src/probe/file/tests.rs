@@ -53,6 +53,10 @@ fn every_key_of_the_reference() {
         tried += 1;
         assert_ne!(value, "null", "{key} has neither a default nor an example");
         head.clear();
+        if table == "[[rule]]" {
+            parsed(&of_rule(key, value)).unwrap_or_else(|why| panic!("{why:?}\n{key}"));
+            continue;
+        }
         // What the key needs beside it.
         let is_live = table == "[input]" && key != "interface" || table == "[privileges]";
         let beside = [
@@ -87,7 +91,110 @@ fn every_key_of_the_reference() {
             parsed(&head).unwrap_or_else(|why| panic!("{why:?}\n{head}"));
         }
     }
-    assert_eq!(tried, keys().len() - 1 + 9, "every option and nine of plugins");
+    assert_eq!(
+        tried,
+        keys().len() - 1 + 9 + rules::keys::schema()["items"]["properties"].as_object().map_or(0, |keys| keys.len()),
+        "every option, nine of plugins, and those of a rule"
+    );
+}
+
+/// A file with a rule that has this key, and what it needs beside it.
+fn of_rule(key: &str, value: &str) -> String {
+    let needs: &[(&str, &str)] = match key {
+        "fields" => &[("aggregate", "false")],
+        _ => &[("key", "[\"SRC_IP\"]")],
+    };
+    let always = [("name", "\"r\""), ("json", "\"r.json\"")];
+    let beside = needs.iter().chain(&always).filter(|(name, _)| *name != key);
+    let beside: String = beside.map(|(name, value)| format!("{name} = {value}\n")).collect();
+    format!("[input]\nfiles = [\"a.pcap\"]\n[[rule]]\n{beside}{key} = {value}\n")
+}
+
+#[test]
+fn a_rule_is_a_word_of_the_command_line() {
+    let text = "[[rule]]\nname = \"a\" # one\nkey = [\n  \"SRC_IP/24/64\", # two\n  'DST_PORT',\n]\nfilter = '''PROTOCOL == TCP'''\n\
+                json = \"a.json\"\n[input]\nfiles = [\"a.pcap\"]\n[[rule]]\nname = \"b\"\naggregate = false\nfields = [\"BYTES\"]\njson = \"-\"\n";
+    let words = parsed(text).expect("taken");
+    assert!(
+        words[0].starts_with("--rule=name = \"a\", key = [") && words[1].starts_with("--rule=name = \"b\", "),
+        "{words:?}"
+    );
+    // What the second process of an isolated run is given is read as the same.
+    let args = Args::try_parse_from(std::iter::once("sonda probe").chain(words.iter().map(String::as_str)));
+    assert_eq!(args.expect("read").output.rules.len(), 2);
+}
+
+#[test]
+fn what_is_wrong_with_a_rule_is_said_with_its_place() {
+    let of = |rest: &str| {
+        let text = format!("[input]\nfiles = [\"a.pcap\"]\n[[rule]]\nname = \"a\"\njson = \"a.json\"\n{rest}");
+        parsed(&text).expect_err(rest)
+    };
+    for (rest, expected) in [
+        ("kye = []\n", &["[ERROR] p.toml:6:1: there is no key kye in a rule", "[INFO] Did you mean \"key\"?"][..]),
+        ("key = 3\n", &["[ERROR] p.toml:6:7: key takes an array of strings, not this integer"]),
+        (
+            "key = [\"SRC_IP/24/64\",\n\"DST_PROT\"]\n",
+            &[
+                "[ERROR] p.toml:7:1: there is no field DST_PROT: docs/fields.md lists them",
+                "[INFO] Did you mean \"DST_PORT\"?",
+            ],
+        ),
+        ("key = [\"SRC_IP/24\"]\n", &["[ERROR] p.toml:6:8: SRC_IP is of both families"]),
+        (
+            "key = [\"SRC_PORT\"]\nvalues = [\"flows\", \"SRC_PORT\"]\n",
+            &["[ERROR] p.toml:7:20: SRC_PORT needs to be told how flows are joined"],
+        ),
+        ("key = [\"SRC_PORT\"]\nvalues = [\"bytes\", \"BYTES\"]\n", &["[ERROR] p.toml:7:20: bytes is named twice"]),
+        ("key = [\"SRC_PORT\"]\nentries = 0\n", &["[ERROR] p.toml:7:11: entries: use 1 to 16777216"]),
+        ("key = [\"SRC_PORT\"]\ntemplate = 255\n", &["[ERROR] p.toml:7:12: template: use 256 to 64998"]),
+        (
+            "key = [\"SRC_PORT\"]\ndirection = \"both\"\n",
+            &["[ERROR] p.toml:7:13: direction = \"both\": one of biflow, each is possible"],
+        ),
+        (
+            "key = [\"SRC_PORT\"]\nfilter = \"BYTE > 1\"\n",
+            &["[ERROR] p.toml:7:10: filter: there is no UniRec field BYTE", "[INFO] Did you mean \"BYTES\"?"],
+        ),
+        ("key = [\"SRC_PORT\"]\nfilter = \"BYTES >\"\n", &["[ERROR] p.toml:7:10: filter: syntax error"]),
+        (
+            "key = [\"SRC_PORT\"]\nipfix = [\"http://x\"]\n",
+            &["[ERROR] p.toml:7:10: ipfix = \"http://x\": unknown transport"],
+        ),
+        (
+            "key = [\"SRC_PORT\"]\nfields = [\"BYTES\"]\n",
+            &["[ERROR] p.toml:7:10: fields is for a rule with aggregate = false"],
+        ),
+        ("", &["[ERROR] p.toml:3:1: a rule needs a key"]),
+        (
+            "key = [\"SRC_PORT\"]\n[[rule]]\nname = \"a\"\nkey = [\"SRC_PORT\"]\njson = \"b\"\n",
+            &["[ERROR] p.toml:7:1: rule a: another rule has this name"],
+        ),
+        (
+            "key = [\"SRC_PORT\"]\n[[rule]]\nname = \"b\"\nkey = [\"SRC_PORT\"]\njson = \"a.json\"\n",
+            &["[ERROR] p.toml:7:1: rule b: a.json is written by another output"],
+        ),
+        (
+            "key = [\"SRC_PORT\"]\ntemplate = 300\n[[rule]]\nname = \"b\"\nkey = [\"SRC_PORT\"]\njson = \"b\"\ntemplate = 301\n",
+            &["[ERROR] p.toml:8:1: rule b: template 301: rule a has 300 and 301"],
+        ),
+        (
+            "key = [\"SRC_PORT:class\"]\nvalues = [\"max(SRC_PORT)\"]\nipfix = [\"h\"]\n",
+            &["[ERROR] p.toml:3:1: rule a: src_port and max_src_port are one IPFIX element"],
+        ),
+        (
+            "key = [\"SRC_PORT\", \"passivedns.id\"]\n",
+            &["[ERROR] p.toml:3:1: rule a: it asks for passivedns, which is not on"],
+        ),
+    ] {
+        let said = of(rest);
+        assert_eq!(said.len(), expected.len(), "{rest}{said:?}");
+        said.iter().zip(expected).for_each(|(said, line)| assert!(said.starts_with(line), "{rest}{said:?}"));
+    }
+    let none = parsed("[input]\nfiles = [\"a\"]\n[[rule]]\nname = \"a\"\nkey = [\"SRC_IP\"]\n").expect_err("no output");
+    assert_eq!(none, ["[ERROR] p.toml:3:1: rule a has no output: give ipfix, ipfix_file or json"]);
+    let single = parsed("[input]\nfiles = [\"a\"]\n[rule]\nname = \"a\"\n").expect_err("no list");
+    assert_eq!(single, ["[ERROR] p.toml:3:2: a rule is a table in a list: write [[rule]]"]);
 }
 
 #[test]
@@ -170,7 +277,7 @@ fn what_is_wrong_is_said_with_its_place() {
 
 proptest! {
     #[test]
-    fn any_file(text in "((\\[(input|storage|process|output|telemetry|privileges|process\\.[a-z]{1,6})\\]|(files|interface|lanes|l7|stats|ipfix|json|mtu|txt|user|flows) = (\"[a-z:/,;=-]{0,6}\"|\\[\"[a-z;:]{0,6}\"\\]|[0-9]{1,9}|true|false)|[a-z=\"\\[]{0,4})\n){0,14}") {
+    fn any_file(text in "((\\[(input|\\[rule\\]|storage|process|output|telemetry|privileges|process\\.[a-z]{1,6})\\]|(files|interface|lanes|l7|stats|ipfix|json|mtu|txt|user|flows|name|key|values|fields|filter|aggregate|template) = (\"[a-z:/,;=-]{0,6}\"|\\[\"[a-z;:]{0,6}\"\\]|[0-9]{1,9}|true|false)|[a-z=\"\\[]{0,4})\n){0,14}") {
         if let Err(lines) = parsed(&text) {
             prop_assert!(lines.iter().all(|line| line.starts_with("[ERROR] p.toml:") || line.starts_with("[INFO] ")), "{:?}", lines);
         }
