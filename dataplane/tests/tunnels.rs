@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use std::net::IpAddr;
 
 fn frame(bytes: &[u8]) -> Frame<'_> {
-    Frame { bytes, wire_len: bytes.len() as u32, at: record::Time(5), link: LinkType::Ethernet }
+    Frame { bytes, wire_len: bytes.len() as u32, at: record::Time(5), link: LinkType::Ethernet, ..Frame::default() }
 }
 
 fn with(tunnels: Tunnels, bytes: &[u8]) -> Result<Packet, PacketDrop> {
