@@ -4,12 +4,12 @@ use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
 pub use options::{PluginOption, Takes};
+use record::Record;
 use record::pack::{Pack, Packer, Unpacker};
-use record::{Record, Text};
 use shelf::Shelf;
 pub(crate) use sides::Sides;
 pub(crate) use slab::{NONE, Slab};
-use std::fmt::{Display, Write};
+pub(crate) use text::{Cut, join, put_hex, put_short, put_text};
 
 pub(crate) mod options;
 mod shelf;
@@ -17,6 +17,7 @@ mod sides;
 mod slab;
 #[cfg(test)]
 pub(crate) mod testing;
+mod text;
 
 /// A plugin's answer to a packet. A bit each, so that what several say is put together without a branch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -463,7 +464,7 @@ impl<P: Plugin> Slots<'_, P> {
                 }
                 new
             }
-            None => self.slab.take(len, u8::from(*export)).inspect(|new| append(self.slab, self.head, *new)),
+            None => self.slab.take(len, u8::from(*export)).inspect(|new| self.slab.append(self.head, *new)),
         };
         let Some(at) = at else {
             self.pool.in_use -= 1;
@@ -483,68 +484,6 @@ impl<P: Plugin> Slots<'_, P> {
         desk.export = self.slab.mark(at) != 0;
         desk.record.unpack(&mut from);
         desk.state.unpack(&mut from);
-    }
-}
-
-/// Puts a chunk at the end of a chain.
-fn append(slab: &mut Slab, head: &mut u32, at: u32) {
-    if *head == NONE {
-        *head = at;
-        return;
-    }
-    let mut last = *head;
-    while slab.next(last) != NONE {
-        last = slab.next(last);
-    }
-    slab.link(last, at);
-}
-
-/// Adds a text field's bytes to the text output; what is not UTF-8 becomes U+FFFD.
-pub(crate) fn put_text(out: &mut String, bytes: &[u8]) {
-    for chunk in bytes.utf8_chunks() {
-        out.push_str(chunk.valid());
-        if !chunk.invalid().is_empty() {
-            out.push(char::REPLACEMENT_CHARACTER);
-        }
-    }
-}
-
-/// Adds values to the text output with commas between them.
-pub(crate) fn join(out: &mut String, values: impl IntoIterator<Item = impl Display>) {
-    for (i, value) in values.into_iter().enumerate() {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{}{value}", if i == 0 { "" } else { "," });
-    }
-}
-
-/// Formatted text goes to the end of a [`Text`], cut at its bound.
-pub(crate) struct Cut<'t, const N: usize>(pub(crate) &'t mut Text<N>);
-
-impl<const N: usize> Write for Cut<'_, N> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.push(text.as_bytes());
-        Ok(())
-    }
-}
-
-/// Adds bytes to the text output, two small hexadecimal digits each.
-pub(crate) fn put_hex(out: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-}
-
-/// Characters of a value that a summary shows at the most.
-const SUMMARY_MAX: usize = 60;
-
-/// Appends the printable part of a value to a summary, shortened if it is long.
-pub(crate) fn put_short(out: &mut String, bytes: &[u8]) {
-    for chunk in bytes[..bytes.len().min(SUMMARY_MAX)].utf8_chunks() {
-        out.extend(chunk.valid().chars().map(|c| if c.is_control() { '.' } else { c }));
-        out.extend(chunk.invalid().iter().map(|_| '.'));
-    }
-    if bytes.len() > SUMMARY_MAX {
-        out.push('…');
     }
 }
 

@@ -3,10 +3,8 @@
 //! From the list come the ids, the dispatch, the arenas of a batch, the help and the documentation. What runs on a lane is chosen
 //! at start; for each packet only the plugins that still want it are called, by a jump on the id, never through a vtable.
 use crate::batch::Link;
-use crate::capture::Frame;
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::{Direction, Packet, PacketView};
 pub use crate::plugin::Layer;
 use crate::plugin::{
     Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
@@ -15,6 +13,7 @@ use crate::stat::application::ApplicationRecord;
 use arena::Arena;
 pub(crate) use hook::Hook;
 pub use hook::Wish;
+pub(crate) use look::has_content;
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
@@ -23,6 +22,7 @@ use turn::{Gathered, Keeps, gather, turn};
 
 mod arena;
 mod hook;
+mod look;
 mod rows;
 mod turn;
 
@@ -458,63 +458,4 @@ plugins! {
     tcpquality: crate::stat::tcpquality::TcpQuality,
     tunnel: crate::stat::tunnel::TunnelStat,
     application: crate::stat::application::Application,
-}
-
-impl Plugins {
-    /// The enabled plugins in the order in which they were asked for.
-    pub fn order(&self) -> &[PluginId] {
-        &self.order
-    }
-
-    /// All plugins that run.
-    #[inline(always)]
-    pub(crate) fn enabled(&self) -> PluginSet {
-        self.enabled
-    }
-
-    /// What the `interest` of a new flow begins with.
-    #[inline(always)]
-    pub(crate) fn interest_at_first(&self, packet: &Packet) -> PluginSet {
-        by_ports(self.enabled, packet.src_port, packet.dst_port)
-    }
-
-    /// Notes in each packet which plugins' look at its payload lets it pass, whatever flow it is of.
-    #[inline(always)]
-    pub(crate) fn look(&self, packets: &mut [Packet], frames: &[Frame<'_>]) {
-        if self.enabled != 0 {
-            look(self.enabled, packets, frames);
-        }
-    }
-
-    /// Whether the flow's budget of inspection ends with the packets it has.
-    #[inline(always)]
-    pub(crate) fn is_spent(&self, flow: &Flow) -> bool {
-        flow.packets_total() == self.inspected_max
-    }
-}
-
-/// Whether what a packet carries may be a message that a plugin goes by: one of them will probably be asked.
-#[inline(always)]
-pub(crate) fn has_content(packet: &Packet) -> bool {
-    packet.content & PROBES != 0
-}
-
-/// A loop of its own: the one that counts packets has no registers left for it.
-#[inline(never)]
-fn look(enabled: PluginSet, packets: &mut [Packet], frames: &[Frame<'_>]) {
-    // Which probe answers yes is guessed wrong often, and a wrong guess costs as long as its payload takes to come.
-    let begins = packets.iter().zip(frames).map(|(packet, frame)| (frame.bytes.as_ptr(), packet.payload_at));
-    begins.for_each(|(frame, at)| sys::prefetch_far(frame, at.into()));
-    let without_payload = probe(enabled, &[]);
-    for (packet, frame) in packets.iter_mut().zip(frames) {
-        let payload = PacketView { packet, bytes: frame.bytes }.payload();
-        packet.content = if payload.is_empty() { without_payload } else { probe(enabled, payload) };
-    }
-}
-
-/// The index of a direction's counters.
-impl From<Direction> for usize {
-    fn from(d: Direction) -> usize {
-        d as usize
-    }
 }

@@ -158,17 +158,6 @@ impl Cache {
         self.stats.bytes += bytes;
     }
 
-    /// Asks for what plugins keep of flows, which packets of this burst will change: row by row, since where it is stands in a row.
-    #[inline(never)]
-    fn prefetch_kept(&self, places: &[Slot]) {
-        let mut rows = [0; BURST];
-        for (row, place) in rows.iter_mut().zip(places) {
-            *row = self.table.flow(*place).row;
-            self.plugins.prefetch_row(*row);
-        }
-        self.plugins.prefetch_resident(&rows[..places.len().min(BURST)]);
-    }
-
     /// Counts a packet into a flow that is where it was expected, far from its end, and which no plugin wants to see: most packets
     /// of most flows. The books are the caller's.
     #[inline(always)]
@@ -286,17 +275,6 @@ impl Cache {
         }
         idle.clear();
         self.idle = idle;
-    }
-
-    /// Asks for what is kept of flows that are about to end: they were quiet for long, so it is in no cache.
-    #[inline]
-    fn warm(&self, ending: &[Slot]) {
-        if self.plugins.enabled() == 0 {
-            return;
-        }
-        ending.iter().for_each(|slot| sys::prefetch(&self.table.flow(*slot).row));
-        ending.iter().for_each(|slot| self.plugins.prefetch_row(self.table.flow(*slot).row));
-        ending.iter().for_each(|slot| self.plugins.prefetch_slots(self.table.flow(*slot).row));
     }
 
     /// Ends every flow (end of input, shutdown); hands batches over through `full` whenever one has filled. `now` is the time of the
@@ -502,6 +480,7 @@ fn shown(flow: &Flow, p: &Packet) -> PluginSet {
     present & if flow.eager { !0 } else { p.content }
 }
 
+mod ahead;
 mod config;
 mod ends;
 mod offload;

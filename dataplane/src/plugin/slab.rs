@@ -101,6 +101,19 @@ impl Slab {
         self.header(at)[..CLASS_AT].copy_from_slice(&next.to_le_bytes());
     }
 
+    /// Puts a chunk at the end of a chain.
+    pub(crate) fn append(&mut self, head: &mut u32, at: u32) {
+        if *head == NONE {
+            *head = at;
+            return;
+        }
+        let mut last = *head;
+        while self.next(last) != NONE {
+            last = self.next(last);
+        }
+        self.link(last, at);
+    }
+
     #[inline]
     pub(crate) fn mark(&self, at: u32) -> u8 {
         self.bytes.get(place(at) + MARK_AT).copied().unwrap_or_default()
