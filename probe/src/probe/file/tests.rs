@@ -58,7 +58,8 @@ fn every_key_of_the_reference() {
             continue;
         }
         // What the key needs beside it.
-        let is_live = table == "[input]" && key != "interface" || table == "[privileges]";
+        let of_files = ["interface", "interface_index"].contains(&key);
+        let is_live = table == "[input]" && !of_files || table == "[privileges]";
         let beside = [
             ("tls_cert", "tls_key = \"/k\"\n"),
             ("tls_key", "tls_cert = \"/c\"\n"),
