@@ -45,9 +45,12 @@ impl Outgoing {
         Some(Outgoing { record, set, used: SET_HEADER, waiting: 0, fields, told: false, told_at_secs: 0 })
     }
 
-    /// The template's id as it is on the wire.
-    pub(super) fn id(&self) -> [u8; 2] {
-        [self.set[0], self.set[1]]
+    /// Changes the size of the set, in bytes. Nothing may wait in it.
+    pub(super) fn resize(&mut self, set_max: usize) {
+        let id = [self.set[0], self.set[1]];
+        self.set = vec![0; set_max].into_boxed_slice();
+        self.set[..2].copy_from_slice(&id);
+        self.empty();
     }
 
     /// The finished data set.

@@ -11,7 +11,8 @@ use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
 use crate::schema::Schema;
 use std::ops::Range;
 
-mod alone;
+mod room;
+use room::Room;
 
 /// Address family of a flow: chooses the template of the pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +126,7 @@ impl Packer {
 
     /// Takes one record. `key` names the set of record types (a bit mask of the extensions present), `schemas` the types in wire
     /// order, Basic first: one key always stands for the same schemas. `fill` visits the records with the sink in that order; it
-    /// runs a second time when the record did not fit and everything waiting was flushed through `emit`.
+    /// runs again when the record did not fit and everything waiting was flushed through `emit`.
     #[inline]
     pub fn add(
         &mut self,
@@ -141,19 +142,15 @@ impl Packer {
             _ => self.pair(key, schemas, export_time_secs, emit)?,
         };
         let at = 2 * usize::from(pair) + usize::from(family == Family::V6);
-        if self.append(at, family, &fill) {
-            return Ok(());
+        // One call of `append`: the records' encoders are compiled into it.
+        let mut room = Room::Left;
+        while !self.append(at, family, &fill) {
+            room = self.make_room(at, room, export_time_secs, emit)?;
         }
-        if self.config.flushes_all {
-            self.flush(export_time_secs, emit);
-        } else {
-            self.flush_which(at..at + 1, export_time_secs, emit);
+        if room == Room::Alone {
+            self.send_alone(at, export_time_secs, emit);
         }
-        if self.append(at, family, &fill) || self.send_alone(at, family, &fill, export_time_secs, emit) {
-            Ok(())
-        } else {
-            Err(AddError::TooLarge)
-        }
+        Ok(())
     }
 
     /// Sends all templates that the collector does not know and all waiting records. `export_time_secs` is Unix time for the
