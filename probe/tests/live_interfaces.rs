@@ -1,7 +1,8 @@
 //! The interface of a flow and its direction: the kernel's number and the packet's type of live ones, what a pcapng file says of its own;
 //! in IPFIX with the interfaces' names, in NetFlow, and nothing new in the drop-in. tshark and nfdump judge.
 //!
-//! The live test needs root; the Debian packages `iproute2`, `tcpreplay`, `tshark` and `nfdump` are used; SONDA_SKIP_TOOLS=1 does without the last two.
+//! Live tests need root; the Debian packages `iproute2`, `tcpreplay`, `tcpdump`, `tshark` and `nfdump` are used; SONDA_SKIP_TOOLS=1 does without the
+//! last two.
 
 #[path = "live/netns.rs"]
 #[allow(dead_code, reason = "each live suite uses its part")]
@@ -220,6 +221,28 @@ fn a_pcapng_file_says_interfaces_and_directions() {
     let plain = folder.write("plain.pcap", capture(&[9])).display().to_string();
     run(["probe", &plain, "--ipfix-file", &out, "--interface-index", "12"]).must(0);
     assert_eq!(seen(&said(&out).records), Seen::from([(9, (12, None))]));
+}
+
+#[test]
+fn cooked_headers_say_which_way_a_packet_went() {
+    let ns = Netns::new(1);
+    let folder = Folder::new();
+    let frame = folder.write("9.pcap", capture(&[9]));
+    for (link, way, direction) in [
+        ("LINUX_SLL", "in", INGRESS),
+        ("LINUX_SLL", "out", EGRESS),
+        ("LINUX_SLL2", "in", INGRESS),
+        ("LINUX_SLL2", "out", EGRESS),
+    ] {
+        let (file, out) = (folder.text("any.pcap"), folder.text("out.ipfix"));
+        let options = ["-i", "any", "-y", link, "-Q", way, "-U", "-Z", "root", "-c", "1", "-w", &file, "udp port 9"];
+        let tcpdump = Running::start(&mut ns.command("tcpdump", options));
+        tcpdump.wait_for("listening on any");
+        ns.send(&frame, 1000);
+        tcpdump.end().must(0);
+        run(["probe", &file, "--ipfix-file", &out]).must(0);
+        assert_eq!(seen(&said(&out).records), Seen::from([(9, (0, direction))]), "{link} {way}");
+    }
 }
 
 #[test]

@@ -1,5 +1,13 @@
 //! Where a frame was observed: an interface of its source and the way it went there (RFC 7011 section 2, "Observation Point").
 
+use super::LinkType;
+
+/// The packet types of Linux that were received, from one for the host itself to one between others (if_packet.h; the cooked headers of libpcap
+/// have the same), and the one that was sent.
+const PACKET_HOST: u16 = 0;
+const PACKET_OTHERHOST: u16 = 3;
+const PACKET_OUTGOING: u16 = 4;
+
 /// Which way a packet passed the interface, where the source knows it: flowDirection (IANA element 61).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
@@ -15,6 +23,22 @@ impl FlowDirection {
     #[inline(always)]
     pub fn element_value(self) -> Option<u8> {
         (self as u8).checked_sub(1)
+    }
+
+    /// What a frame of a file says by itself: the cooked headers of Linux have the packet type of its packet sockets, as the kernel gives it to a
+    /// live capture. Other headers say nothing.
+    #[inline(always)]
+    pub(super) fn in_header(link: LinkType, bytes: &[u8]) -> FlowDirection {
+        let packet_type = match link {
+            LinkType::LinuxSll => bytes.get(..2).map(|two| u16::from_be_bytes([two[0], two[1]])),
+            LinkType::LinuxSll2 => bytes.get(10).map(|one| u16::from(*one)),
+            _ => None,
+        };
+        match packet_type {
+            Some(PACKET_HOST..=PACKET_OTHERHOST) => FlowDirection::Ingress,
+            Some(PACKET_OUTGOING) => FlowDirection::Egress,
+            _ => FlowDirection::Unknown,
+        }
     }
 }
 
@@ -73,5 +97,20 @@ mod tests {
             [Some(0), Some(1)]
         );
         assert_eq!(size_of::<Frame>(), 32);
+    }
+
+    #[test]
+    fn cooked_headers_say_which_way() {
+        let said = |link, at: usize, packet_type: u8| {
+            let mut header = [0xff; 20];
+            (header[at - at % 2], header[at]) = if at % 2 == 1 { (0, packet_type) } else { (packet_type, packet_type) };
+            FlowDirection::in_header(link, &header)
+        };
+        for (link, at) in [(LinkType::LinuxSll, 1), (LinkType::LinuxSll2, 10)] {
+            let ways: Vec<Option<u8>> = (0..6).map(|n| said(link, at, n).element_value()).collect();
+            assert_eq!(ways, [Some(0), Some(0), Some(0), Some(0), Some(1), None], "{link:?}");
+            assert_eq!(FlowDirection::in_header(link, &[0]), FlowDirection::Unknown);
+        }
+        assert_eq!(FlowDirection::in_header(LinkType::Ethernet, &[0; 20]), FlowDirection::Unknown);
     }
 }

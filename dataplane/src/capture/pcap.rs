@@ -2,7 +2,7 @@
 //! Format: draft-ietf-opsawg-pcap, sections 4 and 5.
 use super::decode::{CAPLEN_MAX, Place, Step, Then};
 use super::scout::Trail;
-use super::{CaptureError, CaptureStats, Frame, LinkType};
+use super::{CaptureError, CaptureStats, FlowDirection, Frame, LinkType, Observed};
 use record::Time;
 
 pub(super) const RECORD_HEAD_LEN: usize = 16;
@@ -178,7 +178,8 @@ impl Form {
     #[inline(always)]
     fn frame<'w, const BIG: bool>(self, head: &[u8; RECORD_HEAD_LEN], bytes: &'w [u8]) -> Frame<'w> {
         let at = u64::from(word::<BIG>(head, 0)) * 1_000_000_000 + u64::from(word::<BIG>(head, 4)) * self.unit_ns;
-        Frame { bytes, wire_len: word::<BIG>(head, 12), at: Time(at), link: self.link, ..Frame::default() }
+        let observed = Observed::new(0, FlowDirection::in_header(self.link, bytes));
+        Frame { bytes, wire_len: word::<BIG>(head, 12), at: Time(at), link: self.link, observed }
     }
 }
 

@@ -206,7 +206,10 @@ impl Pcapng {
         let known = interface.link.is_some();
         // Many writers give no options.
         let options = data.get(bytes.len().next_multiple_of(4)..).unwrap_or_default();
-        let direction = if options.is_empty() { FlowDirection::Unknown } else { direction::<BIG>(options) };
+        let direction = match if options.is_empty() { FlowDirection::Unknown } else { direction::<BIG>(options) } {
+            FlowDirection::Unknown => FlowDirection::in_header(link, bytes),
+            told => told,
+        };
         let observed = Observed::new(number as u16, direction);
         self.now = at;
         Ok(Packet { frame: Frame { bytes, wire_len: word::<BIG>(head, 16), at, link, observed }, known })
@@ -226,7 +229,9 @@ impl Pcapng {
             )));
         }
         let link = interface.link.unwrap_or_default();
-        let frame = Frame { bytes: &data[..captured], wire_len, at: self.now, link, observed: Observed::default() };
+        let bytes = &data[..captured];
+        let observed = Observed::new(0, FlowDirection::in_header(link, bytes));
+        let frame = Frame { bytes, wire_len, at: self.now, link, observed };
         Ok(Packet { frame, known: interface.link.is_some() })
     }
 

@@ -10,6 +10,7 @@ mod docs;
 mod extremes;
 mod fuzz;
 mod modules;
+mod release;
 mod shell;
 mod synth;
 #[expect(dead_code, reason = "the canary is run by the engines only")]
@@ -42,6 +43,7 @@ enum Chore {
     TrapSpeed(trap_speed::Args),
     Chain(chain::Args),
     Modules(modules::Args),
+    Release(release::Args),
 }
 
 /// What a chore ends with: the message says what to do.
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         Chore::TrapSpeed(args) => trap_speed::run(&args),
         Chore::Chain(args) => chain::run(&args),
         Chore::Modules(args) => modules::run(&args),
+        Chore::Release(args) => release::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

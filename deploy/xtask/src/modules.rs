@@ -86,6 +86,20 @@ pub(crate) fn run(args: &Args) -> Outcome {
     Ok(())
 }
 
+/// Each module once over an ordinary mix, for a look at what it does.
+pub(crate) fn train(program: &Path, records: u64) -> Outcome {
+    let folder = tempfile::tempdir_in(shell::target_dir()).map_err(|e| format!("no temporary folder: {e}"))?;
+    cases::write(folder.path()).map_err(|e| format!("cannot write: {e}"))?;
+    let (set, hosts) = SETS[0];
+    for fields in Fields::ALL {
+        records::write(&folder.path().join(set), fields, hosts, records)?;
+        for case in MODULES.iter().filter(|case| case.fields == fields) {
+            once(program, case, folder.path(), set)?;
+        }
+    }
+    Ok(())
+}
+
 /// The fastest run of a module over a set, as cells of the table.
 fn measure(
     args: &Args,

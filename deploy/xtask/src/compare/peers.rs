@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The process plugins of ipfixprobe 5.7 but osquery (spec/process_plugins.md).
-const ORIGINAL: [&str; 26] = [
+pub(crate) const ORIGINAL: [&str; 26] = [
     "basicplus",
     "vlan",
     "icmp",
@@ -34,7 +34,7 @@ const ORIGINAL: [&str; 26] = [
     "quic",
     "wg",
 ];
-const FIVE: [&str; 5] = ["http", "dns", "smtp", "sip", "tls"];
+pub(crate) const FIVE: [&str; 5] = ["http", "dns", "smtp", "sip", "tls"];
 
 /// A program that is timed.
 pub(super) struct Row {
