@@ -7,6 +7,7 @@ use spool::SpoolBooks;
 mod datagrams;
 pub mod ipfix;
 pub mod json;
+pub mod kafka;
 pub mod lines;
 pub mod netflow;
 mod peer;
@@ -54,6 +55,10 @@ reasons! {
         NotIpv4 = "not_ipv4",
         /// The flow lasted longer than the milliseconds that the output counts time in: 49 days.
         TooLong = "too_long",
+        /// Kafka's brokers are away or slower than the flows, and the queue to them was full.
+        BacklogFull = "backlog_full",
+        /// No broker of Kafka had acknowledged it when its time (`message.timeout.ms`) or the run was over; one may have it all the same.
+        Unacknowledged = "unacknowledged",
     }
 }
 

@@ -7,6 +7,9 @@ use dataplane::export::spool::SpoolConfig;
 use dataplane::lane::Share;
 use std::path::Path;
 
+mod kafka;
+pub(crate) use kafka::kafka;
+
 /// IPFIX's assigned ports, without and with TLS.
 pub(crate) const IPFIX_PORT: u16 = 4739;
 pub(crate) const IPFIX_TLS_PORT: u16 = 4740;

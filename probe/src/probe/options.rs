@@ -1,12 +1,13 @@
 //! The options of `sonda probe`, declared once: the command line, its help, and the keys and tables of its file come from here.
 use crate::live::Backend;
-use crate::outputs::{Collectors, collector, netflow};
+use crate::outputs::{Collectors, collector, kafka, netflow};
 use crate::prefilter::Prefilter;
 use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::capture::RssConfig;
 use dataplane::export::Peer;
 use dataplane::export::ipfix::Target;
+use dataplane::export::kafka::KafkaConfig;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
 use dataplane::flow::TimeoutRules;
 use dataplane::lane::Sampling;
@@ -221,6 +222,11 @@ pub(super) struct Output {
     /// Write JSON lines to a file, - is standard output
     #[arg(long, value_name = "FILE")]
     pub(super) json: Option<PathBuf>,
+    /// Send the same objects to a topic of Kafka, one in each message: BROKERS/TOPIC?OPTION=VALUE&..., brokers as HOST[:PORT] with commas
+    /// between, options of librdkafka, whose values may stand in a file (sasl.password=@FILE); may be repeated. For builds with the
+    /// feature kafka
+    #[arg(long, value_name = "BROKERS/TOPIC", value_parser = kafka)]
+    pub(super) kafka: Vec<KafkaConfig>,
     /// A rule: flows joined by fields of your choice, or sent with chosen ones, to outputs of its own (docs/aggregation.md); its keys as in a
     /// file's [[rule]]: 'name = "nets", key = ["SRC_IP/24/64"], json = "-"'; may be repeated
     #[arg(long = "rule", id = "rule", value_name = "KEYS", value_parser = super::rules::parse)]

@@ -1,11 +1,12 @@
 //! The outputs that a command line asks for, opened.
 use super::Args;
-use super::options::Values;
+use super::options::{Values, WhenFull};
 use super::rules;
 use crate::outputs::{self, LZ4_MTUS};
 use crate::run::{Source, unix_secs};
 use dataplane::export::ipfix::{Interface, IpfixConfig, IpfixExporter, Options, Selection, Target, TlsFiles};
 use dataplane::export::json::JsonExporter;
+use dataplane::export::kafka::KafkaConfig;
 use dataplane::export::netflow::{NetflowConfig, NetflowExporter};
 use dataplane::export::table::TableExporter;
 use dataplane::export::unirec::{Group, UnirecConfig, UnirecExporter};
@@ -36,6 +37,9 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
     if let Some(path) = &args.output.json {
         exporters.push(Box::new(JsonExporter::open(Some(path.clone()))?));
     }
+    for config in kafka(args) {
+        exporters.push(config.open().map_err(of_option)?);
+    }
     exporters.extend(rules::open(args, inputs)?);
     if exporters.is_empty() || args.output.table {
         exporters.push(Box::new(TableExporter::open()?));
@@ -50,6 +54,7 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
 pub(super) fn check(args: &Args) -> Result<(), OpenError> {
     ipfix(args, &[])?;
     sampling(args)?;
+    kafka(args).try_for_each(|config| config.check().map_err(of_option))?;
     args.output.unirec.iter().try_for_each(|text| interface(text).map(drop))
 }
 
@@ -64,6 +69,17 @@ fn ipfix(args: &Args, inputs: &[Source]) -> Result<Vec<IpfixConfig>, OpenError> 
     }
     configs.extend(args.output.ipfix_file.clone().map(|path| config(Target::File(path))));
     Ok(configs)
+}
+
+/// The Kafka outputs. Packets of an interface do not wait for brokers, whatever `--overflow` says of slow outputs.
+fn kafka(args: &Args) -> impl Iterator<Item = KafkaConfig> {
+    let may_wait = args.input.interfaces.is_empty() && args.output.overflow == WhenFull::Wait;
+    args.output.kafka.iter().map(move |config| KafkaConfig { may_wait, ..config.clone() })
+}
+
+/// With the option in front, which begins as the output's name does.
+fn of_option(why: OpenError) -> OpenError {
+    OpenError::Config(format!("--{why}"))
 }
 
 /// The number that the original writes for all interfaces, where its values are wanted.

@@ -42,6 +42,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("netflow", r#"["v9://collector.example:2055"]"#),
     ("unirec", r#"["u:flows", "dns=u:dns"]"#),
     ("json", r#""flows.json""#),
+    ("kafka", r#"["kafka.example:9092/flows?compression.type=zstd"]"#),
     ("name", r#""uplink""#),
     ("user", r#""sonda""#),
 ];
