@@ -1,8 +1,8 @@
 //! `cargo xtask release`: the program as a sensor should run it, compiled after a look at itself at work (profile-guided optimization).
 //!
-//! 1. A build that counts which ways it takes. 2. What a sensor does, as runs over generated captures (release/training.rs). 3. A build that lays
-//! out and inlines by those counts. What no run touched is taken for rare and is compiled the smaller way, so everything that has to be fast
-//! has a run; `cargo xtask compare` measures with another seed.
+//! The first build counts which ways it takes. It does what a sensor does, as runs over generated traffic (release/training.rs). The second build
+//! lays out and inlines by those counts. What no run touched is taken for rare and inlined less, so whatever has to be fast has a run;
+//! `cargo xtask compare` measures with another seed.
 //!
 //! The counts fit one state of the code and one compiler, so they are made anew each time and never committed.
 use crate::{Outcome, shell};
