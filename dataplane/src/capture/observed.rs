@@ -1,12 +1,7 @@
 //! Where a frame was observed: an interface of its source and the way it went there (RFC 7011 section 2, "Observation Point").
 
 use super::LinkType;
-
-/// The packet types of Linux that were received, from one for the host itself to one between others (if_packet.h; the cooked headers of libpcap
-/// have the same), and the one that was sent.
-const PACKET_HOST: u16 = 0;
-const PACKET_OTHERHOST: u16 = 3;
-const PACKET_OUTGOING: u16 = 4;
+use libc::{PACKET_HOST, PACKET_OTHERHOST, PACKET_OUTGOING};
 
 /// Which way a packet passed the interface, where the source knows it: flowDirection (IANA element 61).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,11 +25,12 @@ impl FlowDirection {
     #[inline(always)]
     pub(super) fn in_header(link: LinkType, bytes: &[u8]) -> FlowDirection {
         let packet_type = match link {
-            LinkType::LinuxSll => bytes.get(..2).map(|two| u16::from_be_bytes([two[0], two[1]])),
-            LinkType::LinuxSll2 => bytes.get(10).map(|one| u16::from(*one)),
+            LinkType::LinuxSll => bytes.strip_prefix(&[0]).and_then(|rest| rest.first()),
+            LinkType::LinuxSll2 => bytes.get(10),
             _ => None,
         };
-        match packet_type {
+        match packet_type.copied() {
+            // From one for the host itself to one between others.
             Some(PACKET_HOST..=PACKET_OTHERHOST) => FlowDirection::Ingress,
             Some(PACKET_OUTGOING) => FlowDirection::Egress,
             _ => FlowDirection::Unknown,
@@ -101,9 +97,9 @@ mod tests {
 
     #[test]
     fn cooked_headers_say_which_way() {
-        let said = |link, at: usize, packet_type: u8| {
-            let mut header = [0xff; 20];
-            (header[at - at % 2], header[at]) = if at % 2 == 1 { (0, packet_type) } else { (packet_type, packet_type) };
+        let said = |link, at: usize, packet_type| {
+            let mut header = [0; 20];
+            header[at] = packet_type;
             FlowDirection::in_header(link, &header)
         };
         for (link, at) in [(LinkType::LinuxSll, 1), (LinkType::LinuxSll2, 10)] {
@@ -111,6 +107,7 @@ mod tests {
             assert_eq!(ways, [Some(0), Some(0), Some(0), Some(0), Some(1), None], "{link:?}");
             assert_eq!(FlowDirection::in_header(link, &[0]), FlowDirection::Unknown);
         }
+        assert_eq!(FlowDirection::in_header(LinkType::LinuxSll, &[1, 4]), FlowDirection::Unknown);
         assert_eq!(FlowDirection::in_header(LinkType::Ethernet, &[0; 20]), FlowDirection::Unknown);
     }
 }

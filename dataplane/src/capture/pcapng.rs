@@ -206,10 +206,8 @@ impl Pcapng {
         let known = interface.link.is_some();
         // Many writers give no options.
         let options = data.get(bytes.len().next_multiple_of(4)..).unwrap_or_default();
-        let direction = match if options.is_empty() { FlowDirection::Unknown } else { direction::<BIG>(options) } {
-            FlowDirection::Unknown => FlowDirection::in_header(link, bytes),
-            told => told,
-        };
+        let told = if options.is_empty() { FlowDirection::Unknown } else { direction::<BIG>(options) };
+        let direction = if told == FlowDirection::Unknown { FlowDirection::in_header(link, bytes) } else { told };
         let observed = Observed::new(number as u16, direction);
         self.now = at;
         Ok(Packet { frame: Frame { bytes, wire_len: word::<BIG>(head, 16), at, link, observed }, known })

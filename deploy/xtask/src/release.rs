@@ -34,12 +34,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
     empty(&counts)?;
 
     println!("1/3 a build that counts");
-    let counting = build(args, &triple, &format!("-Cprofile-generate={}", counts.display()))?;
+    let counting = build(args, &triple, &folder, &format!("-Cprofile-generate={}", counts.display()))?;
     println!("2/3 what a sensor does");
     training::run(&counting, &folder, args.seed)?;
     shell::call(Command::new(profdata).arg("merge").arg("-o").arg(&merged).arg(&counts))?;
     println!("3/3 a build by the counts");
-    let program = build(args, &triple, &format!("-Cprofile-use={}", merged.display()))?;
+    let program = build(args, &triple, &folder, &format!("-Cprofile-use={}", merged.display()))?;
 
     let out = shell::top().join(&args.out);
     let told = |e: std::io::Error| format!("{}: {e}", out.display());
@@ -50,13 +50,12 @@ pub(crate) fn run(args: &Args) -> Outcome {
 }
 
 /// A build in a folder of its own. The target is named so that build scripts and macros, which run here, are compiled without the flags.
-fn build(args: &Args, triple: &str, flags: &str) -> Result<PathBuf, String> {
-    let folder = shell::target_dir().join("sensor");
+fn build(args: &Args, triple: &str, folder: &Path, flags: &str) -> Result<PathBuf, String> {
     let own = std::env::var("RUSTFLAGS").unwrap_or_default();
     let mut cargo = Command::new("cargo");
     cargo
         .args(["build", "--release", "--locked", "--package", "sonda", "--target", triple, "--target-dir"])
-        .arg(&folder);
+        .arg(folder);
     cargo.args(["--features", &args.features.join(",")]).env("RUSTFLAGS", format!("{own} {flags}"));
     shell::call(&mut cargo)?;
     Ok(folder.join(triple).join("release/sonda"))

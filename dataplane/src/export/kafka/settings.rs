@@ -73,8 +73,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn refused(name: &str, value: Setting) -> Option<String> {
-        let options = vec![(name.to_owned(), value)];
+    fn refused<const N: usize>(options: [(&str, Setting); N]) -> Option<String> {
+        let options = options.map(|(name, value)| (name.to_owned(), value)).into();
         let config =
             KafkaConfig { brokers: "b".into(), topic: "t".into(), options, may_wait: false, patience: PATIENCE };
         read(&config).err().map(|e| e.to_string())
@@ -91,28 +91,16 @@ mod tests {
             ("linger.ms", "soon", "linger.ms"),
             ("bootstrap.servers", "x", "in front of the topic"),
             ("delivery.report.only.error", "true", "counted by its reports"),
+            // Looked at only where TLS is on.
             ("ssl.ca.location", "/no/such/file", "ssl.ca.location"),
         ] {
-            // A file is looked at only where TLS is on.
-            let told = match name {
-                "ssl.ca.location" => {
-                    let options = vec![("security.protocol".into(), text("ssl")), (name.into(), text(value))];
-                    let config = KafkaConfig {
-                        brokers: "b".into(),
-                        topic: "t".into(),
-                        options,
-                        may_wait: false,
-                        patience: PATIENCE,
-                    };
-                    read(&config).err().map(|e| e.to_string())
-                }
-                _ => refused(name, text(value)),
-            };
+            let protocol = if name.starts_with("ssl.") { "ssl" } else { "plaintext" };
+            let told = refused([("security.protocol", text(protocol)), (name, text(value))]);
             let told = told.unwrap_or_else(|| panic!("{name}={value} was taken"));
             assert!(told.starts_with("kafka b/t: ") && told.contains(why), "{told}");
         }
         for (name, value) in [("compression.type", "zstd"), ("acks", "1"), ("linger.ms", "50")] {
-            assert_eq!(refused(name, text(value)), None);
+            assert_eq!(refused([(name, text(value))]), None);
         }
     }
 
@@ -120,8 +108,8 @@ mod tests {
     fn a_value_may_stand_in_a_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"gzip\n").unwrap();
-        assert_eq!(refused("compression.type", Setting::File(file.path().into())), None);
-        let told = refused("sasl.password", Setting::File("/no/such/file".into())).unwrap();
+        assert_eq!(refused([("compression.type", Setting::File(file.path().into()))]), None);
+        let told = refused([("sasl.password", Setting::File("/no/such/file".into()))]).unwrap();
         assert!(told.contains("sasl.password: /no/such/file"), "{told}");
     }
 }
