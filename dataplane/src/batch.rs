@@ -174,10 +174,10 @@ impl Default for Batch {
 }
 
 impl Batch {
-    /// Adds an ended flow with what the plugins have of it.
-    pub fn push(&mut self, flow: &Flow, end_reason: u8, plugins: &mut Plugins) {
+    /// Adds an ended flow with what the plugins have of it, which is then no longer theirs ([`Plugins::finish`]).
+    pub fn push(&mut self, flow: &Flow, end_reason: u8, last_word: bool, plugins: &mut Plugins) {
         let links_from = self.links.len();
-        let extensions = plugins.gather(flow.row, &mut self.arenas, &mut self.links);
+        let extensions = plugins.finish(flow, last_word, &mut self.arenas, &mut self.links);
         self.packets += flow.packets_total();
         self.bytes += flow.bytes[0] + flow.bytes[1];
         self.flows.push(FlowRecord {

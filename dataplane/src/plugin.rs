@@ -112,8 +112,8 @@ pub trait Plugin: Sized {
         Step::More
     }
 
-    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`). Not called for a flow of which no plugin
-    /// keeps anything.
+    /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`). Not called where the
+    /// plugin keeps nothing of the flow.
     fn end(&mut self, _flow: &Flow, _slots: &mut Slots<'_, Self>) {}
 
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").

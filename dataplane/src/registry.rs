@@ -7,7 +7,7 @@ use crate::face::Face;
 use crate::flow::Flow;
 pub use crate::plugin::Layer;
 use crate::plugin::{
-    Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Slots, Step,
+    Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Step,
 };
 use crate::stat::application::ApplicationRecord;
 use arena::Arena;
@@ -17,8 +17,8 @@ pub(crate) use look::has_content;
 use record::element::{Element, cesnet};
 use record::json::FlowWriter;
 use record::{Record, Schema, Sink};
-use rows::{NO_ROW, Rows};
-use turn::{Gathered, Keeps, gather, turn};
+use rows::Rows;
+use turn::{Ending, Gathered, Keeps, finish, has, resident_turn, turn};
 
 mod arena;
 mod hook;
@@ -100,7 +100,6 @@ macro_rules! plugins {
         /// Plugins whose hook does something, those that look at payload only, and those that go by content.
         const BEFORE: PluginSet = 0 $(| if <$plugin as Plugin>::BEFORE { PluginId::$id.bit() } else { 0 })+;
         const AFTER: PluginSet = 0 $(| if <$plugin as Plugin>::AFTER { PluginId::$id.bit() } else { 0 })+;
-        const ENDS: PluginSet = 0 $(| if <$plugin as Plugin>::ENDS { PluginId::$id.bit() } else { 0 })+;
         pub(crate) const PAYLOAD_ONLY: PluginSet = 0 $(| if <$plugin as Plugin>::PAYLOAD_ONLY { PluginId::$id.bit() } else { 0 })+;
 
         /// Plugins whose slots lie as they are.
@@ -160,10 +159,34 @@ macro_rules! plugins {
             fn turn(&mut self, id: PluginId, keeps: &mut Keeps<'_>, hook: Hook, ctx: &Context<'_, '_>, is_cut: bool) -> Step {
                 match id {
                     $(PluginId::$id => match &mut self.$id {
-                        Some(held) => turn(held, keeps, PluginId::$id, hook, ctx, is_cut),
-                        None => Step::More,
+                        Some(held) if !<$plugin as Plugin>::RESIDENT => turn(held, keeps, PluginId::$id, hook, ctx, is_cut),
+                        _ => Step::More,
                     })+
                 }
+            }
+
+            /// Calls a hook of those of a set whose slots lie as they are, which nearly every packet of a flow is for: one walk, in which each of
+            /// them stands where it is called.
+            #[inline(never)]
+            fn residents<const HOOK: u8>(
+                &mut self,
+                set: PluginSet,
+                Keeps { slab, rows, row }: &mut Keeps<'_>,
+                ctx: &Context<'_, '_>,
+                interest: &mut PluginSet,
+            ) -> Wish {
+                let mut wish = Wish::default();
+                let Some((heads, places)) = rows.open_all(row) else { return wish };
+                $(if <$plugin as Plugin>::RESIDENT
+                    && has::<$plugin>(HOOK)
+                    && set & PluginId::$id.bit() != 0
+                    && let Some(held) = &mut self.$id
+                    && let Some(head) = heads.get_mut(places[PluginId::$id as usize] as usize)
+                {
+                    let step = resident_turn::<$plugin, HOOK>(held, slab, head, ctx);
+                    wish.add(step, PluginId::$id.bit(), interest);
+                })+
+                wish
             }
 
             /// Asks for a resident slot that will be read soon.
@@ -187,17 +210,10 @@ macro_rules! plugins {
             }
 
             #[inline(never)]
-            fn gather(
-                &mut self,
-                id: PluginId,
-                slab: &mut Slab,
-                head: u32,
-                arenas: &mut Arenas,
-                links: &mut Vec<Link>,
-            ) -> Gathered {
+            fn finish(&mut self, id: PluginId, head: &mut u32, arenas: &mut Arenas, ending: &mut Ending<'_>) -> Gathered {
                 match id {
                     $(PluginId::$id => match &mut self.$id {
-                        Some((_, pool)) => gather::<$plugin>(pool, slab, head, &mut arenas.$id, PluginId::$id, links),
+                        Some(held) => finish(held, head, &mut arenas.$id, PluginId::$id, ending),
                         None => Gathered::default(),
                     })+
                 }
@@ -236,8 +252,16 @@ macro_rules! plugins {
                 interest: &mut PluginSet,
             ) -> Wish {
                 let mut wish = Wish::default();
-                let mut left = set;
+                let mut left = set & !RESIDENT;
                 let mut keeps = Keeps { slab: &mut self.slab, rows: &mut self.rows, row };
+                if left != set {
+                    let set = set & RESIDENT;
+                    wish = match hook {
+                        Hook::Create => self.held.residents::<{ Hook::CREATE }>(set, &mut keeps, ctx, interest),
+                        Hook::Before => self.held.residents::<{ Hook::BEFORE }>(set, &mut keeps, ctx, interest),
+                        Hook::After => self.held.residents::<{ Hook::AFTER }>(set, &mut keeps, ctx, interest),
+                    };
+                }
                 while left != 0 {
                     let id = PluginId::ALL[left.trailing_zeros() as usize];
                     let bit = left & left.wrapping_neg();
@@ -257,46 +281,37 @@ macro_rules! plugins {
                 kept.fold(interest & !PROBES, |left, id| left | interest & id.bit())
             }
 
-            /// The flow ends in the regular way: plugins complete or withdraw their records.
-            #[inline(always)]
-            pub fn end(&mut self, flow: &Flow, row: u32) {
-                let left = self.enabled & ENDS;
-                if left != 0 && row != NO_ROW {
-                    self.end_of(left, flow, row);
-                }
-            }
-
-            #[inline(never)]
-            fn end_of(&mut self, mut left: PluginSet, flow: &Flow, row: u32) {
-                self.open |= left;
-                while left != 0 {
-                    let id = PluginId::ALL[left.trailing_zeros() as usize];
-                    left &= left - 1;
-                    match id {
-                        $(PluginId::$id => if let Some((plugin, pool)) = &mut self.held.$id
-                            && let Some(head) = self.rows.place(row, id)
-                        {
-                            plugin.end(flow, &mut Slots { pool, slab: &mut self.slab, head });
-                        })+
-                    }
-                }
-            }
-
-            /// Copies the records of a flow into `arenas`, in the order in which the plugins were asked for.
-            pub(crate) fn gather(&mut self, row: u32, arenas: &mut Arenas, links: &mut Vec<Link>) -> PluginSet {
+            /// A flow's record ends: with `last_word` plugins complete or withdraw theirs of it; they go to `arenas`, in the order in which the
+            /// plugins were asked for, and what was kept is given back. The row is to be closed next.
+            pub(crate) fn finish(
+                &mut self,
+                flow: &Flow,
+                last_word: bool,
+                arenas: &mut Arenas,
+                links: &mut Vec<Link>,
+            ) -> PluginSet {
                 let (mut set, mut certain) = (0, 0);
-                for (id, head) in self.order.iter().zip(self.rows.look(row)) {
+                let mut ending = Ending { flow, last_word, slab: &mut self.slab, links };
+                for (id, head) in self.order.iter().zip(self.rows.get(flow.row)) {
                     if *head == NONE && self.open & id.bit() == 0 {
                         continue;
                     }
-                    let gathered = self.held.gather(*id, &mut self.slab, *head, arenas, links);
+                    let gathered = self.held.finish(*id, head, arenas, &mut ending);
                     set |= if gathered.any { id.bit() } else { 0 };
                     certain |= if gathered.certain { id.bit() } else { 0 };
                 }
+                self.open = 0;
+                debug_assert!(true $(&& self.held.$id.as_ref().is_none_or(|(_, pool)| !pool.is_open()))+, "a desk was left");
                 if certain != 0 && self.held.application.is_some() {
                     set |= arenas.name_application(certain, links);
                 }
                 set
+            }
+
+            /// Gives back the row of a flow that is finished.
+            #[inline]
+            pub(crate) fn close(&mut self, row: &mut u32) {
+                self.rows.close(row);
             }
 
             /// Asks for the row of a flow that will end soon.
@@ -335,23 +350,6 @@ macro_rules! plugins {
                         self.held.prefetch(*id, *at);
                     }
                 }
-            }
-
-            /// Gives everything that is kept of a flow back to the pools.
-            pub fn release(&mut self, row: &mut u32) {
-                for (id, head) in self.order.iter().zip(self.rows.get(*row)) {
-                    if *head == NONE && self.open & id.bit() == 0 {
-                        continue;
-                    }
-                    match id {
-                        $(PluginId::$id => if let Some((_, pool)) = &mut self.held.$id {
-                            Slots { pool, slab: &mut self.slab, head }.clear();
-                        })+
-                    }
-                }
-                debug_assert!(true $(&& self.held.$id.as_ref().is_none_or(|(_, pool)| !pool.is_open()))+, "a desk was left");
-                self.open = 0;
-                self.rows.close(row);
             }
 
             /// Records that could not be kept because a pool was exhausted, by plugin.

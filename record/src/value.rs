@@ -242,6 +242,7 @@ pub trait ListItem: Copy + Default + PartialEq + std::fmt::Debug + Pack {
 macro_rules! list_items {
     ($($t:ty => $item:ident),+) => {$(impl ListItem for $t {
         const ITEM: Item = Item::$item;
+        #[inline(always)]
         fn list(items: &[Self]) -> ListRef<'_> { ListRef::$item(items) }
     })+};
 }
@@ -304,6 +305,7 @@ impl<T: ListItem, const N: usize> PartialEq for List<T, N> {
 impl<T: ListItem, const N: usize> Typed for List<T, N> {
     const KIND: Kind = Kind::List(T::ITEM);
     const BOUND: usize = N;
+    #[inline(always)]
     fn value(&self) -> Value<'_> {
         Value::List(T::list(self.as_slice()))
     }

@@ -14,7 +14,7 @@ use dataplane::packet::Packet;
 use dataplane::packet::decode::{DecodeConfig, decode};
 use rig::encode::{Ipfix, Json, UniRec};
 use rig::frames::{Kind, profile};
-use rig::{FIVE, Rig, dialogs, parsers, shape};
+use rig::{FIVE, Rig, all_plugins, dialogs, parsers, shape};
 use std::hint::black_box;
 
 /// Frames for the decoder, keys for the table.
@@ -39,8 +39,11 @@ fn list() {
     for parser in parsers() {
         println!("parser-{parser} dialogs-{parser}");
     }
-    for encoder in ["ipfix-basic", "ipfix-tls", "unirec-tls", "json-tls", "lane-small64", "lane-basic", "lane-five"] {
+    for encoder in ["ipfix-basic", "ipfix-tls", "ipfix-all", "unirec-tls", "json-tls"] {
         println!("{encoder}");
+    }
+    for lane in ["small64", "basic", "five", "all"] {
+        println!("lane-{lane}");
     }
 }
 
@@ -55,11 +58,18 @@ fn run(name: &str, passes: u64) -> u64 {
         "parser" => lane(Rig::new(dialogs::of(what, DIALOGS), DIALOGS, &[what]), passes),
         "dialogs" => lane(Rig::new(dialogs::of(what, DIALOGS), DIALOGS, &[]), passes),
         "lane" if what == "small64" => lane(Rig::new(profile(Profile::Small64, PACKETS, FEW), FEW, &[]), passes),
-        "lane" => {
-            let plugins = if what == "five" { &FIVE[..] } else { &[] };
-            lane(Rig::new(profile(Profile::Realistic, PACKETS, 0), PACKETS / 12, plugins), passes)
-        }
-        _ => encode(group, if what == "tls" { &["tls"] } else { &[] }, passes),
+        "lane" => lane(Rig::new(profile(Profile::Realistic, PACKETS, 0), PACKETS / 12, &plugins(what)), passes),
+        _ => encode(group, &plugins(what), passes),
+    }
+}
+
+/// What a program's name says of its plugins.
+fn plugins(what: &str) -> Vec<&str> {
+    match what {
+        "basic" => Vec::new(),
+        "five" => FIVE.to_vec(),
+        "all" => all_plugins(),
+        one => vec![one],
     }
 }
 

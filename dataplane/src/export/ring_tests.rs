@@ -58,7 +58,7 @@ fn fill(batch: &mut Batch, port: u16) {
     let (key, _) = FlowKey::v4([10, 0, 0, 1], [10, 0, 0, 2], port, 53, 17, 0, true);
     let mut plugins = Plugins::default();
     let flow = Flow { packets: [2, 1], bytes: [100, 50], ..Flow::of(key) };
-    (0..BATCH).for_each(|_| batch.push(&flow, 1, &mut plugins));
+    (0..BATCH).for_each(|_| batch.push(&flow, 1, true, &mut plugins));
 }
 
 fn give(end: &mut LaneEnd, batches: u16) {

@@ -452,14 +452,11 @@ fn hand_over(
     stats: &mut CacheStats,
     batch: &mut Batch,
 ) {
-    if last_word {
-        plugins.end(flow, flow.row);
-    }
-    batch.push(flow, reason, plugins);
+    batch.push(flow, reason, last_word, plugins);
     stats.ended[reason as usize] += 1;
     stats.exported_packets += flow.packets_total();
     stats.exported_bytes += flow.bytes[0] + flow.bytes[1];
-    plugins.release(&mut flow.row);
+    plugins.close(&mut flow.row);
 }
 
 /// What is to be done about a packet whose flow was asked for ahead.

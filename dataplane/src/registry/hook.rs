@@ -4,6 +4,7 @@ use crate::plugin::Step;
 
 /// Where in a packet's way a plugin is called.
 #[derive(Clone, Copy)]
+#[repr(u8)]
 pub(crate) enum Hook {
     Create,
     Before,
@@ -11,6 +12,11 @@ pub(crate) enum Hook {
 }
 
 impl Hook {
+    /// The hooks as numbers, for functions that are made for one of them.
+    pub(super) const CREATE: u8 = Hook::Create as u8;
+    pub(super) const BEFORE: u8 = Hook::Before as u8;
+    pub(super) const AFTER: u8 = Hook::After as u8;
+
     /// The plugins that do anything there.
     pub(crate) const fn set(self) -> PluginSet {
         match self {

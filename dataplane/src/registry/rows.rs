@@ -85,6 +85,16 @@ impl Rows {
         self.place(*row, id)
     }
 
+    /// All places of the row, which is taken if the flow has none, and which place is whose; fails as [`Rows::open`] does.
+    #[inline]
+    pub(super) fn open_all(&mut self, row: &mut u32) -> Option<(&mut [u32], &[u8; PluginId::COUNT])> {
+        if *row == NO_ROW {
+            *row = self.free.pop().or_else(|| self.cut())?;
+        }
+        let range = self.range(*row);
+        Some((self.heads.get_mut(range)?, &self.places))
+    }
+
     /// A row that was never taken before.
     fn cut(&mut self) -> Option<u32> {
         let row = self.heads.len() >> self.shift;

@@ -20,6 +20,7 @@ impl Plugin for Vlan {
     type State = ();
 
     const LAYER: Layer = Layer::Stat;
+    const RESIDENT: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;

@@ -8,6 +8,12 @@ use crate::schema::{Field, Record, Schema, Sink};
 use crate::value::{ListRef, Time, Value};
 use std::net::IpAddr;
 
+/// Bytes of a length in its long form.
+const LONG_LENGTH: usize = 3;
+/// Bytes of a basicList before its items: semantic, element, size of an item; and of the element's enterprise.
+const LIST_HEADER: usize = 5;
+const PEN: usize = 4;
+
 /// Where a record's fields are written. Visit Basic first, then each extension, in the order of the schemas given to
 /// [`Packer::add`](super::Packer::add). Fields without an IPFIX element are passed over.
 pub struct DataSink<'b> {
@@ -67,18 +73,6 @@ impl<'b> DataSink<'b> {
         }
     }
 
-    /// Items of one size, for which the room is checked once.
-    #[inline(always)]
-    fn store_all<T, const N: usize>(&mut self, items: &[T], bytes: impl Fn(&T) -> [u8; N]) {
-        match std::mem::take(&mut self.rest).split_at_mut_checked(items.len() * N) {
-            Some((room, rest)) => {
-                room.as_chunks_mut().0.iter_mut().zip(items).for_each(|(to, item)| *to = bytes(item));
-                self.rest = rest;
-            }
-            None => self.overflow = true,
-        }
-    }
-
     /// Variable length: one byte of length below 255, else 255 and two bytes (RFC 7011 section 7).
     #[inline(always)]
     fn store_variable(&mut self, bytes: &[u8]) {
@@ -99,45 +93,83 @@ impl<'b> DataSink<'b> {
         }
     }
 
-    /// A basicList (RFC 6313 section 4.5.1), always with the three-byte length (spec/ipfix.md section 5).
-    #[inline]
+    /// A basicList (RFC 6313 section 4.5.1), always with the three-byte length (spec/ipfix.md section 5). Into each visitor anew: there the
+    /// element and what the items are is known, and all but the length is a constant.
+    #[inline(always)]
     fn store_list(&mut self, element: Element, list: ListRef<'_>) {
         let size = item_size(element, list);
-        let header = if element.pen == 0 { 5 } else { 9 };
+        let header = if element.pen == 0 { LIST_HEADER } else { LIST_HEADER + PEN };
         let length = header + list_len(list) * size;
         self.overflow |= length > usize::from(u16::MAX);
-        let (length, size) = ((length as u16).to_be_bytes(), (size as u16).to_be_bytes());
-        let id = element.id | if element.pen == 0 { 0 } else { ENTERPRISE };
-        let id = id.to_be_bytes();
-        self.store([LONG_FORM, length[0], length[1], SEMANTIC_ALL_OF, id[0], id[1], size[0], size[1]]);
-        if element.pen != 0 {
-            self.store(element.pen.to_be_bytes());
+        match std::mem::take(&mut self.rest).split_at_mut_checked(LONG_LENGTH + length) {
+            Some((room, rest)) => {
+                let (head, items) = room.split_at_mut(LONG_LENGTH + header);
+                let mut head = FixedSink { room: head, at: 0, family: self.family };
+                let [high, low] = (length as u16).to_be_bytes();
+                head.store([LONG_FORM, high, low, SEMANTIC_ALL_OF]);
+                head.store((element.id | if element.pen == 0 { 0 } else { ENTERPRISE }).to_be_bytes());
+                head.store((size as u16).to_be_bytes());
+                if element.pen != 0 {
+                    head.store(element.pen.to_be_bytes());
+                }
+                // Most lists of most flows are empty.
+                if !items.is_empty() {
+                    write_items(items, element, list);
+                }
+                self.rest = rest;
+            }
+            None => self.overflow = true,
         }
-        // Most lists of most flows are empty.
-        if list_len(list) == 0 {
-            return;
-        }
-        match list {
-            ListRef::U8(l) => self.store_slice(l),
-            ListRef::I8(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::U16(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::I16(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::U32(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::I32(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::U64(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::I64(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::F32(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::F64(l) => self.store_all(l, |i| i.to_be_bytes()),
-            ListRef::Mac(l) => self.store_all(l, |i| *i),
-            ListRef::Ip(l) => l.iter().for_each(|i| self.store_ip(element, *i)),
-            // What the element wants is asked once, not for each of thirty times.
-            ListRef::Time(l) => match element.kind {
-                Abstract::DateTimeSeconds => self.store_all(l, |t| (t.secs() as u32).to_be_bytes()),
-                Abstract::DateTimeMicroseconds => self.store_all(l, |t| ntp_micros(*t).to_be_bytes()),
-                Abstract::DateTimeNanoseconds => self.store_all(l, |t| ntp_nanos(*t).to_be_bytes()),
-                _ => self.store_all(l, |t| t.millis().to_be_bytes()),
-            },
-        }
+    }
+}
+
+/// The items of a list, in a room of just their size.
+#[inline(always)]
+fn write_items(room: &mut [u8], element: Element, list: ListRef<'_>) {
+    match list {
+        ListRef::U8(l) => copy_short(room, l),
+        ListRef::I8(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::U16(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::I16(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::U32(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::I32(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::U64(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::I64(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::F32(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::F64(l) => write_all(room, l, |i| i.to_be_bytes()),
+        ListRef::Mac(l) => write_all(room, l, |i| *i),
+        ListRef::Ip(l) if element.kind == Abstract::Ipv6Address => write_all(room, l, |i| ipv6_octets(*i)),
+        ListRef::Ip(l) => write_all(room, l, |i| ipv4_octets(*i)),
+        // What the element wants is asked once, not for each of thirty times.
+        ListRef::Time(l) => match element.kind {
+            Abstract::DateTimeSeconds => write_all(room, l, |t| (t.secs() as u32).to_be_bytes()),
+            Abstract::DateTimeMicroseconds => write_all(room, l, |t| ntp_micros(*t).to_be_bytes()),
+            Abstract::DateTimeNanoseconds => write_all(room, l, |t| ntp_nanos(*t).to_be_bytes()),
+            _ => write_all(room, l, |t| t.millis().to_be_bytes()),
+        },
+    }
+}
+
+#[inline(always)]
+fn write_all<T, const N: usize>(room: &mut [u8], items: &[T], bytes: impl Fn(&T) -> [u8; N]) {
+    room.as_chunks_mut().0.iter_mut().zip(items).for_each(|(to, item)| *to = bytes(item));
+}
+
+/// An address as IPv6: IPv4 is ::ffff:a.b.c.d.
+#[inline(always)]
+fn ipv6_octets(ip: IpAddr) -> [u8; 16] {
+    match ip {
+        IpAddr::V6(a) => a.octets(),
+        IpAddr::V4(a) => a.to_ipv6_mapped().octets(),
+    }
+}
+
+/// An address as IPv4: IPv6 that is not a mapped one is 0.0.0.0.
+#[inline(always)]
+fn ipv4_octets(ip: IpAddr) -> [u8; 4] {
+    match ip {
+        IpAddr::V4(a) => a.octets(),
+        IpAddr::V6(a) => a.to_ipv4_mapped().map_or([0; 4], |a| a.octets()),
     }
 }
 
@@ -182,14 +214,12 @@ trait Room {
         }
     }
 
-    /// An address in the width of the element; a family that does not fit is ::ffff:a.b.c.d or 0.0.0.0.
+    /// An address in the width of the element.
     #[inline(always)]
     fn store_ip(&mut self, element: Element, ip: IpAddr) {
-        match (element.kind, ip) {
-            (Abstract::Ipv6Address, IpAddr::V6(a)) => self.store(a.octets()),
-            (Abstract::Ipv6Address, IpAddr::V4(a)) => self.store(a.to_ipv6_mapped().octets()),
-            (_, IpAddr::V4(a)) => self.store(a.octets()),
-            (_, IpAddr::V6(a)) => self.store(a.to_ipv4_mapped().map_or([0; 4], |a| a.octets())),
+        match element.kind {
+            Abstract::Ipv6Address => self.store(ipv6_octets(ip)),
+            _ => self.store(ipv4_octets(ip)),
         }
     }
 }
@@ -292,6 +322,7 @@ pub(super) const fn width(element: Element, kind: Kind) -> Option<u16> {
     }
 }
 
+#[inline(always)]
 fn list_len(list: ListRef<'_>) -> usize {
     match list {
         ListRef::U8(l) => l.len(),
@@ -310,6 +341,7 @@ fn list_len(list: ListRef<'_>) -> usize {
     }
 }
 
+#[inline(always)]
 fn item_size(element: Element, list: ListRef<'_>) -> usize {
     match list {
         ListRef::U8(_) | ListRef::I8(_) => 1,

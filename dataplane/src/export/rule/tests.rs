@@ -41,7 +41,7 @@ fn flow(told: &Told) -> Flow {
 fn batches(all: &[Told]) -> Vec<Batch> {
     let of = |some: &[Told]| {
         let mut batch = Batch::default();
-        some.iter().for_each(|told| batch.push(&flow(told), 1, &mut Plugins::default()));
+        some.iter().for_each(|told| batch.push(&flow(told), 1, true, &mut Plugins::default()));
         batch
     };
     all.chunks(100).map(of).collect()
