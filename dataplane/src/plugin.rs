@@ -5,16 +5,18 @@ use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
 pub use options::{PluginOption, Takes};
 use record::Record;
-use record::pack::{Pack, Packer, Unpacker};
+use record::pack::{Pack, Unpacker};
 use shelf::Shelf;
 pub(crate) use sides::Sides;
 pub(crate) use slab::{NONE, Slab};
+pub use slots::Slots;
 pub(crate) use text::{Cut, join, put_hex, put_short, put_text};
 
 pub(crate) mod options;
 mod shelf;
 mod sides;
 mod slab;
+mod slots;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
@@ -76,6 +78,10 @@ pub trait Plugin: Sized {
     /// Whether what is kept of a flow lies as it is, not packed: right for a small record that changes with nearly every packet, a waste of
     /// memory for texts. Such a plugin has one slot of a flow at the most.
     const RESIDENT: bool = false;
+    /// Whether the record of a resident plugin is made when the flow ends, by [`complete`](Plugin::complete): until then only the state is
+    /// kept, in which what belongs to a packet can stand together where a record has a list for each field. Such a plugin's hooks ask for
+    /// [`Slots::state`]; it has no use for [`Slot`]s.
+    const LATE: bool = false;
     /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.
     const BY_PORT: bool = false;
     /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
@@ -115,6 +121,15 @@ pub trait Plugin: Sized {
     /// The flow ends: complete the record, or drop it with [`Slots::clear`] (`pre_export`). Not called where the
     /// plugin keeps nothing of the flow.
     fn end(&mut self, _flow: &Flow, _slots: &mut Slots<'_, Self>) {}
+
+    /// Back to the empty state, for a plugin that is [`LATE`](Plugin::LATE); one with a long state that need not be overwritten says so.
+    #[inline(always)]
+    fn renew(state: &mut Self::State) {
+        *state = Self::State::default();
+    }
+
+    /// Makes the record of a plugin that is [`LATE`](Plugin::LATE), an empty one so far.
+    fn complete(_state: &Self::State, _record: &mut Self::Record) {}
 
     /// The record in the original's `text` output: `name="value",...` (spec/process_plugins.md, "text:").
     fn text(record: &Self::Record, out: &mut String);
@@ -169,11 +184,23 @@ impl<P: Plugin> Default for Slot<P> {
     }
 }
 
+impl<P: Plugin> Slot<P> {
+    /// Back to the empty slot.
+    #[inline(always)]
+    fn renew(&mut self) {
+        self.export = true;
+        self.state = P::State::default();
+        self.record.clear();
+    }
+}
+
 /// The slots of one plugin on one lane. What live flows keep lies packed in the lane's [`Slab`]; the pool has one slot to work on,
 /// the desk. From a hook that asks for its slot until the packet is done with, the desk is that flow's. The slots of a plugin that is
 /// [`RESIDENT`](Plugin::RESIDENT) lie on a [`Shelf`] and are worked on where they are.
 pub struct Pool<P: Plugin> {
-    shelf: Shelf<P>,
+    shelf: Shelf<Slot<P>>,
+    /// In place of the shelf, for a plugin that is [`LATE`](Plugin::LATE).
+    states: Shelf<P::State>,
     desk: Slot<P>,
     /// Whose slot lies on the desk.
     owner: Owner,
@@ -207,19 +234,24 @@ impl Owner {
     }
 }
 
-/// A record as it is kept: packed, or still on the desk.
-pub(crate) enum Kept<'a, R> {
+/// A record as it is kept: packed, still on the desk, or not made yet.
+pub(crate) enum Kept<'a, P: Plugin> {
     Packed(&'a [u8]),
-    Open(&'a R),
+    Open(&'a P::Record),
+    Late(&'a P::State),
 }
 
-impl<R: Record> Kept<'_, R> {
+impl<P: Plugin> Kept<'_, P> {
     /// Copies the used bytes into `record`.
     #[inline]
-    pub(crate) fn write(self, record: &mut R) {
+    pub(crate) fn write(self, record: &mut P::Record) {
         match self {
             Kept::Packed(bytes) => record.unpack(&mut Unpacker::new(bytes)),
             Kept::Open(open) => record.assign(open),
+            Kept::Late(state) => {
+                record.clear();
+                P::complete(state, record);
+            }
         }
     }
 }
@@ -236,8 +268,9 @@ impl<P: Plugin> Pool<P> {
 
     /// For `cap` slots.
     pub fn new(cap: usize) -> Pool<P> {
-        let shelf = Shelf::new(if P::RESIDENT { cap } else { 0 });
-        Pool { shelf, desk: Slot::default(), owner: Owner::Nobody, in_use: 0, cap, refused: 0 }
+        let shelf = Shelf::new(if P::RESIDENT && !P::LATE { cap } else { 0 });
+        let states = Shelf::new(if P::LATE { cap } else { 0 });
+        Pool { shelf, states, desk: Slot::default(), owner: Owner::Nobody, in_use: 0, cap, refused: 0 }
     }
 
     /// Slots in use (identity I15: 0 when no flow is live).
@@ -257,9 +290,7 @@ impl<P: Plugin> Pool<P> {
         debug_assert_eq!(self.owner, Owner::Nobody);
         self.count()?;
         self.owner = Owner::New;
-        self.desk.export = true;
-        self.desk.state = P::State::default();
-        self.desk.record.clear();
+        self.desk.renew();
         Some(&mut self.desk)
     }
 
@@ -277,213 +308,13 @@ impl<P: Plugin> Pool<P> {
     /// Asks for a resident slot all of which will be read soon.
     #[inline(always)]
     pub(crate) fn prefetch(&self, at: u32) {
-        self.shelf.prefetch(at);
+        if P::LATE { self.states.prefetch(at) } else { self.shelf.prefetch(at) }
     }
 
     /// Asks for what a packet will probably touch of a resident slot; there may be none.
     #[inline(always)]
     pub(crate) fn prefetch_head(&self, at: u32) {
-        self.shelf.prefetch_head(at);
-    }
-}
-
-/// The slots that one plugin holds of one flow, oldest first. Most plugins hold at most one.
-pub struct Slots<'a, P: Plugin> {
-    pub(crate) pool: &'a mut Pool<P>,
-    pub(crate) slab: &'a mut Slab,
-    /// The first packed slot.
-    pub(crate) head: &'a mut u32,
-}
-
-impl<P: Plugin> Slots<'_, P> {
-    /// The first slot, if there is any.
-    #[inline]
-    pub fn first(&mut self) -> Option<&mut Slot<P>> {
-        if P::RESIDENT {
-            return self.pool.shelf.get_mut(*self.head);
-        }
-        match self.pool.owner {
-            Owner::Chunk(_) => {}
-            Owner::New if *self.head == NONE => {}
-            Owner::New | Owner::Nobody | Owner::Later { .. } => {
-                self.put_away();
-                if *self.head == NONE {
-                    return None;
-                }
-                self.unpack(*self.head);
-                self.pool.owner = Owner::Chunk(*self.head);
-            }
-        }
-        Some(&mut self.pool.desk)
-    }
-
-    /// The first slot, opened if there is none; `None` when the pool is exhausted (counted).
-    #[inline]
-    pub fn first_or_open(&mut self) -> Option<&mut Slot<P>> {
-        if P::RESIDENT {
-            if *self.head == NONE {
-                self.pool.count()?;
-                *self.head = self.pool.shelf.take();
-            }
-            return self.first();
-        }
-        if self.pool.is_open() || *self.head != NONE { self.first() } else { self.pool.open() }
-    }
-
-    /// One more slot at the end of the chain; `None` when the pool is exhausted (counted). Not for resident slots.
-    pub fn push(&mut self) -> Option<&mut Slot<P>> {
-        const { assert!(!P::RESIDENT, "a resident plugin has one slot of a flow") };
-        self.put_away();
-        self.pool.open()
-    }
-
-    /// The oldest slot of which `is_it` says so.
-    pub fn find(&mut self, mut is_it: impl FnMut(&Slot<P>) -> bool) -> Option<&mut Slot<P>> {
-        const { assert!(!P::RESIDENT, "a resident plugin has one slot of a flow") };
-        let mut found = is_it(self.first()?);
-        if !found {
-            self.put_away();
-        }
-        let mut before = *self.head;
-        while !found {
-            let at = if before == NONE { NONE } else { self.slab.next(before) };
-            if at == NONE {
-                return None;
-            }
-            self.unpack(at);
-            found = is_it(&self.pool.desk);
-            // What was only looked at is still packed.
-            self.pool.owner = if found { Owner::Later { at, before } } else { Owner::Nobody };
-            before = at;
-        }
-        Some(&mut self.pool.desk)
-    }
-
-    /// The slot that was asked for last, if it still lies open.
-    pub fn opened(&mut self) -> Option<&mut Slot<P>> {
-        const { assert!(!P::RESIDENT, "a resident slot lies nowhere else") };
-        self.pool.is_open().then_some(&mut self.pool.desk)
-    }
-
-    /// How many slots there are.
-    pub fn count(&self) -> usize {
-        let mut count = usize::from(self.pool.owner == Owner::New);
-        let mut at = *self.head;
-        while at != NONE {
-            count += 1;
-            at = self.slab.next(at);
-        }
-        count
-    }
-
-    /// Whether there is more than one slot.
-    #[inline]
-    pub fn has_several(&self) -> bool {
-        *self.head != NONE && (self.pool.owner == Owner::New || self.slab.next(*self.head) != NONE)
-    }
-
-    /// Counts a record for which the plugin has no place.
-    pub fn refuse(&mut self) {
-        self.pool.refused += 1;
-    }
-
-    /// Gives all slots back: nothing of this plugin is exported.
-    pub fn clear(&mut self) {
-        if P::RESIDENT {
-            let at = std::mem::replace(self.head, NONE);
-            if at != NONE {
-                self.pool.shelf.give(at);
-                self.pool.in_use -= 1;
-            }
-            return;
-        }
-        if self.pool.owner == Owner::New {
-            self.pool.in_use -= 1;
-        }
-        self.pool.owner = Owner::Nobody;
-        while *self.head != NONE {
-            *self.head = self.slab.give(*self.head);
-            self.pool.in_use -= 1;
-        }
-    }
-
-    /// Visits the records to be exported, oldest first.
-    #[inline]
-    pub(crate) fn exported(&self, mut each: impl FnMut(Kept<'_, P::Record>)) {
-        if P::RESIDENT {
-            return match self.pool.shelf.get(*self.head) {
-                Some(slot) if slot.export => each(Kept::Open(&slot.record)),
-                Some(_) | None => {}
-            };
-        }
-        let Slot { export, record, .. } = &self.pool.desk;
-        let mut at = *self.head;
-        while at != NONE {
-            if self.pool.owner.chunk() == at {
-                if *export {
-                    each(Kept::Open(record));
-                }
-            } else if self.slab.mark(at) != 0 {
-                each(Kept::Packed(self.slab.content(at)));
-            }
-            at = self.slab.next(at);
-        }
-        if self.pool.owner == Owner::New && *export {
-            each(Kept::Open(record));
-        }
-    }
-
-    /// Packs what lies on the desk. A record that finds no room in the slab is lost, and counted.
-    #[inline]
-    pub(crate) fn put_away(&mut self) {
-        let (at, before) = match self.pool.owner {
-            Owner::Nobody => return,
-            Owner::New => (None, NONE),
-            Owner::Chunk(at) => (Some(at), NONE),
-            Owner::Later { at, before } => (Some(at), before),
-        };
-        self.pool.owner = Owner::Nobody;
-        let Slot { export, state, record } = &self.pool.desk;
-        let len = state.packed_len() + record.packed_len();
-        let at = match at {
-            Some(at) if self.slab.suits(at, len) => {
-                self.slab.set_mark(at, u8::from(*export));
-                Some(at)
-            }
-            Some(old) => {
-                let next = self.slab.give(old);
-                let new = self.slab.take(len, u8::from(*export));
-                if let Some(new) = new {
-                    self.slab.link(new, next);
-                }
-                let next = new.unwrap_or(next);
-                if before == NONE {
-                    *self.head = next
-                } else {
-                    self.slab.link(before, next)
-                }
-                new
-            }
-            None => self.slab.take(len, u8::from(*export)).inspect(|new| self.slab.append(self.head, *new)),
-        };
-        let Some(at) = at else {
-            self.pool.in_use -= 1;
-            self.pool.refused += 1;
-            return;
-        };
-        let mut out = Packer::new(self.slab.content_mut(at));
-        record.pack(&mut out);
-        state.pack(&mut out);
-    }
-
-    /// Copies a packed slot to the desk; whose it is says the caller.
-    #[inline]
-    fn unpack(&mut self, at: u32) {
-        let mut from = Unpacker::new(self.slab.content(at));
-        let desk = &mut self.pool.desk;
-        desk.export = self.slab.mark(at) != 0;
-        desk.record.unpack(&mut from);
-        desk.state.unpack(&mut from);
+        if P::LATE { self.states.prefetch_head(at) } else { self.shelf.prefetch_head(at) }
     }
 }
 

@@ -9,7 +9,7 @@ pub use crate::plugin::Layer;
 use crate::plugin::{
     Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Step,
 };
-use crate::stat::application::ApplicationRecord;
+use crate::stat::application::{Application, ApplicationRecord};
 use arena::Arena;
 pub(crate) use hook::Hook;
 pub use hook::Wish;
@@ -331,7 +331,7 @@ macro_rules! plugins {
             /// Asks for what packets of these rows' flows will probably change; the rows should have arrived. Plugin by plugin, so that which
             /// one it is does not have to be asked for each packet.
             pub(crate) fn prefetch_resident(&self, rows: &[u32]) {
-                let mut left = self.enabled & RESIDENT;
+                let mut left = self.enabled & RESIDENT & (BEFORE | AFTER);
                 while left != 0 {
                     self.held.prefetch_heads(PluginId::ALL[left.trailing_zeros() as usize], &self.rows, rows);
                     left &= left - 1;
@@ -378,7 +378,8 @@ macro_rules! plugins {
             fn name_application(&mut self, certain: PluginSet, links: &mut Vec<Link>) -> PluginSet {
                 let plugins = PluginId::ALL.iter().copied().filter(|id| certain & id.bit() != 0);
                 let Some(record) = ApplicationRecord::of(plugins) else { return 0 };
-                links.push(Link { id: PluginId::application, at: self.application.add(Kept::Open(&record)) });
+                let at = self.application.add(Kept::<'_, Application>::Open(&record));
+                links.push(Link { id: PluginId::application, at });
                 PluginId::application.bit()
             }
 

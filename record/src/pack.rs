@@ -4,7 +4,7 @@
 //! lists a length and what is used. All that has a fixed size stands first and is copied at places that the compiler knows; behind it come the
 //! used bytes of one text or list after the other. The form is for one run of one program: it has no version and never leaves memory. Packing and
 //! unpacking give the same value back; bytes that were not packed from the same type give some value, never a panic.
-use crate::value::{ListItem, Mac, Time};
+use crate::value::{Mac, Time};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A type with a packed form.
@@ -323,12 +323,12 @@ impl Pack for IpAddr {
 
 /// The items of a list, without their number.
 #[inline(always)]
-pub(crate) fn pack_items<T: ListItem>(items: &[T], out: &mut Packer<'_>) {
+pub(crate) fn pack_items<T: Pack>(items: &[T], out: &mut Packer<'_>) {
     T::pack_all(items, out.room(items.len() * T::PACKED_MAX));
 }
 
 #[inline(always)]
-pub(crate) fn unpack_items<T: ListItem>(items: &mut [T], from: &mut Unpacker<'_>) {
+pub(crate) fn unpack_items<T: Pack>(items: &mut [T], from: &mut Unpacker<'_>) {
     T::unpack_all(items, from.text(items.len() * T::PACKED_MAX));
 }
 

@@ -249,19 +249,21 @@ macro_rules! list_items {
 list_items!(u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, u64 => U64, i64 => I64,
             f32 => F32, f64 => F64, Mac => Mac, Time => Time);
 
-/// Inline list of at most `N` items; what is pushed beyond is not kept.
+/// Inline list of at most `N` items; what is pushed beyond is not kept. A field may be a list of [`ListItem`]s.
+// In this order, so that the length and the first items share a cache line: most lists are short.
 #[derive(Clone, Copy)]
-pub struct List<T: ListItem, const N: usize> {
+#[repr(C)]
+pub struct List<T, const N: usize> {
     len: u16,
     items: [T; N],
 }
 
-impl<T: ListItem, const N: usize> Default for List<T, N> {
+impl<T: Copy + Default, const N: usize> Default for List<T, N> {
     fn default() -> Self {
         List { len: 0, items: [T::default(); N] }
     }
 }
-impl<T: ListItem, const N: usize> List<T, N> {
+impl<T: Copy, const N: usize> List<T, N> {
     /// Appends unless full; answers whether it was taken.
     pub fn push(&mut self, item: T) -> bool {
         let fits = (self.len as usize) < N;
@@ -279,6 +281,12 @@ impl<T: ListItem, const N: usize> List<T, N> {
         room[..taken].copy_from_slice(&items[..taken]);
         self.len += taken as u16;
     }
+    /// Back to the empty list, without touching items.
+    #[inline(always)]
+    pub fn empty(&mut self) {
+        self.len = 0;
+    }
+    #[inline(always)]
     pub fn as_slice(&self) -> &[T] {
         &self.items[..self.len as usize]
     }
@@ -292,12 +300,12 @@ impl<T: ListItem, const N: usize> List<T, N> {
         self.len == 0
     }
 }
-impl<T: ListItem, const N: usize> std::fmt::Debug for List<T, N> {
+impl<T: Copy + std::fmt::Debug, const N: usize> std::fmt::Debug for List<T, N> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.as_slice().fmt(f)
     }
 }
-impl<T: ListItem, const N: usize> PartialEq for List<T, N> {
+impl<T: Copy + PartialEq, const N: usize> PartialEq for List<T, N> {
     fn eq(&self, other: &Self) -> bool {
         self.as_slice() == other.as_slice()
     }
@@ -319,7 +327,7 @@ impl<T: ListItem, const N: usize> Typed for List<T, N> {
 }
 
 /// The number of items, and the items.
-impl<T: ListItem, const N: usize> Pack for List<T, N> {
+impl<T: Copy + Pack, const N: usize> Pack for List<T, N> {
     const PACKED_MAX: usize = 2 + N * T::PACKED_MAX;
     const FIXED: usize = 2;
     #[inline(always)]

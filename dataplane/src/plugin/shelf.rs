@@ -1,34 +1,31 @@
 //! Slots that lie as they are, for what changes with nearly every packet: to pack and unpack them each time would cost more than what is
 //! done with them.
-use super::{NONE, Plugin, Slot};
-use record::Record;
+use super::NONE;
 
-/// The slots of one plugin on one lane, at places that stay theirs. Memory is touched as live flows need it, and used again.
-pub(super) struct Shelf<P: Plugin> {
-    slots: Vec<Slot<P>>,
+/// What one plugin keeps of flows on one lane, at places that stay theirs. Memory is touched as live flows need it, and used again.
+pub(super) struct Shelf<T> {
+    slots: Vec<T>,
     free: Vec<u32>,
 }
 
-impl<P: Plugin> Shelf<P> {
+impl<T: Default> Shelf<T> {
     /// With address space for `cap` slots.
-    pub(super) fn new(cap: usize) -> Shelf<P> {
+    pub(super) fn new(cap: usize) -> Shelf<T> {
         let mut slots = Vec::with_capacity(cap);
         sys::advise_huge(slots.spare_capacity_mut());
         Shelf { slots, free: Vec::with_capacity(cap) }
     }
 
-    /// The place of an empty slot.
+    /// The place of an empty slot; `renew` makes one that was used before empty.
     #[inline]
-    pub(super) fn take(&mut self) -> u32 {
+    pub(super) fn take(&mut self, renew: impl FnOnce(&mut T)) -> u32 {
         let Some(at) = self.free.pop() else {
-            self.slots.push(Slot::default());
+            self.slots.push(T::default());
             // Fits: there are fewer slots than flows, which are numbered in 32 bits.
             return self.slots.len() as u32 - 1;
         };
         if let Some(slot) = self.get_mut(at) {
-            slot.export = true;
-            slot.state = P::State::default();
-            slot.record.clear();
+            renew(slot);
         }
         at
     }
@@ -40,13 +37,13 @@ impl<P: Plugin> Shelf<P> {
 
     /// The slot at a place; there is none at [`NONE`].
     #[inline(always)]
-    pub(super) fn get(&self, at: u32) -> Option<&Slot<P>> {
+    pub(super) fn get(&self, at: u32) -> Option<&T> {
         debug_assert!(self.slots.len() < NONE as usize);
         self.slots.get(at as usize)
     }
 
     #[inline(always)]
-    pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut Slot<P>> {
+    pub(super) fn get_mut(&mut self, at: u32) -> Option<&mut T> {
         self.slots.get_mut(at as usize)
     }
 
@@ -62,9 +59,9 @@ impl<P: Plugin> Shelf<P> {
     #[inline(always)]
     pub(super) fn prefetch_head(&self, at: u32) {
         const LINE: usize = 64;
-        let from = at as usize * size_of::<Slot<P>>();
+        let from = at as usize * size_of::<T>();
         sys::prefetch_far(self.slots.as_ptr(), from);
-        if size_of::<Slot<P>>() > LINE {
+        if size_of::<T>() > LINE {
             sys::prefetch_far(self.slots.as_ptr(), from + LINE);
         }
     }

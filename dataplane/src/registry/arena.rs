@@ -1,6 +1,6 @@
 //! The extension records of a batch by their type.
 use crate::batch::ROOM;
-use crate::plugin::Kept;
+use crate::plugin::{Kept, Plugin};
 use record::Record;
 
 /// Records of one type in a batch: room for a batch is taken with the first one, memory is touched as it is used, and used again.
@@ -17,7 +17,7 @@ impl<R: Record> Default for Arena<R> {
 
 impl<R: Record> Arena<R> {
     #[inline]
-    pub(super) fn add(&mut self, kept: Kept<'_, R>) -> u32 {
+    pub(super) fn add<P: Plugin<Record = R>>(&mut self, kept: Kept<'_, P>) -> u32 {
         if self.used == self.records.len() {
             self.records.reserve(ROOM.saturating_sub(self.records.len()));
             self.records.push(R::default());

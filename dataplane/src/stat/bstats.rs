@@ -4,8 +4,7 @@
 //! direction are listed.
 use crate::face::Face;
 use crate::flow::Flow;
-use crate::packet::Direction;
-use crate::plugin::{Context, Layer, OptionError, Plugin, Sides, Slot, Slots, Step, join};
+use crate::plugin::{Context, Layer, OptionError, Plugin, Sides, Slots, Step, join};
 use record::element::cesnet;
 use record::{List, Time, record};
 use std::fmt::Write;
@@ -52,15 +51,25 @@ pub struct Burst {
 
 record::packed!(Burst { packets: u32, bytes: u32, start: Time, stop: Time });
 
+/// The bursts of one direction.
+#[derive(Default)]
+pub struct Bursts {
+    open: Burst,
+    over: List<Burst, BURSTS_MAX>,
+}
+
+record::packed!(Bursts { open: Burst, over: List<Burst, BURSTS_MAX> });
+
 impl Plugin for Bstats {
     type Record = BstatsRecord;
-    type State = Sides<Burst>;
+    type State = Sides<Bursts>;
 
     const LAYER: Layer = Layer::Stat;
     const BEFORE: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
     const RESIDENT: bool = true;
+    const LATE: bool = true;
 
     fn new(options: &[&str], _face: Face) -> Result<Self, OptionError> {
         OptionError::unless_empty(options)?;
@@ -68,17 +77,17 @@ impl Plugin for Bstats {
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        if let Some(slot) = slots.first_or_open() {
-            see(ctx, slot);
+        if let Some(sides) = slots.state_or_open() {
+            sides.of(ctx.direction).see(ctx);
         }
         Step::More
     }
 
     fn before(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
         if ctx.packet.packet.payload_wire > 0
-            && let Some(slot) = slots.first()
+            && let Some(sides) = slots.state()
         {
-            see(ctx, slot);
+            sides.of(ctx.direction).see(ctx);
         }
         Step::More
     }
@@ -87,10 +96,29 @@ impl Plugin for Bstats {
         if flow.packets_total() <= u64::from(PACKETS_MIN) {
             return slots.clear();
         }
-        let Some(slot) = slots.first() else { return };
-        for direction in [Direction::Forward, Direction::Reverse] {
-            let burst = std::mem::take(slot.state.of(direction));
-            keep(&mut slot.record, direction, burst);
+        if let Some(sides) = slots.state() {
+            sides.forward.close();
+            sides.reverse.close();
+        }
+    }
+
+    fn renew(sides: &mut Sides<Bursts>) {
+        sides.forward.renew();
+        sides.reverse.renew();
+    }
+
+    fn complete(Sides { forward, reverse }: &Sides<Bursts>, r: &mut BstatsRecord) {
+        for burst in forward.over.as_slice() {
+            r.packets.push(burst.packets);
+            r.bytes.push(burst.bytes);
+            r.start.push(burst.start);
+            r.stop.push(burst.stop);
+        }
+        for burst in reverse.over.as_slice() {
+            r.packets_rev.push(burst.packets);
+            r.bytes_rev.push(burst.bytes);
+            r.start_rev.push(burst.start);
+            r.stop_rev.push(burst.stop);
         }
     }
 
@@ -121,42 +149,42 @@ impl std::fmt::Display for Seconds {
     }
 }
 
-fn see(ctx: &Context<'_, '_>, slot: &mut Slot<Bstats>) {
-    let (at, bytes) = (ctx.packet.packet.at, ctx.packet.packet.payload_wire.into());
-    if bytes == 0 {
-        return;
+impl Bursts {
+    fn see(&mut self, ctx: &Context<'_, '_>) {
+        let (at, bytes) = (ctx.packet.packet.at, ctx.packet.packet.payload_wire.into());
+        if bytes == 0 {
+            return;
+        }
+        let burst = &mut self.open;
+        // A packet from before the last one goes on, too.
+        if burst.packets > 0 && at.0 < burst.stop.0.saturating_add(PAUSE_NS) {
+            burst.packets = burst.packets.saturating_add(1);
+            burst.bytes = burst.bytes.saturating_add(bytes);
+            burst.stop = at;
+            return;
+        }
+        self.close();
+        self.open = Burst { packets: 1, bytes, start: at, stop: at };
     }
-    let burst = slot.state.of(ctx.direction);
-    // A packet from before the last one goes on, too.
-    if burst.packets > 0 && at.0 < burst.stop.0.saturating_add(PAUSE_NS) {
-        burst.packets = burst.packets.saturating_add(1);
-        burst.bytes = burst.bytes.saturating_add(bytes);
-        burst.stop = at;
-        return;
-    }
-    let over = std::mem::replace(burst, Burst { packets: 1, bytes, start: at, stop: at });
-    keep(&mut slot.record, ctx.direction, over);
-}
 
-/// Lists what was a burst, while there is room.
-fn keep(r: &mut BstatsRecord, direction: Direction, burst: Burst) {
-    if burst.packets < PACKETS_MIN {
-        return;
+    /// Lists what was a burst, while there is room.
+    fn close(&mut self) {
+        let burst = std::mem::take(&mut self.open);
+        if burst.packets >= PACKETS_MIN {
+            self.over.push(burst);
+        }
     }
-    let (packets, bytes, start, stop) = match direction {
-        Direction::Forward => (&mut r.packets, &mut r.bytes, &mut r.start, &mut r.stop),
-        Direction::Reverse => (&mut r.packets_rev, &mut r.bytes_rev, &mut r.start_rev, &mut r.stop_rev),
-    };
-    packets.push(burst.packets);
-    bytes.push(burst.bytes);
-    start.push(burst.start);
-    stop.push(burst.stop);
+
+    fn renew(&mut self) {
+        self.open = Burst::default();
+        self.over.empty();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::Direction::{Forward, Reverse};
+    use crate::packet::Direction::{self, Forward, Reverse};
     use crate::packet::protocol::UDP;
     use crate::plugin::testing::{Harness, frame};
 

@@ -5,9 +5,7 @@ use super::bstats::Seconds;
 use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView, protocol, tcp};
-use crate::plugin::{
-    Context, Layer, OptionError, Plugin, PluginOption, Sides, Slot, Slots, Step, Takes, join, options,
-};
+use crate::plugin::{Context, Layer, OptionError, Plugin, PluginOption, Sides, Slots, Step, Takes, join, options};
 use record::element::cesnet;
 use record::{List, Time, record};
 
@@ -46,15 +44,37 @@ pub struct Segment {
 
 record::packed!(Segment { seen: bool, sequence: u32, acknowledged: u32, len: u16, flags: u8 });
 
+/// A packet that is listed, in 12 bytes: the time lies in two halves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Listed {
+    at_high: u32,
+    at_low: u32,
+    len: u16,
+    flags: u8,
+    direction: i8,
+}
+
+record::packed!(Listed { at_high: u32, at_low: u32, len: u16, flags: u8, direction: i8 });
+
+/// The packets of a flow so far, in one list: a packet changes one cache line.
+#[derive(Default)]
+pub struct Seen {
+    list: List<Listed, PACKETS_MAX>,
+    last: Sides<Segment>,
+}
+
+record::packed!(Seen { list: List<Listed, PACKETS_MAX>, last: Sides<Segment> });
+
 impl Plugin for Pstats {
     type Record = PstatsRecord;
-    type State = Sides<Segment>;
+    type State = Seen;
 
     const LAYER: Layer = Layer::Stat;
     const AFTER: bool = true;
     const ENDS: bool = true;
     const PAYLOAD_ONLY: bool = false;
     const RESIDENT: bool = true;
+    const LATE: bool = true;
     const OPTIONS: &'static [PluginOption] = &[
         PluginOption {
             short: "i",
@@ -83,8 +103,8 @@ impl Plugin for Pstats {
     }
 
     fn create(&mut self, ctx: &Context<'_, '_>, slots: &mut Slots<'_, Self>) -> Step {
-        if let Some(slot) = slots.first_or_open() {
-            self.see(ctx, slot);
+        if let Some(seen) = slots.state_or_open() {
+            self.see(ctx, seen);
         }
         Step::More
     }
@@ -93,14 +113,28 @@ impl Plugin for Pstats {
         if ctx.packet.packet.payload_wire == 0 && !self.empty_too && !self.skip_repeated {
             return Step::More;
         }
-        let Some(slot) = slots.first() else { return Step::More };
-        self.see(ctx, slot);
-        if slot.record.lengths.len() == PACKETS_MAX { Step::Done } else { Step::More }
+        let Some(seen) = slots.state() else { return Step::More };
+        self.see(ctx, seen);
+        if seen.list.len() == PACKETS_MAX { Step::Done } else { Step::More }
     }
 
     fn end(&mut self, flow: &Flow, slots: &mut Slots<'_, Self>) {
         if is_lone_syn(flow) {
             slots.clear();
+        }
+    }
+
+    fn renew(seen: &mut Seen) {
+        seen.list.empty();
+        seen.last = Sides::default();
+    }
+
+    fn complete(seen: &Seen, r: &mut PstatsRecord) {
+        for listed in seen.list.as_slice() {
+            r.lengths.push(listed.len);
+            r.times.push(listed.time());
+            r.flags.push(listed.flags);
+            r.directions.push(listed.direction);
         }
     }
 
@@ -123,13 +157,13 @@ pub(super) fn is_lone_syn(flow: &Flow) -> bool {
 }
 
 impl Pstats {
-    fn see(&self, ctx: &Context<'_, '_>, slot: &mut Slot<Self>) {
-        let (p, r) = (ctx.packet.packet, &mut slot.record);
+    fn see(&self, ctx: &Context<'_, '_>, seen: &mut Seen) {
+        let p = ctx.packet.packet;
         if self.skip_repeated
             && let Some(segment) = segment(&ctx.packet)
         {
-            let last = slot.state.of(ctx.direction);
-            if repeats(&segment, last) && !r.lengths.is_empty() {
+            let last = seen.last.of(ctx.direction);
+            if repeats(&segment, last) && !seen.list.is_empty() {
                 return;
             }
             *last = segment;
@@ -137,10 +171,19 @@ impl Pstats {
         if p.payload_wire == 0 && !self.empty_too {
             return;
         }
-        r.lengths.push(p.payload_wire);
-        r.times.push(p.at);
-        r.flags.push(p.tcp_flags);
-        r.directions.push(if ctx.direction == Direction::Forward { 1 } else { -1 });
+        seen.list.push(Listed {
+            at_high: (p.at.0 >> 32) as u32,
+            at_low: p.at.0 as u32,
+            len: p.payload_wire,
+            flags: p.tcp_flags,
+            direction: if ctx.direction == Direction::Forward { 1 } else { -1 },
+        });
+    }
+}
+
+impl Listed {
+    fn time(&self) -> Time {
+        Time(u64::from(self.at_high) << 32 | u64::from(self.at_low))
     }
 }
 

@@ -11,6 +11,7 @@ use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
 use crate::schema::Schema;
 use std::ops::Range;
 
+mod data;
 mod room;
 use room::Room;
 
@@ -194,20 +195,20 @@ impl Packer {
         self.mark_old_templates(export_time_secs);
         self.send_templates(export_time_secs, emit);
         self.send_announcements(export_time_secs, emit);
-        // The buffer is moved out so that its bytes can be lent while templates change; it comes back below.
-        let mut message = std::mem::take(&mut self.message);
-        loop {
-            let records = self.fill_message(&mut message, which.clone(), export_time_secs);
-            if records == 0 {
-                break;
+        // Buffers are moved out so that their bytes can be lent while templates change; they come back below.
+        while let Some((at, is_alone)) = self.next_waiting(which.clone()) {
+            if is_alone {
+                let records = self.templates[at].waiting;
+                let (mut message, length) = self.templates[at].lend();
+                self.send_first_known(&mut message[..length], records, export_time_secs, emit);
+                self.templates[at].give_back(message);
+            } else {
+                let mut message = std::mem::take(&mut self.message);
+                let records = self.fill_message(&mut message, which.clone());
+                self.send_first_known(&mut message, records, export_time_secs, emit);
+                self.message = message;
             }
-            if self.fresh {
-                self.send_templates(export_time_secs, emit);
-                self.write_header(&mut message, export_time_secs);
-            }
-            self.send_data(&mut message, records, export_time_secs, emit);
         }
-        self.message = message;
     }
 
     /// All templates are sent again by the next flush.
@@ -248,9 +249,10 @@ impl Packer {
     #[inline]
     fn append(&mut self, at: usize, family: Family, fill: &impl Fn(&mut DataSink<'_>)) -> bool {
         let template = &mut self.templates[at];
-        let mut sink = DataSink::new(&mut template.set[template.used..], family);
+        let fields = u32::from(template.fields);
+        let mut sink = DataSink::new(template.room(), family);
         fill(&mut sink);
-        debug_assert_eq!(sink.fields(), u32::from(template.fields), "fill must visit exactly the schemas of its key");
+        debug_assert_eq!(sink.fields(), fields, "fill must visit exactly the schemas of its key");
         let Some(bytes) = sink.finish() else { return false };
         template.used += bytes;
         template.waiting += 1;
@@ -431,44 +433,6 @@ impl Packer {
     }
 
     /// Moves waiting sets into a message, newest template first, as long as they fit; answers their records.
-    fn fill_message(&mut self, message: &mut Vec<u8>, which: Range<usize>, now_secs: u32) -> u32 {
-        message.clear();
-        message.resize(MESSAGE_HEADER, 0);
-        let mut records = 0;
-        for t in self.templates[which].iter_mut().rev() {
-            if t.waiting > 0 && message.len() + t.used <= usize::from(self.config.mtu) {
-                message.extend_from_slice(t.data_set());
-                records += t.waiting;
-                t.empty();
-            }
-        }
-        self.write_header(message, now_secs);
-        records
-    }
-
-    fn send_data(
-        &mut self,
-        message: &mut [u8],
-        records: u32,
-        now_secs: u32,
-        emit: &mut impl FnMut(Message<'_>) -> Fate,
-    ) {
-        let holds = Holds::Flows;
-        let mut fate = emit(Message { bytes: message, holds, records, options: 0 });
-        if fate == Fate::Restarted {
-            self.reset_session();
-            self.send_templates(now_secs, emit);
-            self.write_header(message, now_secs);
-            fate = emit(Message { bytes: message, holds, records, options: 0 });
-            if fate == Fate::Restarted {
-                self.reset_session();
-            }
-        }
-        if fate == Fate::Sent {
-            self.sequence = self.sequence.wrapping_add(records);
-        }
-    }
-
     /// The message header (RFC 7011 section 3.1) over the first 16 bytes.
     fn write_header(&self, message: &mut [u8], export_time_secs: u32) {
         let length = message.len() as u16;
