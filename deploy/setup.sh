@@ -41,6 +41,7 @@ need=(
     /usr/lib/python3/dist-packages/mongomock=python3-mongomock
     /usr/lib/python3/dist-packages/bson=python3-bson
     /usr/include/librdkafka/rdkafka.h=librdkafka-dev
+    /usr/include/openssl/ssl.h=libssl-dev
 )
 
 PATH=$PATH:/usr/sbin:/sbin

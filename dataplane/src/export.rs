@@ -86,7 +86,8 @@ pub struct Books {
     pub skipped: u64,
     /// Connections that were opened again.
     pub reconnects: u64,
-    /// Records that a collector acknowledged and may not have read, because it reset the connection: at most so many.
+    /// Records that a collector may not have read, at most so many: it acknowledged them and reset the connection; or, over DTLS, it was away when
+    /// the session that they went by was renewed.
     pub unconfirmed: u64,
     /// Records that went through the spool of this output.
     pub spool: Option<SpoolBooks>,

@@ -1,7 +1,7 @@
 //! Targets as people write them on a command line.
 use clap::ValueEnum;
 use dataplane::export::Peer;
-use dataplane::export::ipfix::{IpfixConfig, Target};
+use dataplane::export::ipfix::{IpfixConfig, Target, Transport};
 use dataplane::export::netflow::Version;
 use dataplane::export::spool::SpoolConfig;
 use dataplane::lane::Share;
@@ -10,7 +10,7 @@ use std::path::Path;
 mod kafka;
 pub(crate) use kafka::kafka;
 
-/// IPFIX's assigned ports, without and with TLS.
+/// IPFIX's assigned ports, without and with TLS or DTLS.
 pub(crate) const IPFIX_PORT: u16 = 4739;
 pub(crate) const IPFIX_TLS_PORT: u16 = 4740;
 /// The port that most collectors of NetFlow listen at.
@@ -19,13 +19,14 @@ pub(crate) const NETFLOW_PORT: u16 = 2055;
 /// LZ4 looks so many messages of full length back, as ipfixprobe's does.
 pub(crate) const LZ4_MTUS: u32 = 3;
 
-/// `[udp://|tcp://|tls://]HOST[:PORT]`; UDP, port 4739 and for TLS 4740 if not said. IPv6 addresses stand in brackets.
+/// `[udp://|tcp://|tls://|dtls://]HOST[:PORT]`; UDP, port 4739 and for TLS and DTLS 4740 if not said. IPv6 addresses stand in brackets.
 pub(crate) fn collector(text: &str) -> Result<Target, String> {
     match text.split_once("://") {
         Some(("tcp", rest)) => peer(rest, IPFIX_PORT).map(Target::Tcp),
         Some(("udp", rest)) => peer(rest, IPFIX_PORT).map(Target::Udp),
         Some(("tls", rest)) => peer(rest, IPFIX_TLS_PORT).map(Target::Tls),
-        Some((other, _)) => Err(format!("unknown transport '{other}', use udp://, tcp:// or tls://")),
+        Some(("dtls", rest)) => peer(rest, IPFIX_TLS_PORT).map(Target::Dtls),
+        Some((other, _)) => Err(format!("unknown transport '{other}', use udp://, tcp://, tls:// or dtls://")),
         None => peer(text, IPFIX_PORT).map(Target::Udp),
     }
 }
@@ -69,16 +70,22 @@ pub(crate) fn collectors(
         Collectors::Share => Ok((0..).zip(targets).map(shared).collect()),
         Collectors::Failover if of < 2 => Ok(targets.iter().cloned().map(config).collect()),
         Collectors::Failover => {
-            let tls = matches!(targets.first(), Some(Target::Tls(_)));
-            let peers = targets.iter().map(|target| match target {
-                Target::Tcp(peer) if !tls => Ok(peer.clone()),
-                Target::Tls(peer) if tls => Ok(peer.clone()),
-                Target::Tcp(_) | Target::Tls(_) => {
-                    Err("failover is for collectors with TLS or without, not for both".into())
+            let kept = |target: &Target| match target {
+                Target::Tcp(peer) => Ok((peer.clone(), Transport::Tcp)),
+                Target::Tls(peer) => Ok((peer.clone(), Transport::Tls)),
+                Target::Dtls(peer) => Ok((peer.clone(), Transport::Dtls)),
+                other => {
+                    Err(format!("failover is for collectors over TCP or DTLS, {other} never says that it is away"))
                 }
-                other => Err(format!("failover is for collectors over TCP, {other} never says that it is away")),
-            });
-            Ok(vec![config(Target::Failover { peers: peers.collect::<Result<_, String>>()?, tls })])
+            };
+            let (peers, over): (Vec<Peer>, Vec<Transport>) =
+                targets.iter().map(kept).collect::<Result<Vec<_>, String>>()?.into_iter().unzip();
+            match over[..] {
+                [over, ref others @ ..] if others.iter().all(|other| *other == over) => {
+                    Ok(vec![config(Target::Failover { peers, over })])
+                }
+                _ => Err("failover is for collectors over one transport: TCP, TLS or DTLS, not for several".into()),
+            }
         }
     }
 }
@@ -121,6 +128,7 @@ mod tests {
         assert_eq!(collector("udp://[::1]:99"), Ok(Target::Udp(at("::1", 99))));
         assert_eq!(collector("tcp://h:1"), Ok(Target::Tcp(at("h", 1))));
         assert_eq!(collector("tls://h"), Ok(Target::Tls(at("h", 4740))));
+        assert_eq!(collector("dtls://[::1]"), Ok(Target::Dtls(at("::1", 4740))));
         for bad in ["h:0", "h:x", "sctp://h", ":99", ""] {
             assert!(collector(bad).is_err(), "{bad}");
         }
@@ -135,14 +143,18 @@ mod tests {
         assert_eq!(shares(Collectors::Copy), [Share::WHOLE; 2]);
         assert_eq!(shares(Collectors::Share), [Share::new(0, 2), Share::new(1, 2)].map(Option::unwrap_or_default));
         let mut one = of(Collectors::Failover).expect("fine");
-        assert_eq!(one[0].target, Target::Failover { peers: vec![at("a", 4739), at("b", 4739)], tls: false });
+        assert_eq!(one[0].target, Target::Failover { peers: vec![at("a", 4739), at("b", 4739)], over: Transport::Tcp });
         spool(&mut one, Path::new("/s"), 1);
         let folder = one[0].spool.as_ref().map(|spool| spool.folder.clone());
         assert_eq!((one.len(), folder), (1, Some("/s/tcp_a_4739_or_b_4739".into())));
         let udp = [targets[0].clone(), collector("b").expect("fine")];
         assert!(collectors(Collectors::Failover, &udp, config).is_err_and(|e| e.contains("udp b:4739")));
         let both = [targets[0].clone(), collector("tls://b").expect("fine")];
-        assert!(collectors(Collectors::Failover, &both, config).is_err_and(|e| e.contains("not for both")));
+        assert!(collectors(Collectors::Failover, &both, config).is_err_and(|e| e.contains("not for several")));
+        let dtls: Vec<_> = ["dtls://a", "dtls://b"].into_iter().map(|t| collector(t).expect("fine")).collect();
+        let stands_in = collectors(Collectors::Failover, &dtls, config).expect("fine");
+        let peers = vec![at("a", 4740), at("b", 4740)];
+        assert_eq!(stands_in[0].target, Target::Failover { peers, over: Transport::Dtls });
     }
 
     #[test]

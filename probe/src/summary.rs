@@ -94,7 +94,7 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         note(b.reconnects, "reconnects");
         note(
             b.unconfirmed,
-            "records at most were acknowledged and may not have been read: the collector reset the connection",
+            "records at most may not have been read: the collector reset the connection, or was gone without a word",
         );
         note(b.unheard, "records were published while no client was connected");
         note(b.skipped, "records were missed by slow or leaving clients");

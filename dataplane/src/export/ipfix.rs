@@ -1,4 +1,4 @@
-//! IPFIX over UDP, TCP and TLS, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
+//! IPFIX over UDP, TCP, TLS and DTLS, and to a file (RFC 7011; behaviour of the original: spec/ipfix.md sections 1 to 4).
 use crate::batch::{Batch, FlowRecord};
 use crate::export::spool::SpoolConfig;
 use crate::export::{Books, Exporter, OpenError, Peer, RecordDrop};
@@ -11,6 +11,11 @@ use wire::Wire;
 
 mod delivery;
 mod dialing;
+#[cfg(feature = "dtls")]
+mod dtls;
+#[cfg(not(feature = "dtls"))]
+#[path = "ipfix/without_dtls.rs"]
+mod dtls;
 mod encoder;
 mod link;
 mod numbers;
@@ -20,13 +25,14 @@ mod wire;
 pub use encoder::Encoder;
 pub(super) use encoder::last_of_each;
 pub use tls::TlsFiles;
-pub use wire::Target;
+pub use wire::{Target, Transport};
 
 /// What an IPFIX output is told at start; the defaults are the original's, but for `flushes_all`.
 #[derive(Clone, Debug)]
 pub struct IpfixConfig {
     pub target: Target,
-    /// Largest message in bytes, above 16; template messages may be larger, as in the original.
+    /// Largest message in bytes, above 16; template messages may be larger, as in the original. With DTLS the largest content of a datagram, hence
+    /// messages of 37 bytes less, templates included.
     pub mtu: u16,
     /// Whether a record longer than `mtu` goes in a message of its own; the original loses it. Not with `lz4`, which looks back only so far.
     pub sends_alone: bool,
@@ -46,8 +52,10 @@ pub struct IpfixConfig {
     pub spool: Option<SpoolConfig>,
     /// Compresses what goes over TCP as ipfixprobe does, looking so many bytes back; ipfixcol2 knows it.
     pub lz4: Option<u32>,
-    /// Of targets with TLS.
+    /// Of targets with TLS or DTLS.
     pub tls: TlsFiles,
+    /// Seconds after which an association of DTLS is ended and another begun, which shows whether the collector is there; 0 = never.
+    pub dtls_lifetime_secs: u32,
     /// What is said besides flows, as options records; nothing in the ipfixprobe face.
     pub options: Option<Options>,
     /// The flows that go to this collector.
@@ -71,10 +79,30 @@ impl Default for IpfixConfig {
             spool: None,
             lz4: None,
             tls: TlsFiles::default(),
+            dtls_lifetime_secs: DTLS_LIFETIME_SECS,
             options: None,
             share: Share::WHOLE,
             verbose: false,
         }
+    }
+}
+
+impl IpfixConfig {
+    /// Checks what can be known without opening anything.
+    ///
+    /// # Errors
+    /// Messages of that size cannot be, or this program was built without DTLS.
+    pub fn check(&self) -> Result<(), OpenError> {
+        let least = MTU_MIN + self.overhead();
+        if self.mtu < least {
+            return Err(OpenError::Config(format!("ipfix: mtu {} is too small, the least is {least}", self.mtu)));
+        }
+        if self.target.is_dtls() && !dtls::IS_BUILT_IN { Err(wire::without_dtls()) } else { Ok(()) }
+    }
+
+    /// Bytes of a datagram that are not the message's.
+    fn overhead(&self) -> u16 {
+        if self.target.is_dtls() { dtls::OVERHEAD } else { 0 }
     }
 }
 
@@ -100,6 +128,9 @@ pub struct Interface {
 /// Smallest useful mtu: a message header, a set header and one byte.
 pub const MTU_MIN: u16 = 32;
 
+/// How long a collector over DTLS may be away before it is noticed, if it goes without a word.
+pub const DTLS_LIFETIME_SECS: u32 = 300;
+
 /// Largest messages: by their length field (RFC 7011 section 3.1), and by what one datagram holds behind its headers over IPv4.
 const MESSAGE_MAX: u16 = u16::MAX;
 const DATAGRAM_MAX: u16 = u16::MAX - 20 - 8;
@@ -117,18 +148,19 @@ pub struct IpfixExporter {
 impl IpfixExporter {
     /// Opens the target; a collector that cannot be reached is an error.
     pub fn open(config: IpfixConfig, now_secs: u64) -> Result<IpfixExporter, OpenError> {
-        if config.mtu < MTU_MIN {
-            return Err(OpenError::Config(format!("ipfix: mtu {} is too small, the least is {MTU_MIN}", config.mtu)));
-        }
+        config.check()?;
         let wire = Wire::open(&config)?;
+        let is_dtls = config.target.is_dtls();
         let refresh = if matches!(config.target, Target::Udp(_)) { config.template_refresh_secs } else { 0 };
         let alone_max = match config.target {
             _ if !config.sends_alone || config.lz4.is_some() => 0,
             Target::Udp(_) => DATAGRAM_MAX,
-            Target::Tcp(_) | Target::Tls(_) | Target::Failover { .. } | Target::File(_) => MESSAGE_MAX,
+            _ if is_dtls => dtls::MESSAGE_MAX,
+            _ => MESSAGE_MAX,
         };
         let packing = PackerConfig {
-            mtu: config.mtu,
+            mtu: config.mtu - config.overhead(),
+            mtu_limits_templates: is_dtls,
             alone_max,
             flushes_all: config.flushes_all,
             domain: config.domain,

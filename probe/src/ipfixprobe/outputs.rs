@@ -79,8 +79,8 @@ fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
         return Err("ipfix: Compression (c) is not supported with udp (u)".into());
     }
     let tls = config.tls.authority.is_some();
-    if certificate.is_some() != key.is_some() || !tls && (key.is_some() || config.tls.name.is_some()) || tls && udp {
-        return Err("ipfix: TLS is over TCP and wants tls-ca; tls-cert and tls-key go together".into());
+    if certificate.is_some() != key.is_some() || !tls && (key.is_some() || config.tls.name.is_some()) {
+        return Err("ipfix: TLS wants tls-ca; tls-cert and tls-key go together".into());
     }
     config.tls.identity = certificate.zip(key);
     let port = port.unwrap_or(if tls { IPFIX_TLS_PORT } else { IPFIX_PORT });
@@ -88,12 +88,11 @@ fn ipfix(args: &PluginArgs<'_>) -> Result<Vec<IpfixConfig>, String> {
     let targets: Vec<Target> = match file {
         Some(path) => vec![Target::File(path)],
         None => {
-            let target = if udp {
-                Target::Udp
-            } else if tls {
-                Target::Tls
-            } else {
-                Target::Tcp
+            let target = match (udp, tls) {
+                (true, true) => Target::Dtls,
+                (true, false) => Target::Udp,
+                (false, true) => Target::Tls,
+                (false, false) => Target::Tcp,
             };
             let targets = hosts.split(',').map(|host| host_of(host.trim(), port).map(target));
             targets.collect::<Result<_, _>>().map_err(|e| format!("ipfix: {e}"))?

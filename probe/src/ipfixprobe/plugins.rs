@@ -82,7 +82,7 @@ known! {
         "F" / "file" "PATH" "write the messages to a file (Sonda's own)";
         "co" / "collectors" "copy|share|failover" "what several hosts are: each gets all flows, each its share, or the next stands in (Sonda's own)";
         "sp" / "spool" "FOLDER" "keep on disk what a collector over TCP does not take (Sonda's own)";
-        "ta" / "tls-ca" "FILE" "TLS, with CAs that must vouch for the collector (PEM); default port 4740 then (Sonda's own)";
+        "ta" / "tls-ca" "FILE" "TLS, and with udp DTLS: CAs that must vouch for the collector (PEM); default port 4740 then (Sonda's own)";
         "tc" / "tls-cert" "FILE" "certificate for collectors that ask for one (Sonda's own)";
         "tk" / "tls-key" "FILE" "its key (Sonda's own)";
         "tn" / "tls-name" "NAME" "name in the collector's certificate, default its host (Sonda's own)";

@@ -6,7 +6,7 @@ use crate::xdp_switches::XdpSwitches;
 use clap::{Parser, ValueEnum};
 use dataplane::capture::RssConfig;
 use dataplane::export::Peer;
-use dataplane::export::ipfix::Target;
+use dataplane::export::ipfix::{DTLS_LIFETIME_SECS, Target};
 use dataplane::export::kafka::KafkaConfig;
 use dataplane::export::netflow::{V5_SAMPLING_MAX, Version};
 use dataplane::flow::TimeoutRules;
@@ -167,32 +167,35 @@ pub(super) struct Process {
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Output")]
 pub(super) struct Output {
-    /// Send IPFIX to [udp://|tcp://|tls://]HOST[:PORT]; may be repeated
+    /// Send IPFIX to [udp://|tcp://|tls://|dtls://]HOST[:PORT]; may be repeated. DTLS is for builds with the feature dtls
     #[arg(long, value_name = "COLLECTOR", value_parser = collector)]
     pub(super) ipfix: Vec<Target>,
     /// What several --ipfix are: each gets all flows; each gets its share, told by the two addresses; or the next stands in when one over
-    /// TCP is away
+    /// TCP or DTLS is away
     #[arg(long, value_enum, default_value_t = Collectors::Copy)]
     pub(super) collectors: Collectors,
-    /// Keep on disk what an IPFIX collector over TCP does not take, in this folder, and send it in order when the collector is back, also by a
+    /// Keep on disk what an IPFIX collector over TCP or DTLS does not take, in this folder, and send it in order when the collector is back, also by a
     /// later run
     #[arg(long, value_name = "FOLDER")]
     pub(super) spool: Option<PathBuf>,
     /// Disk that the spool of a collector may take; then its oldest records go
     #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..=1 << 24))]
     pub(super) spool_size: u64,
-    /// CAs, one of which must vouch for tls:// collectors (PEM); without it those that the system trusts
+    /// CAs, one of which must vouch for tls:// and dtls:// collectors (PEM); without it those that the system trusts
     #[arg(long, value_name = "FILE", requires = "ipfix")]
     pub(super) tls_ca: Option<PathBuf>,
-    /// Certificate that tls:// collectors are shown if they ask for one, with those between it and the CA (PEM)
+    /// Certificate that tls:// and dtls:// collectors are shown if they ask for one, with those between it and the CA (PEM)
     #[arg(long, value_name = "FILE", requires_all = ["ipfix", "tls_key"])]
     pub(super) tls_cert: Option<PathBuf>,
     /// Key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub(super) tls_key: Option<PathBuf>,
-    /// Name that the certificates of tls:// collectors must have; without it their host's
+    /// Name that the certificates of tls:// and dtls:// collectors must have; without it their host's
     #[arg(long, value_name = "NAME", requires = "ipfix")]
     pub(super) tls_name: Option<String>,
+    /// End the association with a dtls:// collector after so long and begin another, which shows whether it is still there; 0: never
+    #[arg(long, value_name = "SECONDS", default_value_t = DTLS_LIFETIME_SECS, requires = "ipfix")]
+    pub(super) dtls_lifetime: u32,
     /// Compress what goes to IPFIX collectors over TCP by LZ4, in the form of ipfixprobe that ipfixcol2 reads
     #[arg(long, requires = "ipfix")]
     pub(super) lz4: bool,

@@ -52,7 +52,7 @@ pub(super) fn open(args: &Args, inputs: &[Source], stop: &Stop) -> Result<Vec<Bo
 /// # Errors
 /// The option that cannot be used, and why.
 pub(super) fn check(args: &Args) -> Result<(), OpenError> {
-    ipfix(args, &[])?;
+    ipfix(args, &[])?.iter().try_for_each(|config| config.check().map_err(of_option))?;
     sampling(args)?;
     kafka(args).try_for_each(|config| config.check().map_err(of_option))?;
     args.output.unirec.iter().try_for_each(|text| interface(text).map(drop))
@@ -100,6 +100,7 @@ pub(super) fn base(args: &Args, options: Option<&Options>, target: Target) -> Ip
         dir,
         lz4,
         tls,
+        dtls_lifetime_secs: args.output.dtls_lifetime,
         options: options.cloned(),
         retry_secs: 5,
         ..IpfixConfig::default()

@@ -1,5 +1,5 @@
-//! IPFIX over TCP to a collector that may go away, or to the next one: a message is kept until the collector's kernel has acknowledged it
-//! (SIOCOUTQ), and sent again in the next session if it has not.
+//! IPFIX over TCP or DTLS to a collector that may go away, or to the next one: a message is kept until the collector's kernel has acknowledged
+//! it (SIOCOUTQ), and sent again in the next session if it has not.
 //!
 //! Sessions begin with all templates and count sequence numbers from 0 (RFC 7011 section 3.1); both are written here, when a message leaves.
 //! What cannot leave waits in order: in a [`Spool`], or without one in 4 MiB of memory. Messages of an earlier run have templates of
@@ -7,6 +7,9 @@
 //!
 //! An acknowledged message is in the collector's socket. A collector that ends with bytes unread resets the connection, and how many those
 //! were nobody says: at most its receive buffer, which is told as `unconfirmed`. One that has read all ends without a reset.
+//!
+//! Over DTLS nobody acknowledges: a message is kept until no refusal of it is to be expected (`dtls.rs`), and a session ends after its lifetime, so that
+//! a collector that is away without a word is noticed. What went to it in that session is `unconfirmed` then.
 use super::dialing::{Dialing, Far, Progress};
 use crate::export::spool::{Block, Spool};
 use crate::export::{Books, Loss, OpenError, Peer, RecordDrop};
@@ -45,6 +48,10 @@ pub(super) struct Delivery {
     state: State,
     sessions: u64,
     unconfirmed: u64,
+    /// Over datagrams: after how long templates are sent again.
+    repeat: Option<Duration>,
+    /// Records of a session that was ended for its age, until the next one shows that the collector was there.
+    unproved: Option<u64>,
     losses: Vec<Loss>,
     /// Why the latest attempt to connect failed.
     refusal: Option<io::Error>,
@@ -58,7 +65,13 @@ enum State {
 }
 
 impl Delivery {
-    pub(super) fn new(peers: Vec<Far>, spool: Option<Spool>, run: u64, verbose: bool) -> Delivery {
+    pub(super) fn new(
+        peers: Vec<Far>,
+        spool: Option<Spool>,
+        run: u64,
+        repeat: Option<Duration>,
+        verbose: bool,
+    ) -> Delivery {
         let waiting = match spool {
             Some(spool) => Waiting::Disk(Box::new(spool)),
             None => Waiting::Memory { messages: VecDeque::new(), bytes: 0 },
@@ -73,6 +86,8 @@ impl Delivery {
             state: State::Down { retry: Instant::now(), wait: RETRY_MIN },
             sessions: 0,
             unconfirmed: 0,
+            repeat,
+            unproved: None,
             losses: Vec::new(),
             refusal: None,
             verbose,
@@ -87,7 +102,7 @@ impl Delivery {
             let first = matches!(self.state, State::Down { .. }) && self.at == 0;
             if let Some(cause) = self.refusal.take_if(|_| first) {
                 let Peer { host, port } = self.peers[0].peer.clone();
-                return Err(OpenError::Connect { host, port, transport: "TLS", cause });
+                return Err(OpenError::Connect { host, port, transport: self.peers[0].transport.name(), cause });
             }
             std::thread::sleep(Duration::from_millis(1));
             self.pump(0);
@@ -124,12 +139,21 @@ impl Delivery {
         let end = Instant::now() + TICK_BUDGET;
         while Instant::now() < end {
             let more = self.pump(CATCH_UP);
-            if self.waiting.is_empty() || !matches!(self.state, State::Up(_)) {
-                break;
-            }
-            if !more {
+            let paced = match &mut self.state {
+                // Its answers are a look away: the next tick may be seconds away.
+                State::Dialing(..) if self.peers[self.at].is_unreliable() => true,
+                State::Up(session) if !self.waiting.is_empty() => session.link.is_unreliable(),
+                _ => break,
+            };
+            if paced || !more {
                 std::thread::sleep(Duration::from_millis(1));
             }
+        }
+        if let (Some(every), State::Up(session)) = (self.repeat, &mut self.state)
+            && session.run == self.run
+            && self.waiting.is_empty()
+        {
+            session.repeat(&self.templates, every);
         }
     }
 
@@ -150,7 +174,8 @@ impl Delivery {
         match std::mem::replace(&mut self.state, State::Down { retry: Instant::now(), wait: RETRY_MAX }) {
             State::Up(session) if session.window.is_empty() => session.link.close(),
             State::Up(session) => self.take_back(session),
-            _ => {}
+            // Nobody knows.
+            _ => self.unconfirmed += self.unproved.take().unwrap_or(0),
         }
         match &mut self.waiting {
             Waiting::Disk(spool) => {
@@ -211,7 +236,12 @@ impl Delivery {
                 self.broken(&io::Error::new(io::ErrorKind::TimedOut, "nothing was acknowledged for 30 s"));
                 return false;
             }
+            if session.link.retire() {
+                self.renew();
+                continue;
+            }
             let wanted = self.waiting.next_run().unwrap_or(self.run);
+            catch_up = catch_up.min(session.link.in_a_row());
             if session.run != wanted && session.window.is_empty() {
                 let State::Up(session) = self.redial(Duration::ZERO) else { return false };
                 session.link.close();
@@ -249,7 +279,8 @@ impl Delivery {
         match dialing.look(&mut self.peers[self.at]) {
             Progress::NotYet => {}
             Progress::Connected(link) => {
-                self.sessions += 1;
+                // One that only shows that the collector is there is no other connection.
+                self.sessions += u64::from(self.unproved.take().is_none());
                 let run = self.waiting.next_run().unwrap_or(self.run);
                 say(self.verbose, &self.peers[self.at].peer, "connected, templates go first");
                 self.state = State::Up(Session::new(link, run));
@@ -263,10 +294,15 @@ impl Delivery {
         say(self.verbose, peer, &format!("cannot connect: {why}"));
         // One that is away comes back; one that nobody vouches for does not.
         if why.kind() == io::ErrorKind::InvalidData {
-            let trouble = Some(format!("tls {peer}: {why}"));
+            let trouble = Some(format!("{} {peer}: {why}", self.peers[self.at].transport));
             self.losses.push(Loss { reason: RecordDrop::Down, records: 0, trouble });
         }
         self.refusal = Some(why);
+        if let Some(unproved) = self.unproved.take() {
+            self.unconfirmed += unproved;
+            let trouble = Some(format!("{peer}: it was away when its session had to be renewed"));
+            self.losses.push(Loss { reason: RecordDrop::Down, records: 0, trouble });
+        }
         self.at = (self.at + 1) % self.peers.len();
         // Between the collectors of a list there is no wait; after a round of them there is.
         let round = self.at == 0;
@@ -291,10 +327,20 @@ impl Delivery {
             session.progress = Instant::now();
             session.read_maybe(&sent);
             self.arrived[self.at] += u64::from(sent.records);
+            session.arrived += u64::from(sent.records);
             if let (Origin::Spool(mark), Waiting::Disk(spool)) = (&sent.origin, &mut self.waiting) {
                 spool.arrived(*mark, sent.records.into());
             }
         }
+    }
+
+    /// Ends a session that is old enough, so that the next one shows whether the collector is there.
+    fn renew(&mut self) {
+        self.confirm();
+        let State::Up(session) = self.redial(Duration::ZERO) else { return };
+        self.unproved = Some(session.arrived);
+        session.link.close();
+        self.dial();
     }
 
     fn broken(&mut self, why: &io::Error) {
@@ -306,7 +352,9 @@ impl Delivery {
         if why.kind() == io::ErrorKind::ConnectionReset {
             self.unconfirmed += session.unread.iter().map(|(_, records)| u64::from(*records)).sum::<u64>();
         }
-        self.lose(RecordDrop::Down, 0, Some(format!("tcp {}: {why}", self.peers[self.at].peer)));
+        let far = &self.peers[self.at];
+        let trouble = format!("{} {}: {why}", far.transport, far.peer);
+        self.lose(RecordDrop::Down, 0, Some(trouble));
         self.at = (self.at + 1) % self.peers.len();
         self.take_back(session);
     }

@@ -1,7 +1,9 @@
 //! Connecting without waiting: a collector that does not answer, or whose name nobody knows, costs the output nothing but its messages'
 //! time on disk.
-use super::link::Link;
+use super::dtls::DtlsClient;
+use super::link::{Link, Stream};
 use super::tls::TlsClient;
+use super::wire::Transport;
 use crate::export::Peer;
 use crate::export::peer::Lookup;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -12,15 +14,26 @@ use std::time::{Duration, Instant};
 
 /// Patience with the resolver, with each of a name's addresses, and with a handshake of TLS.
 const STEP_MAX: Duration = Duration::from_secs(5);
+/// Patience with a handshake of DTLS: its first datagram is sent again after 1, 3 and 7 s (RFC 6347 section 4.2.4.1).
+const DTLS_MAX: Duration = Duration::from_secs(10);
 /// Addresses of a name that are tried.
 const ADDRESSES_MAX: usize = 16;
 
 /// A collector that is dialed, and how.
 pub(super) struct Far {
     pub(super) peer: Peer,
+    pub(super) transport: Transport,
     lookup: Lookup,
-    tls: Option<TlsClient>,
+    way: Way,
     lz4: Option<u32>,
+}
+
+/// How messages get to a collector.
+#[derive(Clone)]
+pub(super) enum Way {
+    Tcp,
+    Tls(TlsClient),
+    Dtls(DtlsClient),
 }
 
 /// An attempt to reach a collector.
@@ -45,13 +58,46 @@ pub(super) enum Progress {
 }
 
 impl Far {
-    pub(super) fn new(peer: Peer, tls: Option<TlsClient>, lz4: Option<u32>) -> Far {
-        Far { lookup: Lookup::new(peer.clone()), peer, tls, lz4 }
+    pub(super) fn new(peer: Peer, way: Way, lz4: Option<u32>) -> Far {
+        let transport = match way {
+            Way::Tcp => Transport::Tcp,
+            Way::Tls(_) => Transport::Tls,
+            Way::Dtls(_) => Transport::Dtls,
+        };
+        Far { lookup: Lookup::new(peer.clone()), peer, transport, way, lz4 }
+    }
+
+    /// Begins to connect.
+    fn socket(&self, address: SocketAddr) -> io::Result<Socket> {
+        let (kind, protocol) = match self.way {
+            Way::Tcp | Way::Tls(_) => (Type::STREAM, Protocol::TCP),
+            Way::Dtls(_) => (Type::DGRAM, Protocol::UDP),
+        };
+        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+        socket.set_nonblocking(true)?;
+        match socket.connect(&address.into()) {
+            Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
+            _ => Ok(socket),
+        }
     }
 
     fn link(&self, socket: Socket) -> io::Result<Link> {
-        let tls = self.tls.as_ref().map(|tls| tls.begin(&self.peer)).transpose()?;
-        Link::new(socket.into(), self.lz4, tls)
+        let tls = match &self.way {
+            Way::Dtls(dtls) => return Ok(Link::Datagrams(Box::new(dtls.begin(&self.peer, socket.into())?))),
+            Way::Tls(tls) => Some(tls.begin(&self.peer)?),
+            Way::Tcp => None,
+        };
+        Stream::new(socket.into(), self.lz4, tls).map(Link::Stream)
+    }
+
+    /// Whether nobody says what arrives.
+    pub(super) fn is_unreliable(&self) -> bool {
+        self.transport == Transport::Dtls
+    }
+
+    /// Patience with one step.
+    fn step_max(&self) -> Duration {
+        if self.is_unreliable() { DTLS_MAX } else { STEP_MAX }
     }
 }
 
@@ -69,7 +115,7 @@ impl Dialing {
                 Ok(Some(link)) => return Progress::Connected(link),
                 Ok(None) if matches!(self.step, Step::Next) => {}
                 Ok(None) if std::mem::discriminant(&self.step) != before => continue,
-                Ok(None) if self.since.elapsed() < STEP_MAX => return Progress::NotYet,
+                Ok(None) if self.since.elapsed() < far.step_max() => return Progress::NotYet,
                 Ok(None) => self.give_up(io::ErrorKind::TimedOut.into()),
                 Err(why) => self.give_up(why),
             }
@@ -77,7 +123,7 @@ impl Dialing {
                 let Some(address) = self.addresses.pop_front() else {
                     return Progress::Failed(std::mem::replace(&mut self.last, io::ErrorKind::NotConnected.into()));
                 };
-                match begin(address) {
+                match far.socket(address) {
                     Ok(socket) => self.go_on(Step::Socket(socket)),
                     Err(why) => self.give_up(why),
                 }
@@ -116,14 +162,5 @@ impl Dialing {
     fn give_up(&mut self, why: io::Error) {
         self.last = why;
         self.go_on(Step::Next);
-    }
-}
-
-fn begin(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    match socket.connect(&address.into()) {
-        Err(e) if e.raw_os_error() != Some(libc::EINPROGRESS) => Err(e),
-        _ => Ok(socket),
     }
 }

@@ -1,7 +1,8 @@
-//! The transport under an IPFIX session: UDP, TCP with reconnect, or a file.
+//! The transport under an IPFIX session: UDP, TCP with reconnect, sessions that are kept, or a file.
 use super::IpfixConfig;
 use super::delivery::Delivery;
-use super::dialing::Far;
+use super::dialing::{Far, Way};
+use super::dtls::DtlsClient;
 use super::link::closed;
 use super::tls::TlsClient;
 use crate::export::datagrams::Datagrams;
@@ -23,13 +24,54 @@ pub enum Target {
     Tcp(Peer),
     /// TLS over TCP.
     Tls(Peer),
-    /// The first of these that can be reached over TCP, or TLS, then the next when that one goes.
+    /// DTLS over UDP, in builds with the feature `dtls`.
+    Dtls(Peer),
+    /// The first of these that can be reached, then the next when that one goes.
     Failover {
         peers: Vec<Peer>,
-        tls: bool,
+        over: Transport,
     },
     /// Messages back to back (RFC 5655 without its options records).
     File(PathBuf),
+}
+
+/// What a session that is kept goes over: one whose end is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    Tcp,
+    Tls,
+    Dtls,
+}
+
+impl Transport {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Transport::Tcp => "TCP",
+            Transport::Tls => "TLS",
+            Transport::Dtls => "DTLS",
+        }
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name().to_ascii_lowercase())
+    }
+}
+
+impl Target {
+    /// Whether it is reached by DTLS.
+    pub(super) fn is_dtls(&self) -> bool {
+        matches!(self, Target::Dtls(_) | Target::Failover { over: Transport::Dtls, .. })
+    }
+}
+
+/// What a target with DTLS is told by builds without it.
+pub(super) fn without_dtls() -> OpenError {
+    OpenError::Config(
+        "ipfix: this sonda was built without DTLS: install libssl-dev and build it with `cargo build --release --features dtls`"
+            .into(),
+    )
 }
 
 impl fmt::Display for Target {
@@ -38,9 +80,10 @@ impl fmt::Display for Target {
             Target::Udp(peer) => write!(f, "udp {peer}"),
             Target::Tcp(peer) => write!(f, "tcp {peer}"),
             Target::Tls(peer) => write!(f, "tls {peer}"),
-            Target::Failover { peers, tls } => {
+            Target::Dtls(peer) => write!(f, "dtls {peer}"),
+            Target::Failover { peers, over } => {
                 let peers: Vec<String> = peers.iter().map(Peer::to_string).collect();
-                write!(f, "{} {}", if *tls { "tls" } else { "tcp" }, peers.join(" or "))
+                write!(f, "{over} {}", peers.join(" or "))
             }
             Target::File(path) => write!(f, "file {}", path.display()),
         }
@@ -85,28 +128,38 @@ impl Wire {
     pub(super) fn open(config: &IpfixConfig) -> Result<Wire, OpenError> {
         let IpfixConfig { target, retry_secs, verbose, .. } = config;
         let (retry_secs, verbose) = (*retry_secs, *verbose);
-        if config.lz4.is_some() && matches!(target, Target::Udp(_) | Target::File(_)) {
+        if config.lz4.is_some() && (matches!(target, Target::Udp(_) | Target::File(_)) || target.is_dtls()) {
             return Err(OpenError::Config(format!("LZ4 is for collectors over TCP, not for {target}")));
         }
-        let (peers, tls) = match (target, &config.spool) {
-            (Target::Tcp(peer), Some(_)) => (vec![peer.clone()], false),
-            (Target::Tls(peer), _) => (vec![peer.clone()], true),
-            (Target::Failover { peers, tls }, _) => (peers.clone(), *tls),
+        let (peers, over) = match (target, &config.spool) {
+            (Target::Tcp(peer), Some(_)) => (vec![peer.clone()], Transport::Tcp),
+            (Target::Tls(peer), _) => (vec![peer.clone()], Transport::Tls),
+            (Target::Dtls(peer), _) => (vec![peer.clone()], Transport::Dtls),
+            (Target::Failover { peers, over }, _) => (peers.clone(), *over),
             (_, Some(_)) => {
                 return Err(OpenError::Config(
-                    "a spool is for collectors over TCP: UDP never says that one is away".into(),
+                    "a spool is for collectors over TCP or DTLS: UDP never says that one is away".into(),
                 ));
             }
-            _ => (Vec::new(), false),
+            _ => (Vec::new(), Transport::Tcp),
         };
         if !peers.is_empty() {
-            let tls = tls.then(|| TlsClient::open(&config.tls)).transpose()?;
-            let fars = peers.into_iter().map(|peer| Far::new(peer, tls.clone(), config.lz4)).collect();
+            let way = match over {
+                Transport::Tcp => Way::Tcp,
+                Transport::Tls => Way::Tls(TlsClient::open(&config.tls)?),
+                Transport::Dtls => {
+                    let lifetime = Duration::from_secs(config.dtls_lifetime_secs.into());
+                    Way::Dtls(DtlsClient::open(&config.tls, config.mtu, lifetime)?)
+                }
+            };
+            let fars = peers.into_iter().map(|peer| Far::new(peer, way.clone(), config.lz4)).collect();
             // Two runs are never at the same nanosecond.
             let run = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
             let spool = config.spool.clone().map(|spool| Spool::open(spool, run)).transpose()?;
-            let mut delivery = Delivery::new(fars, spool, run, verbose);
-            if matches!(target, Target::Tls(_)) && config.spool.is_none() {
+            let repeat = Duration::from_secs(config.template_refresh_secs.into());
+            let repeat = Some(repeat).filter(|repeat| target.is_dtls() && !repeat.is_zero());
+            let mut delivery = Delivery::new(fars, spool, run, repeat, verbose);
+            if matches!(target, Target::Tls(_) | Target::Dtls(_)) && config.spool.is_none() {
                 delivery.reach()?;
             }
             return Ok(Wire::Kept(Box::new(delivery)));
@@ -126,7 +179,9 @@ impl Wire {
                     verbose,
                 }))
             }
-            Target::Tls(_) | Target::Failover { .. } => Err(OpenError::Config("no collector is named".into())),
+            Target::Tls(_) | Target::Dtls(_) | Target::Failover { .. } => {
+                Err(OpenError::Config("no collector is named".into()))
+            }
             Target::File(path) => {
                 let file = File::create(path)
                     .map_err(|cause| OpenError::Create { path: path.display().to_string(), cause })?;

@@ -66,6 +66,7 @@ fn every_key_of_the_reference() {
             ("lz4", ""),
             ("tls_ca", ""),
             ("tls_name", ""),
+            ("dtls_lifetime", ""),
         ];
         let beside =
             beside.iter().find(|(name, _)| *name == key).map(|(_, with)| format!("ipfix = [\"tls://h\"]\n{with}"));
@@ -228,7 +229,9 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[output]\nipfix = [\"a\", \"http://b\"]\n",
-            &["[ERROR] p.toml:4:15: ipfix = \"http://b\": unknown transport 'http', use udp://, tcp:// or tls://"],
+            &[
+                "[ERROR] p.toml:4:15: ipfix = \"http://b\": unknown transport 'http', use udp://, tcp://, tls:// or dtls://",
+            ],
         ),
         ("[storage]\nflows = 0\n", &["[ERROR] p.toml:4:1: flows 0 is out of range, use 1 to 1073741824"]),
         ("filter = \"nonsense !\"\n", &["[ERROR] p.toml:3:1: filter: filter `nonsense !`"]),

@@ -110,7 +110,7 @@ pub(super) const KEYS: &[Key] = &[
     key(
         "ipfix",
         Takes::Words,
-        "Send IPFIX to these, each [udp://|tcp://|tls://]HOST[:PORT]",
+        "Send IPFIX to these, each [udp://|tcp://|tls://|dtls://]HOST[:PORT]",
         Shown::Example(r#"["udp://127.0.0.1:4739"]"#),
     ),
     key("ipfix_file", Takes::Text, "Write IPFIX messages to a file", Shown::Example(r#""networks.ipfix""#)),

@@ -3,7 +3,7 @@ use crate::export::ipfix::link::Link;
 use crate::export::spool::Mark;
 use record::ipfix::{Decoder, Limits};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A collector that acknowledges nothing for so long is left.
 const STALL: Duration = Duration::from_secs(30);
@@ -22,12 +22,15 @@ pub(super) struct Session {
     sequence: u32,
     /// Counts the options records in messages without flows.
     reader: Decoder,
-    /// Templates of this run that were sent.
+    /// Templates of this run that were sent, and when all of them were.
     told: usize,
+    told_at: Instant,
     /// Template messages of an earlier run that were sent.
     told_earlier: Vec<Vec<u8>>,
     /// What has not been acknowledged, in order.
     pub(super) window: VecDeque<Sent>,
+    /// Records that were acknowledged.
+    pub(super) arrived: u64,
     /// Ends and records of what was acknowledged last.
     pub(super) unread: VecDeque<(u64, u32)>,
     /// When something was acknowledged last.
@@ -57,8 +60,10 @@ impl Session {
             sequence: 0,
             reader: Decoder::new(LIMITS),
             told: 0,
+            told_at: Instant::now(),
             told_earlier: Vec::new(),
             window: VecDeque::new(),
+            arrived: 0,
             unread: VecDeque::new(),
             progress: Instant::now(),
         }
@@ -69,6 +74,21 @@ impl Session {
         let from = self.told;
         self.told = templates.len();
         templates[from..].iter().for_each(|message| self.push(message, 0, Origin::Preface));
+    }
+
+    /// Sends the templates of this run again if that was so long ago: over datagrams nobody says whether they arrived.
+    pub(super) fn repeat(&mut self, templates: &[Vec<u8>], every: Duration) {
+        if self.told_at.elapsed() >= every {
+            self.told_at = Instant::now();
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32);
+            for message in &templates[..self.told] {
+                let mut message = message.clone();
+                if let Some(time) = message.get_mut(EXPORT_TIME) {
+                    time.copy_from_slice(&now.to_be_bytes());
+                }
+                self.push(&message, 0, Origin::Preface);
+            }
+        }
     }
 
     /// Sends a message that waited.
@@ -117,7 +137,8 @@ impl Session {
     }
 }
 
-/// Where the sequence number stands in a message.
+/// Where the time of a message stands in it, seconds, and the sequence number (RFC 7011 section 3.1).
+const EXPORT_TIME: std::ops::Range<usize> = 4..8;
 const SEQUENCE: std::ops::Range<usize> = 8..12;
 
 /// Whether two messages say the same, whenever they were sent.
