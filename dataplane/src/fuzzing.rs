@@ -15,12 +15,13 @@ use crate::capture::fuzzing as capture;
 use crate::export::{rule, spool};
 use crate::packet::fuzzing as packet;
 use crate::registry;
+use crate::stat::osquery::answer;
 use record::fuzzing::Target;
 
 /// The targets of this crate.
 pub const TARGETS: &[Target] = &joined();
 
-const STAGES: [Target; 13] = [
+const STAGES: [Target; 14] = [
     ("pcap", capture::fuzz_pcap),
     ("pcapng", capture::fuzz_pcapng),
     ("packet", packet::fuzz_decode),
@@ -34,6 +35,7 @@ const STAGES: [Target; 13] = [
     ("lane", lane::fuzz_lane),
     ("spool_segment", spool::fuzz_segment),
     ("rule", rule::fuzzing::fuzz_rule),
+    ("osquery_answer", answer::fuzz_answer),
 ];
 
 const fn joined() -> [Target; STAGES.len() + registry::TARGETS.len()] {

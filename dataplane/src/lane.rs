@@ -11,8 +11,8 @@ use crate::flow::offload::{Lending, OffloadStats};
 use crate::flow::{Cache, CacheConfig, CacheStats, FlowKey};
 use crate::packet::decode::{DecodeConfig, decode_layers, decode_usual, warm};
 use crate::packet::{Fragment, Packet, PacketDrop, Tunnels};
-use crate::plugin::OptionError;
-use crate::registry::{PluginId, Plugins};
+use crate::plugin::{Aides, OptionError};
+use crate::registry::{Note, PluginId, Plugins};
 use record::{Ledger, Time};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct LaneConfig {
     pub fragments: Option<FragmentConfig>,
     /// Plugins with their options, in the order in which their fields are exported.
     pub plugins: Vec<(PluginId, Vec<String>)>,
+    /// What was opened for them.
+    pub aides: Aides,
     /// Stop after this many decoded packets, those of other lanes included; 0 = no limit.
     pub packets_max: u64,
     /// The packets that are this lane's, when others read the same capture.
@@ -64,6 +66,7 @@ impl Default for LaneConfig {
             split: false,
             fragments: Some(FragmentConfig::default()),
             plugins: Vec::new(),
+            aides: Aides::default(),
             packets_max: 0,
             share: Share::WHOLE,
             duplicates: None,
@@ -115,6 +118,8 @@ pub struct LaneReport {
     pub plugin_slots: usize,
     /// Extension records that found their pool exhausted.
     pub refused: Vec<(PluginId, u64)>,
+    /// What plugins counted beside their records.
+    pub notes: Vec<Note>,
 }
 
 impl LaneReport {
@@ -132,6 +137,12 @@ impl LaneReport {
             match self.refused.iter_mut().find(|(mine, _)| mine == id) {
                 Some((_, sum)) => *sum += n,
                 None => self.refused.push((*id, *n)),
+            }
+        }
+        for note in &other.notes {
+            match self.notes.iter_mut().find(|mine| (mine.id, mine.what) == (note.id, note.what)) {
+                Some(mine) => mine.count += note.count,
+                None => self.notes.push(*note),
             }
         }
     }
@@ -201,6 +212,7 @@ impl Lane {
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
             plugins.enable(*id, &options, config.face(), flows)?;
         }
+        plugins.attach(&config.aides);
         Ok(Lane {
             decode: DecodeConfig { face: config.face(), split: config.split, seed, tunnels: config.tunnels },
             cache: Cache::new(config.cache, plugins).map_err(|cause| LaneError::Memory { flows, cause })?,
@@ -305,6 +317,7 @@ impl Lane {
             live: self.cache.live(),
             plugin_slots: self.cache.plugins().in_use(),
             refused: self.cache.plugins().refused(),
+            notes: self.cache.plugins().notes(),
         }
     }
 

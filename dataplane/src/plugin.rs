@@ -3,7 +3,7 @@ use crate::face::Face;
 use crate::flow::Flow;
 use crate::packet::{Direction, PacketView};
 use crate::registry::PluginId;
-pub use options::{PluginOption, Takes};
+pub use options::{OptionError, PluginOption, Takes};
 use record::Record;
 use record::pack::{Pack, Unpacker};
 use shelf::Shelf;
@@ -82,6 +82,10 @@ pub trait Plugin: Sized {
     /// kept, in which what belongs to a packet can stand together where a record has a list for each field. Such a plugin's hooks ask for
     /// [`Slots::state`]; it has no use for [`Slot`]s.
     const LATE: bool = false;
+    /// Whether the plugin is on only where its name is said, not as one of `all`: it does more than look at packets.
+    const BY_NAME_ONLY: bool = false;
+    /// What it counts beside its records: words for what becomes of flows, lower-case letters each. They only grow.
+    const NOTES: &'static [&'static str] = &[];
     /// Whether [`may_use`](Plugin::may_use) says anything: the plugin goes by ports.
     const BY_PORT: bool = false;
     /// Whether [`may_begin`](Plugin::may_begin) says anything: the plugin goes by content, on any port.
@@ -103,6 +107,9 @@ pub trait Plugin: Sized {
 
     /// Reads the options given after the plugin's name, `name[=value]` each.
     fn new(options: &[&str], face: Face) -> Result<Self, OptionError>;
+
+    /// Gives it what was opened for it before privileges were given up. Called once, if at all.
+    fn attach(&mut self, _aides: &Aides) {}
 
     /// The first packet of a flow, already counted (`post_create` of the original). Like the other hooks not called where
     /// [`may_begin`](Plugin::may_begin) says no.
@@ -139,34 +146,25 @@ pub trait Plugin: Sized {
         true
     }
 
+    /// How many flows the word of [`NOTES`](Plugin::NOTES) at this place is true of.
+    fn note(&self, _at: usize) -> u64 {
+        0
+    }
+
     /// What a person wants to know of the record, in a few words; nothing if the record says too little or too much for a table.
     fn summary(_record: &Self::Record, _out: &mut String) {}
+}
+
+/// What plugins have beside packets. It is opened once for all lanes, when the run may still open things.
+#[derive(Clone, Debug, Default)]
+pub struct Aides {
+    /// Who asks osqueryi; without it nobody is asked.
+    pub osquery: Option<crate::stat::osquery::Desk>,
 }
 
 /// Natively a plugin that goes by content is done with a flow of which it keeps nothing after so many packets, both directions and
 /// empty ones together. Each record of a flow that was cut has the budget anew.
 pub const INSPECTED_MAX: u64 = 64;
-
-/// A plugin option that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum OptionError {
-    #[error("invalid option {0}")]
-    Unknown(String),
-    #[error("missing argument for option {0}")]
-    MissingValue(String),
-    #[error("invalid argument for option {0}: {1}")]
-    BadValue(String, String),
-}
-
-impl OptionError {
-    /// For the many plugins that have no options.
-    pub fn unless_empty(options: &[&str]) -> Result<(), OptionError> {
-        match options.first() {
-            None => Ok(()),
-            Some(o) => Err(OptionError::Unknown((*o).to_string())),
-        }
-    }
-}
 
 /// What one plugin keeps of one flow, as its hooks see it: the exported record and its private state. Between packets it is packed.
 // In this order, so that state, which more packets touch than the whole of a long record, is what a prefetch of the first lines brings.

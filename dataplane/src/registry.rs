@@ -7,7 +7,7 @@ use crate::face::Face;
 use crate::flow::Flow;
 pub use crate::plugin::Layer;
 use crate::plugin::{
-    Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Step,
+    Aides, Context, INSPECTED_MAX, Kept, NONE, OptionError, Plugin, PluginInfo, PluginOption, Pool, Slab, Step,
 };
 use crate::stat::application::{Application, ApplicationRecord};
 use arena::Arena;
@@ -36,6 +36,14 @@ pub(crate) type Folded = u32;
 #[inline(always)]
 pub(crate) const fn fold(set: PluginSet) -> Folded {
     (set | set >> Folded::BITS) as Folded
+}
+
+/// What a plugin counted beside its records: this became of so many flows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    pub id: PluginId,
+    pub what: &'static str,
+    pub count: u64,
 }
 
 /// Elements that mean the same in each record that has them.
@@ -71,6 +79,14 @@ macro_rules! plugins {
             }
             pub const fn options(self) -> &'static [PluginOption] {
                 match self { $(PluginId::$id => <$plugin as Plugin>::OPTIONS),+ }
+            }
+            /// Whether it is on only where it is named, and not one of `all`.
+            pub const fn by_name_only(self) -> bool {
+                match self { $(PluginId::$id => <$plugin as Plugin>::BY_NAME_ONLY),+ }
+            }
+            /// What it counts beside its records.
+            pub const fn notes(self) -> &'static [&'static str] {
+                match self { $(PluginId::$id => <$plugin as Plugin>::NOTES),+ }
             }
             /// Number of the application that its records speak for ([`ApplicationRecord`]), 0 if they speak for none.
             pub const fn application_number(self) -> u16 {
@@ -242,6 +258,13 @@ macro_rules! plugins {
                 Ok(())
             }
 
+            /// Gives the plugins that are on what was opened for them.
+            pub fn attach(&mut self, aides: &Aides) {
+                $(if let Some((plugin, _)) = &mut self.held.$id {
+                    plugin.attach(aides);
+                })+
+            }
+
             /// Calls a hook of these plugins.
             pub(crate) fn call(
                 &mut self,
@@ -361,6 +384,16 @@ macro_rules! plugins {
                 out
             }
 
+            /// What plugins counted beside their records.
+            pub fn notes(&self) -> Vec<Note> {
+                let mut out = Vec::new();
+                $(if let Some((plugin, _)) = &self.held.$id {
+                    let note = |(at, what): (usize, &&'static str)| Note { id: PluginId::$id, what, count: plugin.note(at) };
+                    out.extend(<$plugin as Plugin>::NOTES.iter().enumerate().map(note));
+                })+
+                out
+            }
+
             /// Slots in use over all pools; 0 when no flow is live (identity I15).
             pub fn in_use(&self) -> usize {
                 0 $(+ self.held.$id.as_ref().map_or(0, |(_, pool)| pool.in_use()))+
@@ -456,5 +489,6 @@ plugins! {
     communityid: crate::stat::communityid::CommunityId,
     tcpquality: crate::stat::tcpquality::TcpQuality,
     tunnel: crate::stat::tunnel::TunnelStat,
+    osquery: crate::stat::osquery::Osquery,
     application: crate::stat::application::Application,
 }

@@ -8,6 +8,7 @@ pub mod icmp;
 pub mod idpcontent;
 pub mod mpls;
 pub mod nettisa;
+pub mod osquery;
 pub mod ovpn;
 pub mod phists;
 pub mod pstats;

@@ -108,6 +108,9 @@ const ALIASES: &[(&str, &str)] = &[("flow_meter", "ipfixprobe"), ("supcli", "sup
 const LAUNCH: Applet =
     Applet { name: control::launch::APPLET, about: "", main: Main::Text(|args| control::launch::main(args, &is_tool)) };
 
+/// Keeps osqueryi for a probe; nothing for people either.
+const KEEPER: Applet = Applet { name: crate::osquery::KEEPER, about: "", main: Main::Raw(crate::osquery::keep) };
+
 /// What the sandbox of a module leaves to it.
 const SANDBOX: Applet = Applet { name: "sandbox-try", about: "", main: Main::Raw(sandbox::attempts) };
 
@@ -116,7 +119,7 @@ fn is_tool(name: &str) -> bool {
 }
 
 pub(crate) fn find(name: &str) -> Option<Applet> {
-    if let Some(hidden) = [LAUNCH, SANDBOX].into_iter().find(|hidden| hidden.name == name) {
+    if let Some(hidden) = [LAUNCH, KEEPER, SANDBOX].into_iter().find(|hidden| hidden.name == name) {
         return Some(hidden);
     }
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, real)| real);

@@ -6,8 +6,10 @@ mod outputs;
 mod plugins;
 mod tables;
 
+use crate::osquery;
 use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run};
+use crate::summary::notes;
 use control::ipfixprobed::Start;
 use dataplane::Face;
 use dataplane::cpus;
@@ -62,6 +64,7 @@ fn try_main(args: &[String]) -> Result<u8, String> {
     let outcome = run(job).map_err(|e| e.to_string())?;
     print!("{}", tables::tables(&outcome));
     for input in &outcome.inputs {
+        notes(&input.report).for_each(|line| eprintln!("{line}"));
         for wrong in input.imbalance() {
             eprintln!("Error: ledger does not balance: {wrong}");
         }
@@ -123,6 +126,8 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
     lane.cache.face = Face::Ipfixprobe;
     lane.packets_max = options.count.into();
     lane.plugins = plugins::process(&options.process)?;
+    let mut beside = Vec::new();
+    osquery::open(&mut lane, &mut beside)?;
     let mut inputs = Vec::new();
     let mut dpdk = dpdk::DpdkInputs::default();
     for text in &options.input {
@@ -155,7 +160,7 @@ fn prepare(options: &Options) -> Result<Option<Job>, String> {
         stop,
         name: None,
         tool: "ipfixprobe",
-        beside: Vec::new(),
+        beside,
         privileges: Privileges::of_environment(),
     }))
 }

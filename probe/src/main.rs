@@ -10,6 +10,7 @@ mod ipfixprobe;
 mod isolate;
 mod live;
 mod new_module;
+mod osquery;
 mod outputs;
 mod page;
 mod prefilter;

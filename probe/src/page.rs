@@ -170,8 +170,14 @@ fn lane_columns(outputs: usize) -> Vec<String> {
     names.extend(PacketDrop::ALL.iter().map(|why| word(columns::PACKETS_DROPPED, why.label())));
     names.extend(PluginId::ALL.iter().map(|plugin| word(columns::RECORDS, plugin.name())));
     names.extend(services::names().map(|(protocol, port)| word(columns::SERVICES, &format!("{protocol}.{port}"))));
+    names.extend(notes().map(|(plugin, what)| word(columns::NOTES, &format!("{}.{what}", plugin.name()))));
     names.extend((0..outputs).flat_map(|n| REFUSED.map(|why| word(columns::REFUSED, &format!("{n}.{}", why.label())))));
     names
+}
+
+/// What plugins count beside their records.
+fn notes() -> impl Iterator<Item = (PluginId, &'static str)> {
+    PluginId::ALL.iter().flat_map(|plugin| plugin.notes().iter().map(|what| (*plugin, *what)))
 }
 
 fn output_columns() -> Vec<String> {
@@ -291,7 +297,9 @@ impl Meter {
         let all = fixed.into_iter().chain(cache.ended);
         let all = all.chain(CaptureDrop::ALL.iter().map(|why| taken.drops.of(*why)));
         let all = all.chain(PacketDrop::ALL.iter().map(|why| report.packets.dropped(*why)));
-        let all = all.chain(self.records).chain(self.services.bytes()).chain(refused);
+        let count =
+            |(id, what)| report.notes.iter().find(|note| (note.id, note.what) == (id, what)).map_or(0, |n| n.count);
+        let all = all.chain(self.records).chain(self.services.bytes()).chain(notes().map(count)).chain(refused);
         self.values.iter_mut().zip(all).for_each(|(value, n)| *value = n);
         self.counters.publish(&self.page.words, now(), &self.values);
     }

@@ -9,6 +9,7 @@ mod rules;
 use crate::applets;
 use crate::isolate;
 use crate::live::Backend;
+use crate::osquery;
 use crate::prefilter::Reload;
 use crate::privileges::Privileges;
 use crate::run::{Job, Reader, Source, run};
@@ -97,7 +98,9 @@ fn isolated(args: &Args, words: &[OsString]) -> Result<u8, String> {
 fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
     let stop = Stop::default();
     stop.on_signals()?;
-    let Plan { lane, cpus, lanes } = plan(&args)?;
+    let Plan { mut lane, cpus, lanes } = plan(&args)?;
+    let mut aides = Vec::new();
+    osquery::open(&mut lane, &mut aides)?;
     let mut inputs = Vec::new();
     if args.input.backend == Backend::Dpdk {
         inputs.extend(dpdk_ports(&args, &cpus)?);
@@ -117,6 +120,7 @@ fn prepare(args: Args) -> Result<Job, Box<dyn std::error::Error>> {
         let reload = reload.of(ruled, no_offload);
         threads.push(("rules", Box::new(|| reload.run())));
     }
+    threads.append(&mut aides);
     for file in &args.input.files {
         let interface = args.input.interface_index;
         inputs.push(Source { name: file.display().to_string(), interface, readers: readers(file, &args, &cpus)? });

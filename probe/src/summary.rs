@@ -3,6 +3,7 @@ use crate::run::Outcome;
 use dataplane::export::RecordDrop;
 use dataplane::export::rule::RuleBooks;
 use dataplane::export::spool::SpoolBooks;
+use dataplane::lane::LaneReport;
 use record::{Ledger, Reason};
 use std::fmt::Write;
 
@@ -76,6 +77,7 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
                 plugin.name()
             );
         }
+        notes(r).for_each(|line| out.push_str(&format!("  {line}\n")));
         for wrong in input.imbalance() {
             let _ = writeln!(out, "  LEDGER DOES NOT BALANCE: {wrong}; please report this");
         }
@@ -126,6 +128,14 @@ pub(crate) fn summary(outcome: &Outcome) -> String {
         let _ = writeln!(out, "interrupted: the {live} flows that were still live have been exported");
     }
     out
+}
+
+/// What plugins counted beside their records, a line for each of them.
+pub(crate) fn notes(report: &LaneReport) -> impl Iterator<Item = String> {
+    report.notes.chunk_by(|a, b| a.id == b.id).map(|of_one| {
+        let counts: Vec<String> = of_one.iter().map(|note| format!("{} {}", note.count, note.what)).collect();
+        format!("{} flows {}", of_one[0].id.name(), counts.join(", "))
+    })
 }
 
 /// What a rule made of its flows.

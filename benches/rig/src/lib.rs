@@ -93,9 +93,9 @@ pub fn parsers() -> impl Iterator<Item = &'static str> {
     PluginId::ALL.iter().filter(|id| id.layer() == Layer::L7).map(|id| id.name())
 }
 
-/// All plugins of the registry.
+/// All plugins of the registry that are among `all`.
 pub fn all_plugins() -> Vec<&'static str> {
-    PluginId::ALL.iter().map(|id| id.name()).collect()
+    PluginId::ALL.iter().filter(|id| !id.by_name_only()).map(|id| id.name()).collect()
 }
 
 /// Lends all frames once in full bursts, to something that is not a lane.

@@ -69,6 +69,7 @@ fn labels_of(family: &Family, is_lane: bool) -> &'static [&'static str] {
     match (is_lane, family.labels) {
         (true, ["reason"]) => &["probe", "lane", "input", "reason"],
         (true, ["plugin"]) => &["probe", "lane", "input", "plugin"],
+        (true, ["plugin", "outcome"]) => &["probe", "lane", "input", "plugin", "outcome"],
         (true, ["protocol", "port"]) => &["probe", "lane", "input", "protocol", "port"],
         (true, ["output", "reason"]) => &["probe", "lane", "input", "output", "reason"],
         (false, ["fate"]) => &["probe", "output", "fate"],

@@ -8,6 +8,7 @@ use crate::flow::key::HashSeed;
 use crate::flow::table::Shape;
 use crate::lane::{FragmentConfig, Lane, LaneConfig, LaneReport, Share};
 use crate::packet::Tunnels;
+use crate::plugin::Aides;
 use crate::registry::PluginId;
 use record::fuzzing::assert_json;
 use record::ipfix::{AddError, Decoder, Event, Fate, Limits, Packer, PackerConfig};
@@ -21,6 +22,7 @@ pub(super) fn config(plugins: &[PluginId], face: Face, split: bool) -> LaneConfi
         split,
         fragments: Some(FragmentConfig { slots: 2, timeout_secs: 3 }),
         plugins: plugins.iter().map(|id| (*id, Vec::new())).collect(),
+        aides: Aides::default(),
         packets_max: 0,
         share: Share::WHOLE,
         duplicates: None,

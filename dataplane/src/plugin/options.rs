@@ -1,6 +1,4 @@
 //! Options behind a plugin's name, `name` or `name=value` each (spec/exporter.md section 3).
-use super::OptionError;
-
 /// An option of a plugin.
 #[derive(Clone, Copy, Debug)]
 pub struct PluginOption {
@@ -40,6 +38,27 @@ impl PluginOption {
             Takes::Switch { default: true } => format!("{}, default yes", self.about),
             Takes::Number { default, .. } => format!("{}, default {default}", self.about),
             Takes::Switch { default: false } | Takes::Naming(_) => self.about.into(),
+        }
+    }
+}
+
+/// A plugin option that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionError {
+    #[error("invalid option {0}")]
+    Unknown(String),
+    #[error("missing argument for option {0}")]
+    MissingValue(String),
+    #[error("invalid argument for option {0}: {1}")]
+    BadValue(String, String),
+}
+
+impl OptionError {
+    /// For the many plugins that have no options.
+    pub fn unless_empty(options: &[&str]) -> Result<(), OptionError> {
+        match options.first() {
+            None => Ok(()),
+            Some(o) => Err(OptionError::Unknown((*o).to_string())),
         }
     }
 }

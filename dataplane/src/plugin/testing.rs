@@ -45,6 +45,11 @@ impl<P: Plugin> Harness<P> {
         }
     }
 
+    /// The plugin itself.
+    pub(crate) fn plugin(&mut self) -> &mut P {
+        &mut self.plugin
+    }
+
     /// Lets time go by before the next packet.
     pub(crate) fn pause(&mut self, ms: u64) {
         self.clock_ms += ms;

@@ -202,6 +202,38 @@ pub fn start_without_privileges(
     command.spawn()
 }
 
+/// Starts a program that is killed when the calling thread ends, and with it when this process does. It inherits no descriptor but the three
+/// standard ones, whoever left others open.
+pub fn start_bound(command: &mut Command) -> io::Result<Child> {
+    let parent = std::process::id();
+    let before_exec = move || {
+        // Closed by exec, not now: one of them tells the parent if exec fails. Linux before 5.11 cannot; then they are as they were opened.
+        // SAFETY: plain numbers; the descriptors are this child's copies.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        // SAFETY: plain numbers.
+        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: takes nothing, always succeeds.
+        let is_orphan = unsafe { libc::getppid() } as u32 != parent;
+        // The parent was gone before it could be noticed.
+        if is_orphan { Err(io::Error::from_raw_os_error(libc::ESRCH)) } else { Ok(()) }
+    };
+    // SAFETY: between fork and exec the closure makes system calls only, on memory that was taken before.
+    unsafe { command.pre_exec(before_exec) };
+    command.spawn()
+}
+
+/// A descriptor that is [`readable`](crate::readable) when a child that was not waited for yet has ended (pidfd_open(2), Linux 5.3).
+pub fn end_of(child: &Child) -> io::Result<OwnedFd> {
+    // SAFETY: plain numbers; a child that was not waited for keeps its number.
+    match unsafe { libc::syscall(libc::SYS_pidfd_open, child.id() as libc::pid_t, 0) } {
+        // SAFETY: just made, nobody else's.
+        fd @ 0.. => Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Sends a signal to a child that was not waited for yet.
 pub fn signal(child: u32, signal: i32) -> io::Result<()> {
     // SAFETY: plain numbers.
@@ -243,6 +275,50 @@ mod tests {
         assert!(there.receive().unwrap().0.is_empty());
         assert!(there.send(b"x", &[]).is_err());
         assert!(Channel::inherited(file.as_raw_fd()).is_err());
+    }
+
+    /// The variable under which the test below runs in a process of its own, as the one that starts another.
+    const STARTS: &str = "SONDA_STARTS_BOUND";
+
+    #[test]
+    fn a_bound_child_inherits_nothing_and_dies_with_its_parent() {
+        let name = "handover::tests::a_bound_child_inherits_nothing_and_dies_with_its_parent";
+        if std::env::var_os(STARTS).is_some() {
+            // Left open on purpose, as a library might.
+            let (_here, there) = Channel::pair().unwrap();
+            // SAFETY: plain numbers.
+            assert_eq!(unsafe { libc::fcntl(there.0.as_raw_fd(), libc::F_SETFD, 0) }, 0);
+            let mut command = Command::new("sh");
+            command.args(["-c", "ls -l /proc/$$/fd; echo number $$; exec sleep 1000"]);
+            let mut child = start_bound(&mut command).unwrap();
+            let ended = end_of(&child).unwrap();
+            assert!(!crate::readable(ended.as_fd(), std::time::Duration::ZERO).unwrap());
+            child.wait().unwrap();
+            return;
+        }
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", name, "--nocapture"]).env(STARTS, "1").stdout(std::process::Stdio::piped());
+        let mut parent = command.spawn().unwrap();
+        let mut lines = std::io::BufRead::lines(std::io::BufReader::new(parent.stdout.take().unwrap()));
+        let mut before = Vec::new();
+        let number: u32 = loop {
+            let line = lines.next().expect("the number comes").unwrap();
+            if let Some(number) = line.strip_prefix("number ") {
+                break number.parse().unwrap();
+            }
+            before.push(line);
+        };
+        let open = before.join("\n");
+        assert!(open.contains(" 0 -> ") && !open.contains("socket:"), "{open}");
+        parent.kill().unwrap();
+        parent.wait().unwrap();
+        let state = || std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // Gone, or dead and not yet waited for by who adopted it.
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !(state().is_empty() || state().contains(") Z ")) {
+            assert!(std::time::Instant::now() < end, "it lives on: {}", state());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
+use tempfile::TempDir;
 
 mod cases;
 mod records;
@@ -47,10 +48,7 @@ const TICKS: f64 = 100.0;
 pub(crate) fn run(args: &Args) -> Outcome {
     shell::need("taskset", "util-linux")?;
     let program = shell::release(args.program.as_deref())?;
-    // Beside the program: the files are larger than /tmp should hold.
-    let folder = tempfile::tempdir_in(shell::target_dir()).map_err(|e| format!("no temporary folder: {e}"))?;
-    let file = |name: &str| folder.path().join(name);
-    cases::write(folder.path()).map_err(|e| format!("cannot write: {e}"))?;
+    let folder = folder()?;
     let sets = match args.hosts {
         Some(hosts) => {
             [(hosts.to_string(), Hosts::AllNew, hosts), ((MORE * hosts).to_string(), Hosts::AllNew, MORE * hosts)]
@@ -67,35 +65,47 @@ pub(crate) fn run(args: &Args) -> Outcome {
         );
         println!("| module | {} |\n|---|---|---|---|---|", names.map(|name| format!("{name}: M/s | MiB")).join(" | "));
     }
-    for fields in Fields::ALL {
-        let chosen = MODULES.iter().filter(|case| case.fields == fields && case.module.starts_with(&args.module));
-        let chosen: Vec<_> = chosen.collect();
-        if chosen.is_empty() {
-            continue;
-        }
-        for (name, hosts, records) in &sets {
-            records::write(&file(name), fields, *hosts, *records)?;
-        }
-        for case in chosen {
-            let cells =
-                sets.iter().map(|(set, _, records)| measure(args, &program, case, folder.path(), (set, *records)));
-            let cells = cells.collect::<Result<Vec<_>, String>>()?;
-            println!("| {} | {} |", case.module, cells.join(" | "));
-        }
-    }
-    Ok(())
+    each(&args.module, folder.path(), &sets, |case| {
+        let cells = sets.iter().map(|(set, _, records)| measure(args, &program, case, folder.path(), (set, *records)));
+        let cells = cells.collect::<Result<Vec<_>, String>>()?;
+        println!("| {} | {} |", case.module, cells.join(" | "));
+        Ok(())
+    })
 }
 
 /// Each module once over an ordinary mix, for a look at what it does.
 pub(crate) fn train(program: &Path, records: u64) -> Outcome {
+    let folder = folder()?;
+    let (set, hosts) = SETS[0];
+    let sets = [(set.to_owned(), hosts, records)];
+    each("", folder.path(), &sets, |case| once(program, case, folder.path(), set).map(drop))
+}
+
+/// A folder with what modules read beside records. Where cargo builds: the records are larger than /tmp should hold.
+fn folder() -> Result<TempDir, String> {
     let folder = tempfile::tempdir_in(shell::target_dir()).map_err(|e| format!("no temporary folder: {e}"))?;
     cases::write(folder.path()).map_err(|e| format!("cannot write: {e}"))?;
-    let (set, hosts) = SETS[0];
+    Ok(folder)
+}
+
+/// Goes through the modules whose names begin so, those that read the same fields behind each other: the sets (name of the file, hosts, records) are
+/// written once for all of them.
+fn each(
+    prefix: &str,
+    folder: &Path,
+    sets: &[(String, Hosts, u64)],
+    mut work: impl FnMut(&'static Case) -> Outcome,
+) -> Outcome {
     for fields in Fields::ALL {
-        records::write(&folder.path().join(set), fields, hosts, records)?;
-        for case in MODULES.iter().filter(|case| case.fields == fields) {
-            once(program, case, folder.path(), set)?;
+        let mut chosen =
+            MODULES.iter().filter(|case| case.fields == fields && case.module.starts_with(prefix)).peekable();
+        if chosen.peek().is_none() {
+            continue;
         }
+        for (name, hosts, records) in sets {
+            records::write(&folder.join(name), fields, *hosts, *records)?;
+        }
+        chosen.try_for_each(&mut work)?;
     }
     Ok(())
 }

@@ -20,9 +20,9 @@ pub(crate) struct Args {
     /// Seed of the traffic that is looked at
     #[arg(long, default_value_t = 7)]
     seed: u64,
-    /// Where the program goes
-    #[arg(long, value_name = "FILE", default_value = "target/sensor/sonda")]
-    out: PathBuf,
+    /// Where the program goes; by default to sensor/sonda in the folder that cargo builds in
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Outcome {
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Outcome {
     println!("3/3 a build by the counts");
     let program = build(args, &triple, &folder, &format!("-Cprofile-use={}", merged.display()))?;
 
-    let out = shell::top().join(&args.out);
+    let out = args.out.as_ref().map_or_else(|| folder.join("sonda"), |out| shell::top().join(out));
     let told = |e: std::io::Error| format!("{}: {e}", out.display());
     out.parent().map_or(Ok(()), std::fs::create_dir_all).map_err(told)?;
     std::fs::copy(&program, &out).map_err(told)?;

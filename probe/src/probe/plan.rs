@@ -83,6 +83,9 @@ pub(super) fn plan(args: &Args) -> Result<Plan, Box<dyn std::error::Error>> {
             return Err("--dedup has to see all packets, or copies look like first ones: use --sample N:flow, or leave out one of them".into());
         }
     }
+    if args.privileges.isolate && lane.plugins.iter().any(|(id, _)| *id == PluginId::osquery) {
+        return Err("--isolate: the process that reads packets has no privilege to see others' sockets with: leave out it or the plugin osquery".into());
+    }
     if args.privileges.isolate && args.input.backend != Backend::AfXdp {
         return Err("--isolate is for --backend af_xdp: say so, or leave it out".into());
     }
@@ -128,7 +131,8 @@ fn plugins(args: &Args) -> Result<Vec<(PluginId, Vec<String>)>, String> {
             let name = words.next().unwrap_or_default();
             let options: Vec<String> = words.filter(|word| !word.is_empty()).map(String::from).collect();
             let known = || PluginId::ALL.iter().copied().filter(|p| p.layer() == layer);
-            let all: Vec<PluginId> = known().filter(|p| name == "all" || p.name() == name).collect();
+            let all: Vec<PluginId> =
+                known().filter(|p| p.name() == name || name == "all" && !p.by_name_only()).collect();
             if all.is_empty() {
                 let known: Vec<&str> = known().map(|p| p.name()).collect();
                 return Err(format!("{option}: there is no '{name}'; known: {}, all, none", known.join(", ")));

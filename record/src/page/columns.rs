@@ -153,6 +153,13 @@ pub const SERVICES: Family = Family {
     labels: &["protocol", "port"],
     help: "IP bytes in flows that have ended, by destination port: those of well-known services by themselves, the others together",
 };
+/// What plugins count beside their records.
+pub const NOTES: Family = Family {
+    prefix: "notes",
+    metric: "sonda_plugin_flows_total",
+    labels: &["plugin", "outcome"],
+    help: "Flows by what became of a process plugin's question about them (osquery)",
+};
 /// What a lane did not give to an output; the number of the output becomes its name.
 pub const REFUSED: Family = Family {
     prefix: "refused",
@@ -161,7 +168,7 @@ pub const REFUSED: Family = Family {
     help: "Records that the lane could not give to an output, by reason (docs/drops.md)",
 };
 /// All families of a lane, in the order of the page.
-pub const LANE_FAMILIES: [Family; 6] = [ENDED, CAPTURE_DROPPED, PACKETS_DROPPED, RECORDS, SERVICES, REFUSED];
+pub const LANE_FAMILIES: [Family; 7] = [ENDED, CAPTURE_DROPPED, PACKETS_DROPPED, RECORDS, SERVICES, NOTES, REFUSED];
 
 /// The counters of an output before those of [`OUTPUT_FAMILIES`].
 pub const OUTPUT: [Column; 2] = [

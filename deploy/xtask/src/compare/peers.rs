@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The process plugins of ipfixprobe 5.7 but osquery (spec/process_plugins.md).
+/// The process plugins of ipfixprobe 5.7 but osquery, which starts a program (spec/process_plugins.md).
 pub(crate) const ORIGINAL: [&str; 26] = [
     "basicplus",
     "vlan",

@@ -62,6 +62,15 @@ const MODULE_INPUTS: &[(&str, &[&[u8]])] = &[
             b"SRC_PORT:class\nDST_PORT\n\nsum(PACKETS)\nlast(http.host)\nor(TCP_FLAGS_REV)\nmin(TIME_FIRST)",
         ],
     ),
+    (
+        "osquery_answer",
+        &[
+            b"[\n\n]\n",
+            br#"[{"local_address":"10.0.0.1","local_port":"40000","program":"curl","protocol":"6","remote_address":"10.0.0.2","remote_port":"443","user":"root"},{"local_address":"::ffff:10.0.0.1","local_port":"5","program":"\u00e9\ud800","protocol":"17","remote_address":"fe80::1","remote_port":"53","fd":-1}]"#,
+            br#"[{"arch":"x86_64","build":"","hostname":"box","kernel":"6.1.0-18-amd64","major":"12","minor":"5","name":"Debian GNU/Linux","platform":"debian","platform_like":"debian"}]"#,
+            br#"[{"name":[[{"x":null}]]},"#,
+        ],
+    ),
     // Two blocks with their checksums; the second one cut.
     (
         "spool_segment",
