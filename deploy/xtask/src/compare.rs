@@ -14,7 +14,7 @@ use benches::{Profile, Totals};
 use clap::ValueEnum;
 pub(crate) use collector::Sink;
 use collector::{Collector, Sums};
-pub(crate) use peers::{FIVE, ORIGINAL};
+pub(crate) use peers::ORIGINAL;
 use peers::{Peers, Row};
 use std::fs;
 use std::path::{Path, PathBuf};

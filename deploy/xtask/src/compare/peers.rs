@@ -1,6 +1,8 @@
 //! The programs that are compared: how each is called, and how each says what it counted.
 use super::Sums;
 use crate::shell;
+use dataplane::registry::{Layer, PluginId};
+use rig::FIVE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +36,6 @@ pub(crate) const ORIGINAL: [&str; 26] = [
     "quic",
     "wg",
 ];
-pub(crate) const FIVE: [&str; 5] = ["http", "dns", "smtp", "sip", "tls"];
 
 /// A program that is timed.
 pub(super) struct Row {
@@ -87,11 +88,13 @@ impl Over<'_> {
             let five = self.sonda(&output, &FIVE);
             let native = self.sonda_native(&collector, &FIVE.join(","), "none");
             let original = row("sonda ipfixprobe, all 26 plugins", self.sonda(&output, &ORIGINAL));
+            let same = self.sonda_native(&collector, &original_of(Layer::L7), &original_of(Layer::Stat));
+            let same = row("sonda probe, the same 26", same);
             let all = row("sonda probe, everything", self.sonda_native(&collector, "all", "all"));
             rows.insert(1, row("softflowd -6 -v 10 (IPFIX, all)", self.softflowd(port, &["-6", "-v", "10"])));
             rows.push(Row { floor: Some(floors.1), ..row("sonda ipfixprobe, five L7", five) });
             rows.push(row("sonda probe, five L7", native));
-            rows.extend([original, all].map(|row| Row { floor: Some(floors.2), ..row }));
+            rows.extend([original, same, all].map(|row| Row { floor: Some(floors.2), ..row }));
         }
         rows
     }
@@ -158,6 +161,12 @@ impl Over<'_> {
         let sonda = self.sonda.display().to_string();
         [&sonda, "probe", &self.capture, "--l7", l7, "--stats", stats, "--ipfix", collector].map(String::from).to_vec()
     }
+}
+
+/// Those of the original's plugins that look there, as `sonda probe` takes them.
+fn original_of(layer: Layer) -> String {
+    let is_there = |name: &&str| PluginId::from_name(name).is_some_and(|id| id.layer() == layer);
+    ORIGINAL.into_iter().filter(is_there).collect::<Vec<_>>().join(",")
 }
 
 /// Where nfpcapd writes.

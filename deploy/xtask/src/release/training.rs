@@ -1,8 +1,9 @@
 //! What a sensor does, in minutes: files and interfaces of all kinds through the sets of plugins that people use, to all kinds of outputs, and the
 //! modules over what comes out.
-use crate::compare::{FIVE, ORIGINAL, Sink};
+use crate::compare::{ORIGINAL, Sink};
 use crate::{Outcome, modules, shell, synth};
 use benches::Profile;
+use rig::FIVE;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
