@@ -75,8 +75,8 @@ pub trait Plugin: Sized {
     const ENDS: bool = false;
     /// Whether packets without payload are of no interest after the first one.
     const PAYLOAD_ONLY: bool = true;
-    /// Whether what is kept of a flow lies as it is, not packed: right for a small record that changes with nearly every packet, a waste of
-    /// memory for texts. Such a plugin has one slot of a flow at the most.
+    /// Whether what is kept of a flow lies as it is, not packed: right for a small record that every flow has or that changes with nearly every
+    /// packet, a waste of memory for texts. Such a plugin has one slot of a flow at the most.
     const RESIDENT: bool = false;
     /// Whether the record of a resident plugin is made when the flow ends, by [`complete`](Plugin::complete): until then only the state is
     /// kept, in which what belongs to a packet can stand together where a record has a list for each field. Such a plugin's hooks ask for
