@@ -180,9 +180,7 @@ pub trait Exporter: Send {
 pub enum OpenError {
     #[error("cannot resolve collector {host}: {cause}; give an address or check the name")]
     Resolve { host: String, cause: std::io::Error },
-    #[error(
-        "cannot connect to collector {host}:{port} over {transport}: {cause}; start the collector or check host and port"
-    )]
+    #[error("cannot connect to collector {host}:{port} over {transport}: {cause}; {}", advice(.cause))]
     Connect { host: String, port: u16, transport: &'static str, cause: std::io::Error },
     #[error("cannot create {path}: {cause}; check the folder, its permissions and the free space")]
     Create { path: String, cause: std::io::Error },
@@ -190,4 +188,12 @@ pub enum OpenError {
     Interface(String),
     #[error("{0}")]
     Config(String),
+}
+
+/// What to do about a collector that cannot be reached; [`std::io::ErrorKind::InvalidData`] is what TLS and DTLS say of one that was.
+fn advice(cause: &std::io::Error) -> &'static str {
+    match cause.kind() {
+        std::io::ErrorKind::InvalidData => "check its certificate, and the CA and the name that are expected",
+        _ => "start the collector or check host and port",
+    }
 }

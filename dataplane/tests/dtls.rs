@@ -150,7 +150,7 @@ fn who_is_not_vouched_for_gets_nothing() {
         config
     };
     let why = refusal(with(&|config| config.tls.authority = stranger.tls().authority));
-    assert!(why.contains("over DTLS") && why.contains("invalid peer certificate"), "{why}");
+    assert!(why.contains("over DTLS") && why.contains("invalid peer certificate") && why.contains("the CA"), "{why}");
     let why = refusal(with(&|config| config.tls.name = Some("elsewhere.example".into())));
     assert!(why.contains("invalid peer certificate") && why.contains("ostname"), "{why}");
     // Without our certificate its door stays shut, and so with one that it does not know.
