@@ -11,7 +11,7 @@ use super::wire::{MESSAGE_HEADER, SET_HEADER, TEMPLATE_SET, VERSION};
 use crate::schema::Schema;
 use std::ops::Range;
 
-mod data;
+mod messages;
 mod room;
 use room::Room;
 

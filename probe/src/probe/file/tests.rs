@@ -79,7 +79,7 @@ fn every_key_of_the_reference() {
         } else {
             "files = [\"a\"]\n"
         };
-        let on = "[process]\nstats = [\"pstats\", \"phists\", \"communityid\"]\n";
+        let on = "[process]\nstats = [\"pstats\", \"phists\", \"communityid\", \"osquery\"]\n";
         let on = if table.starts_with("[process.") { on } else { "" };
         let keep = if key == "rss" { "[privileges]\nkeep_privileges = true\n" } else { "" };
         let own = format!("{}{key} = {value}\n", beside.unwrap_or_default());
@@ -100,8 +100,8 @@ fn every_key_of_the_reference() {
     }
     assert_eq!(
         tried,
-        keys().len() - 1 + 9 + rules::keys::schema()["items"]["properties"].as_object().map_or(0, |keys| keys.len()),
-        "every option, nine of plugins, and those of a rule"
+        keys().len() - 1 + 11 + rules::keys::schema()["items"]["properties"].as_object().map_or(0, |keys| keys.len()),
+        "every option, eleven of plugins, and those of a rule"
     );
 }
 
